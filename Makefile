@@ -1,0 +1,44 @@
+# Each target makes its own environment in .venv when that is absent or older than pyproject.toml.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export RAY_USAGE_STATS_ENABLED = 0
+export MPLBACKEND = Agg
+
+.PHONY: help demo test test-fast lint bench clean
+
+help:
+	@echo "make demo       the whole chain on real data; writes out/report.html"
+	@echo "make test       every test, the slow ones too"
+	@echo "make test-fast  the tests that take seconds"
+	@echo "make lint       ruff, import-linter, mypy"
+	@echo "make bench      benchmarks: JSON and pictures in benchmarks/results"
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coreset-eval needs Python >= 3.11; set PYTHON=... for make")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/python examples/pipeline.py
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/construction.py
+	$(BIN)/python benchmarks/plot.py
+
+clean:
+	rm -rf $(VENV) out build *.egg-info
