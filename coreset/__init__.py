@@ -1,1 +1,35 @@
-"""Placeholder."""
+"""Small weighted summaries of distributed data, quantized to fit a byte budget.
+
+Start with `BudgetedCoreset` for one table, `DistributedCoreset` for many shards, `RobustCoreset` for a number of points
+instead of a number of bytes.
+"""
+
+from .budget import BudgetedCoreset, BudgetPlan, default_quantizers, plan_budget
+from .construction import RobustCoreset, UniformCoreset
+from .evaluation import distortion, effective_sample_size
+from .points import Coreset
+from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer, get_quantizer, register_quantizer
+from .ray_driver import DistributedCoreset
+from .wire import decode, encode, encoded_size, max_encoded_size
+
+__all__ = [
+    "BudgetPlan",
+    "BudgetedCoreset",
+    "Coreset",
+    "DistributedCoreset",
+    "Quantizer",
+    "RobustCoreset",
+    "RoundingQuantizer",
+    "UniformCoreset",
+    "UniformQuantizer",
+    "decode",
+    "default_quantizers",
+    "distortion",
+    "effective_sample_size",
+    "encode",
+    "encoded_size",
+    "get_quantizer",
+    "max_encoded_size",
+    "plan_budget",
+    "register_quantizer",
+]

@@ -1,0 +1,382 @@
+"""Spending a byte budget: how many points, in how many bits each."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
+
+from .clustering import systematic_draw
+from .construction import RandomState, RobustCoreset, Rows, as_generator, check_count, check_rows
+from .nearest import Floats, nearest
+from .points import Coreset
+from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer
+from .wire import decode, encode, max_encoded_size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PLANNERS = ("exhaustive",)
+_ERROR_ROWS = 4096
+
+
+def default_quantizers() -> list[Quantizer]:
+    """The codecs that a planner tries unless told otherwise.
+
+    Returns
+    -------
+    list of Quantizer
+    """
+    uniform = [UniformQuantizer(bits, scope) for scope in ("column", "table") for bits in (1, 2, 3, 4, 6, 8, 12)]
+    return [*uniform, *(RoundingQuantizer(bits) for bits in (2, 5, 10, 23))]
+
+
+@dataclasses.dataclass(frozen=True)
+class BudgetPlan:
+    """How a budget is best spent.
+
+    Parameters
+    ----------
+    n_points : int
+        Points of the chosen message.
+    quantizer : Quantizer
+        Its codec.
+    table : pandas.DataFrame
+        A row a candidate: ``quantizer``, ``n_points``, ``message_bytes``, ``error`` and ``chosen``. The error is the
+        root mean squared distance from a row to the nearest decoded point (of its class), in the data's units. A
+        candidate that fits no point has 0 points and no error.
+    """
+
+    n_points: int
+    quantizer: Quantizer
+    table: pd.DataFrame
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw every candidate's error against its number of points.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ImportError
+            When matplotlib is missing.
+        """
+        from .plots import plot_plan
+
+        return plot_plan(self.table, ax)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Candidate:
+    message: bytes
+    n_points: int
+    error: float
+
+
+def plan_budget(
+    X: ArrayLike,
+    budget_bytes: int,
+    *,
+    y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    planner: str = "exhaustive",
+    base: BaseEstimator | None = None,
+    quantizers: Sequence[Quantizer] | None = None,
+    random_state: RandomState = None,
+) -> BudgetPlan:
+    """Find the number of points and the codec whose message, within the budget, stands closest to the rows.
+
+    The exhaustive planner builds and encodes the largest coreset that fits for every codec and measures its error, as
+    the exhaustive scheme of arXiv 2204.06652 does for the widths of one rounding quantizer; our error is measured
+    instead of bounded.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+    budget_bytes : int
+        Bytes that the whole message may take.
+    y : array-like of shape (n,), optional
+        Class labels.
+    sample_weight : array-like of shape (n,), optional
+    planner : {"exhaustive"}, default="exhaustive"
+    base : estimator with `n_points` and `random_state`, optional
+        `RobustCoreset` by default.
+    quantizers : sequence of Quantizer, optional
+        Candidates; `default_quantizers` by default.
+    random_state : int, RandomState, Generator or None, default=None
+
+    Returns
+    -------
+    BudgetPlan
+
+    Raises
+    ------
+    ValueError
+        When the budget holds not even one point (a class); the message names the least budget.
+    TypeError
+        When an argument has the wrong type.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from coreset import plan_budget
+    >>> X, y = load_iris(return_X_y=True)
+    >>> plan = plan_budget(X, 256, y=y, random_state=0)
+    >>> bool((plan.table["message_bytes"] <= 256).all()), plan.n_points > 20
+    (True, True)
+    """
+    rows = check_rows(BaseEstimator(), X, y, sample_weight)
+    codecs = default_quantizers() if quantizers is None else list(quantizers)
+    return search(rows, budget_bytes, None, base, codecs, planner, random_state)[0]
+
+
+def search(
+    rows: Rows,
+    budget_bytes: int,
+    feature_names: tuple[str, ...] | None,
+    base: BaseEstimator | None,
+    quantizers: Sequence[Quantizer],
+    planner: str,
+    random_state: RandomState,
+) -> tuple[BudgetPlan, bytes]:
+    """The plan and the message that it chose, for rows that are checked; see `plan_budget`."""
+    check_count("budget_bytes", budget_bytes)
+    if planner not in PLANNERS:
+        raise ValueError(f"planner={planner!r} must be one of {PLANNERS}")
+    if not quantizers:
+        raise ValueError("quantizers is empty, so there is no candidate to choose from")
+    seed, rng = _seeds(random_state)
+    builder = _Builder(rows, feature_names, _check_base(base), seed)
+    targets = systematic_draw(rows.weights, min(len(rows), _ERROR_ROWS), rng)
+    candidates = [_fill(builder, quantizer, budget_bytes, targets) for quantizer in quantizers]
+    fitting = [c for c in candidates if len(c.message) <= budget_bytes]
+    if not fitting:
+        least = min(len(c.message) for c in candidates)
+        per_class = "" if rows.labels is None else " for each class"
+        raise ValueError(
+            f"budget_bytes={budget_bytes} is too small: the smallest message, one point of {rows.X.shape[1]} features"
+            f"{per_class}, takes {least} bytes"
+        )
+    chosen = candidates.index(min(fitting, key=lambda c: c.error))
+    plan = BudgetPlan(
+        candidates[chosen].n_points, quantizers[chosen], _table(quantizers, candidates, budget_bytes, chosen)
+    )
+    return plan, candidates[chosen].message
+
+
+def least_message_bytes(rows: Rows, feature_names: tuple[str, ...] | None, quantizers: Sequence[Quantizer]) -> int:
+    """A budget that is surely enough for one point (a class), in bytes.
+
+    Parameters
+    ----------
+    rows : Rows
+    feature_names : tuple of str or None
+    quantizers : sequence of Quantizer
+
+    Returns
+    -------
+    int
+    """
+    classes = None if rows.labels is None else np.unique(rows.labels)
+    shape = (1 if classes is None else len(classes), rows.X.shape[1])
+    return min(
+        max_encoded_size(shape, quantizer, classes=classes, feature_names=feature_names, n_source=len(rows))
+        for quantizer in quantizers
+    )
+
+
+def _seeds(random_state: RandomState) -> tuple[int, np.random.Generator]:
+    rng = as_generator(random_state)
+    return int(rng.integers(2**31)), rng
+
+
+def _check_base(base: BaseEstimator | None) -> BaseEstimator:
+    if base is None:
+        return RobustCoreset()
+    missing = {"n_points", "random_state"} - set(base.get_params() if hasattr(base, "get_params") else ())
+    if missing:
+        raise TypeError(f"base={base!r} must be an estimator with the parameters n_points and random_state")
+    return base
+
+
+@dataclasses.dataclass(frozen=True)
+class _Builder:
+    """Coresets of the same rows with the same seed, of any number of points."""
+
+    rows: Rows
+    feature_names: tuple[str, ...] | None
+    base: BaseEstimator
+    seed: int
+
+    @property
+    def least_points(self) -> int:
+        return 1 if self.rows.labels is None else len(np.unique(self.rows.labels))
+
+    def build(self, n_points: int) -> Coreset:
+        base = clone(self.base).set_params(n_points=n_points, random_state=self.seed)
+        coreset: Coreset = base.fit(self.rows.X, self.rows.labels, self.rows.weights).coreset_
+        return dataclasses.replace(
+            coreset, feature_names=self.feature_names, source_dtype=self.rows.source_dtype, n_source=len(self.rows)
+        )
+
+    def bound(self, n_points: int, quantizer: Quantizer, classes: NDArray[Any] | None) -> int:
+        shape = (n_points, self.rows.X.shape[1])
+        return max_encoded_size(
+            shape, quantizer, classes=classes, feature_names=self.feature_names, n_source=len(self.rows)
+        )
+
+
+def _fill(builder: _Builder, quantizer: Quantizer, budget: int, targets: NDArray[np.intp]) -> _Candidate:
+    """The largest message within the budget; over it only when not even the least number of points fits."""
+    classes = None if builder.rows.labels is None else np.unique(builder.rows.labels)
+    low, high = builder.least_points, len(builder.rows)
+    n_points = bisect.bisect_right(range(low, high + 1), budget, key=lambda n: builder.bound(n, quantizer, classes))
+    n_points = max(low, low + n_points - 1)
+    coreset = builder.build(n_points)
+    best = encode(coreset, quantizer)
+    # The bound counts every column as varying; what constant ones leave over is spent in a second and third build.
+    for _ in range(2):
+        slope = _bytes_per_point(coreset, quantizer)
+        more = min(high, n_points + int((budget - len(best)) / slope))
+        if len(best) > budget or more <= n_points:
+            break
+        larger = builder.build(more)
+        message = encode(larger, quantizer)
+        if len(message) > budget:
+            break
+        n_points, coreset, best = more, larger, message
+    return _Candidate(best, len(coreset), _error(builder.rows, targets, decode(best)))
+
+
+def _bytes_per_point(coreset: Coreset, quantizer: Quantizer) -> float:
+    """Bytes that one point more takes, its weight included, going by the columns that vary over these points."""
+    if len(coreset) == 1:
+        return quantizer.max_encoded_size((9, coreset.n_features)) / 8 + 1
+    doubled = np.concatenate([coreset.points] * 2)
+    return (quantizer.encoded_size(doubled) - quantizer.encoded_size(coreset.points)) / len(coreset) + 1
+
+
+def _error(rows: Rows, targets: NDArray[np.intp], coreset: Coreset) -> float:
+    """Root mean squared distance of rows, drawn by weight, to the nearest point of their class."""
+    X: Floats = rows.X[targets]
+    if rows.labels is None or coreset.labels is None:
+        return float(np.sqrt(nearest(X, coreset.points)[1].mean()))
+    labels = rows.labels[targets]
+    total = sum(
+        float(nearest(X[labels == label], coreset.points[coreset.labels == label])[1].sum())
+        for label in np.unique(labels)
+    )
+    return float(np.sqrt(total / len(X)))
+
+
+def _table(quantizers: Sequence[Quantizer], candidates: Sequence[_Candidate], budget: int, chosen: int) -> pd.DataFrame:
+    fits = [len(candidate.message) <= budget for candidate in candidates]
+    return pd.DataFrame(
+        {
+            "quantizer": [repr(quantizer) for quantizer in quantizers],
+            "n_points": [c.n_points if fit else 0 for c, fit in zip(candidates, fits, strict=True)],
+            "message_bytes": [len(c.message) if fit else 0 for c, fit in zip(candidates, fits, strict=True)],
+            "error": [c.error if fit else np.nan for c, fit in zip(candidates, fits, strict=True)],
+            "chosen": [position == chosen for position in range(len(candidates))],
+        }
+    )
+
+
+@final
+class BudgetedCoreset(BaseEstimator):
+    """A coreset whose message fits a number of bytes, everything included.
+
+    Parameters
+    ----------
+    budget_bytes : int, default=65536
+        The most bytes that the message may take: header, weights, labels, names and checksum included.
+    base : estimator with `n_points` and `random_state`, optional
+        How points are made; `RobustCoreset` by default. The budget sets its `n_points`.
+    quantizer : Quantizer, optional
+        How points are written; by default the planner chooses.
+    planner : {"exhaustive"}, default="exhaustive"
+        See `plan_budget`.
+    random_state : int, RandomState, Generator or None, default=None
+
+    Attributes
+    ----------
+    coreset_ : Coreset
+        As the receiver decodes it.
+    message_ : bytes
+        At most `budget_bytes` of them, for `decode`.
+    plan_ : BudgetPlan
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from coreset import BudgetedCoreset, decode
+    >>> X, y = load_digits(return_X_y=True)
+    >>> budgeted = BudgetedCoreset(budget_bytes=2048, random_state=0).fit(X, y)
+    >>> len(budgeted.message_) <= 2048
+    True
+    >>> sorted(set(decode(budgeted.message_).labels.tolist()))
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    """
+
+    def __init__(
+        self,
+        budget_bytes: int = 65536,
+        *,
+        base: BaseEstimator | None = None,
+        quantizer: Quantizer | None = None,
+        planner: str = "exhaustive",
+        random_state: RandomState = None,
+    ) -> None:
+        self.budget_bytes = budget_bytes
+        self.base = base
+        self.quantizer = quantizer
+        self.planner = planner
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> BudgetedCoreset:
+        """Plan, build and encode.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        y : array-like of shape (n,), optional
+            Class labels.
+        sample_weight : array-like of shape (n,), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            When the budget is too small, naming the least that would do, or a value is bad.
+        TypeError
+            When an argument has the wrong type.
+        """
+        rows = check_rows(self, X, y, sample_weight)
+        names = getattr(self, "feature_names_in_", None)
+        codecs = default_quantizers() if self.quantizer is None else [self.quantizer]
+        self.plan_, self.message_ = search(
+            rows,
+            self.budget_bytes,
+            None if names is None else tuple(names),
+            self.base,
+            codecs,
+            self.planner,
+            self.random_state,
+        )
+        self.coreset_ = decode(self.message_)
+        return self

@@ -1,0 +1,275 @@
+"""Weighted clustering: drawing, seeding, local search for k-means and k-median."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .nearest import Floats, nearest, row_blocks, squared_distances_to
+
+# Seeding reads the rows once per centre, so on larger data it reads a sample of this size.
+SEEDING_ROWS = 20_000
+
+
+def systematic_draw(shares: NDArray[np.float64], n_draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw rows in proportion to their shares, one in each of `n_draws` equal strata of the cumulated shares.
+
+    A row with share s is drawn ``n_draws * s / sum`` times in expectation. Rows are taken in their order, so a row of
+    weight three and the same row three times in a row are drawn alike, given the same random numbers.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n,)
+        Not negative, with a positive sum.
+    n_draws : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (n_draws,), intp
+        Row numbers in ascending order; a row can come more than once.
+    """
+    cumulated = np.cumsum(shares)
+    positions = (np.arange(n_draws) + rng.random(n_draws)) * (cumulated[-1] / n_draws)
+    drawn = np.searchsorted(cumulated, positions, side="right")
+    # Rounding can push the last position past the end, or onto trailing rows whose share is zero.
+    last = int(np.flatnonzero(shares)[-1])
+    return np.minimum(drawn, last)
+
+
+def importance_sample(
+    X: Floats, weights: NDArray[np.float64], n_draws: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Rows for seeding: half by mass, half by squared distance to the mean, so that small far clusters are kept.
+
+    The law is that of lightweight coresets (Bachem, Lucic and Krause, 2018). All rows come back when there are no more
+    than `n_draws`.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    weights : ndarray of shape (n,)
+        Positive.
+    n_draws : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    rows : ndarray of shape (m,), intp
+        Without repetition, ascending.
+    sample_weights : ndarray of shape (m,)
+        Unbiased: the weight of a row divided by its expected number of draws, times the times it was drawn.
+    """
+    if len(X) <= n_draws:
+        return np.arange(len(X)), weights
+    mass_share = weights / weights.sum()
+    scatter = weights * squared_distances_to(X, weighted_mean(X, weights))
+    total = scatter.sum()
+    shares = mass_share if total <= 0 else 0.5 * mass_share + 0.5 * scatter / total
+    rows, counts = np.unique(systematic_draw(shares, n_draws, rng), return_counts=True)
+    return rows, counts * weights[rows] / (n_draws * shares[rows])
+
+
+def weighted_mean(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted mean of the rows, shape (d,), in float64 whatever the rows' type."""
+    origin = X[0].astype(np.float64)
+    total = np.zeros(X.shape[1])
+    for rows in row_blocks(len(X), X.shape[1]):
+        total += weights[rows] @ (X[rows] - origin)
+    return origin + total / weights.sum()
+
+
+def seed_centers(
+    X: Floats, weights: NDArray[np.float64], n_centers: int, rng: np.random.Generator, *, power: int = 2
+) -> NDArray[np.intp]:
+    """Seeds by the exact D^power law: each next one in proportion to weight x distance^power to those before it.
+
+    Source: k-means++ (Arthur and Vassilvitskii, 2007), with weights.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    weights : ndarray of shape (n,)
+        Positive.
+    n_centers : int
+    rng : numpy.random.Generator
+    power : {1, 2}
+
+    Returns
+    -------
+    ndarray of shape (at most n_centers,), intp
+        Row numbers in the order they were drawn; fewer than asked for when there are fewer distinct rows.
+    """
+    chosen = [_inverse_cdf(weights, rng.random())]
+    squared = squared_distances_to(X, X[chosen[0]].astype(np.float64))
+    while len(chosen) < n_centers:
+        potential = weights * (squared if power == 2 else np.sqrt(squared))
+        if not potential.any():
+            break
+        chosen.append(_inverse_cdf(potential, rng.random()))
+        np.minimum(squared, squared_distances_to(X, X[chosen[-1]].astype(np.float64)), out=squared)
+    return np.array(chosen, dtype=np.intp)
+
+
+def _inverse_cdf(shares: NDArray[np.float64], uniform: float) -> int:
+    cumulated = np.cumsum(shares)
+    last = int(np.flatnonzero(shares)[-1])
+    return min(int(np.searchsorted(cumulated, uniform * cumulated[-1], side="right")), last)
+
+
+def group_means(
+    X: Floats, weights: NDArray[np.float64], groups: NDArray[np.intp], n_groups: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted mean and mass of each group of rows.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    weights : ndarray of shape (n,)
+    groups : ndarray of shape (n,), intp
+        Values in ``0 .. n_groups - 1``.
+    n_groups : int
+
+    Returns
+    -------
+    means : ndarray of shape (n_groups, d), float64
+        Zero where a group has no mass.
+    masses : ndarray of shape (n_groups,)
+    """
+    origin = X[0].astype(np.float64)  # sums of small numbers keep their digits on data far from zero
+    sums = np.zeros((n_groups, X.shape[1]))
+    step = 1 << 16
+    for start in range(0, len(X), step):
+        rows = slice(start, start + step)
+        length = len(groups[rows])
+        indicator = sparse.csr_array((weights[rows], groups[rows], np.arange(length + 1)), shape=(length, n_groups))
+        sums += indicator.T @ (X[rows] - origin)
+    masses: NDArray[np.float64] = np.bincount(groups, weights=weights, minlength=n_groups).astype(np.float64)
+    means = np.zeros_like(sums)
+    filled = masses > 0
+    means[filled] = origin + sums[filled] / masses[filled, None]
+    return means, masses
+
+
+@dataclasses.dataclass(frozen=True)
+class Clustering:
+    """Centres and what they cost.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (k, d)
+    cost : float
+        Weighted sum of distances to the power that was asked for, widths included, without offset.
+    n_iterations : int
+    """
+
+    centers: NDArray[np.float64]
+    cost: float
+    n_iterations: int
+
+
+def lloyd(
+    X: Floats,
+    weights: NDArray[np.float64],
+    centers: NDArray[np.float64],
+    *,
+    power: int = 2,
+    spread: NDArray[np.float64] | None = None,
+    max_iterations: int = 100,
+    tolerance: float = 1e-4,
+) -> Clustering:
+    """Local search from given centres: Lloyd's steps for k-means, Weiszfeld's for k-median.
+
+    With ``power=1`` the cost of a row is ``sqrt(d^2 + spread^2)``. Each step moves a centre to the mean of its rows
+    weighted by ``w / sqrt(d^2 + spread^2)``, which majorises that cost, so it never rises. A centre that loses all its
+    rows stays where it is.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    weights : ndarray of shape (n,)
+    centers : ndarray of shape (k, d)
+    power : {1, 2}
+    spread : ndarray of shape (n,), optional
+        Only used with ``power=1``.
+    max_iterations : int
+    tolerance : float
+        Stop when the cost falls by less than this share of itself.
+
+    Returns
+    -------
+    Clustering
+    """
+    width = 0.0 if spread is None else spread**2
+    previous = np.inf
+    cost = np.inf
+    for iteration in range(max_iterations + 1):
+        index, squared = nearest(X, centers)
+        distances = squared if power == 2 else np.sqrt(squared + width)
+        cost = float(weights @ distances)
+        if iteration == max_iterations or previous - cost <= tolerance * cost:
+            break
+        previous = cost
+        pull = weights if power == 2 else weights / np.maximum(distances, 1e-12 * max(distances.max(), 1e-300))
+        means, masses = group_means(X, pull, index, len(centers))
+        centers = np.where((masses > 0)[:, None], means, centers)
+    return Clustering(centers, cost, iteration)
+
+
+def cluster(
+    X: Floats,
+    weights: NDArray[np.float64],
+    n_clusters: int,
+    rng: np.random.Generator,
+    *,
+    power: int = 2,
+    spread: NDArray[np.float64] | None = None,
+    n_starts: int = 3,
+) -> Clustering:
+    """Best of several local searches, each from its own D^power seeds.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    weights : ndarray of shape (n,)
+        Positive.
+    n_clusters : int
+    rng : numpy.random.Generator
+    power : {1, 2}
+    spread : ndarray of shape (n,), optional
+    n_starts : int
+
+    Returns
+    -------
+    Clustering
+    """
+    runs = []
+    for _ in range(n_starts):
+        rows, sampled = importance_sample(X, weights, SEEDING_ROWS, rng)
+        seeds = rows[seed_centers(X[rows], sampled, n_clusters, rng, power=power)]
+        runs.append(lloyd(X, weights, X[seeds].astype(np.float64), power=power, spread=spread))
+    return min(runs, key=lambda run: run.cost)
+
+
+def rough_cost(X: Floats, weights: NDArray[np.float64], n_clusters: int, rng: np.random.Generator) -> float:
+    """K-means cost of the rows on `n_clusters` D^2 seeds improved by one step: a cheap measure of what is left to say.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    weights : ndarray of shape (n,)
+        Positive.
+    n_clusters : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    float
+        In squared units of the data times the units of the weights.
+    """
+    rows, sampled = importance_sample(X, weights, SEEDING_ROWS, rng)
+    seeds = rows[seed_centers(X[rows], sampled, n_clusters, rng)]
+    return lloyd(X[rows], sampled, X[seeds].astype(np.float64), max_iterations=1).cost

@@ -1,0 +1,59 @@
+"""Pictures of plain tables. Matplotlib is imported when one is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def new_axes(width: float = 7.0, height: float = 4.5) -> Axes:
+    """Empty axes of a size in inches.
+
+    Raises
+    ------
+    ImportError
+        When matplotlib is missing, naming the extra that brings it.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install 'coreset-eval[plots]'") from error
+    return Figure(figsize=(width, height), layout="constrained").subplots()
+
+
+def plot_plan(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Error of every candidate of a plan against its number of points, the chosen one marked.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `BudgetPlan.table`.
+    ax : matplotlib Axes, optional
+        Drawn into; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    axes = new_axes() if ax is None else ax
+    shown = table[table["n_points"] > 0].sort_values("n_points")
+    families = shown["quantizer"].str.replace(r"(bits|significant_bits)=\d+(, )?", "", regex=True)
+    for family, part in shown.groupby(families, sort=True):
+        axes.plot(part["n_points"], part["error"], "o-", label=str(family))
+    for row in shown.itertuples():
+        bits = "".join(c for c in str(row.quantizer).split("bits=")[1].split(",")[0] if c.isdigit())
+        axes.annotate(f"{bits}b", (row.n_points, row.error), textcoords="offset points", xytext=(4, 4), fontsize=8)
+    winner = shown[shown["chosen"]]
+    axes.plot(winner["n_points"], winner["error"], "*", markersize=16, color="black", label="chosen")
+    axes.set(
+        xscale="log",
+        xlabel="points that fit the budget",
+        ylabel="error: rms distance of a row\nto the nearest decoded point",
+        title="Candidates within one byte budget (labels: bits a value)",
+    )
+    axes.legend(frameon=False, fontsize=8)
+    return axes

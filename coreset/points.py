@@ -1,0 +1,398 @@
+"""The value that flows through the package: a small weighted point set that stands for a large one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .nearest import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Estimator = TypeVar("Estimator")
+
+
+def check_power(power: object) -> int:
+    """Return `power` if it is 1 or 2.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if power not in (1, 2) or isinstance(power, bool):
+        raise ValueError(f"power={power!r} must be 1 (k-median) or 2 (k-means)")
+    return int(power)
+
+
+def as_labels(labels: ArrayLike, name: str = "y") -> NDArray[Any]:
+    """One-dimensional class labels as an array of booleans, integers, floats or strings.
+
+    Raises
+    ------
+    TypeError
+        When the labels are of another type, or of several.
+    """
+    array = np.asarray(labels)
+    if array.dtype == object:
+        if not all(isinstance(label, str) for label in array.ravel()):
+            kinds = sorted({type(label).__name__ for label in array.ravel()})
+            raise TypeError(f"{name} must hold labels of one type (bool, int, float or str), not {kinds}")
+        array = array.astype(np.str_)
+    if array.dtype.kind not in "biufU":
+        raise TypeError(f"{name} of dtype {array.dtype} cannot be class labels: bool, int, float or str are")
+    if array.ndim != 1:
+        raise ValueError(f"{name} has shape {array.shape}, expected one dimension")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{name} contains NaN or infinity")
+    return array
+
+
+def _frozen(array: ArrayLike, dtype: type) -> NDArray[Any]:
+    copy: NDArray[Any] = np.array(array, dtype=dtype, order="C")
+    copy.flags.writeable = False
+    return copy
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Coreset:
+    """A small weighted point set whose costs stand for those of a large one.
+
+    It keeps no reference to the data that it was made of; its arrays are read-only copies.
+
+    Parameters
+    ----------
+    points : array-like of shape (n_points, n_features)
+        Stored as float64.
+    weights : array-like of shape (n_points,)
+        Not negative; their sum is the mass of the source.
+    labels : array-like of shape (n_points,), optional
+        Class of each point.
+    offset : float, default=0.0
+        What ``sum w d^2`` over the points lacks of the source's cost: the squared distances of the rows to the point
+        that replaced them. `cost` with ``power=2`` adds it. It can be negative after coarse quantization.
+    spread : array-like of shape (n_points,), optional
+        Root mean squared distance of a cell's rows to its point, in the data's units. When None, the single spread
+        ``sqrt(offset / total weight)`` serves every point.
+    max_displacement, total_displacement : float, default=nan
+        Certificate: the largest distance of a source row to the point that stands for it, and the weighted sum of these
+        distances, in the data's units; nan when unknown, as for samples.
+    n_source : int, optional
+        Rows summarised; by default the number of points.
+    source_dtype : dtype-like, default=float64
+        Type that the source was stored in, against which byte ratios are taken.
+    feature_names : tuple of str, optional
+    sample_indices : array-like of int of shape (n_points,), optional
+        Source row of each point, for methods that pick rows.
+
+    Raises
+    ------
+    ValueError
+        When shapes disagree or a value is not finite or a weight negative.
+    TypeError
+        When labels have no usable type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from coreset import Coreset
+    >>> pair = Coreset(points=[[0.0], [10.0]], weights=[2, 2], offset=4.0)   # rows -1, 1, 9, 11
+    >>> pair.cost(np.array([[0.0], [10.0]]))
+    4.0
+    >>> pair.cost(np.array([[5.0]]))            # 4 * 25 + 4, as over the rows themselves
+    104.0
+    """
+
+    points: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    labels: NDArray[Any] | None = None
+    offset: float = 0.0
+    spread: NDArray[np.float64] | None = None
+    max_displacement: float = math.nan
+    total_displacement: float = math.nan
+    n_source: int | None = None
+    source_dtype: np.dtype[Any] = dataclasses.field(default_factory=lambda: np.dtype(np.float64))
+    feature_names: tuple[str, ...] | None = None
+    sample_indices: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        points, weights = _frozen(self.points, np.float64), _frozen(self.weights, np.float64)
+        if points.ndim != 2 or 0 in points.shape:
+            raise ValueError(
+                f"points has shape {points.shape}, expected (n_points, n_features) with at least one of each"
+            )
+        if not np.isfinite(points).all():
+            raise ValueError("points contains NaN or infinity")
+        self._check_length("weights", weights, len(points))
+        if not np.isfinite(weights).all() or (weights < 0).any():
+            raise ValueError("weights must be finite and not negative")
+        if not math.isfinite(self.offset):
+            raise ValueError(f"offset={self.offset} must be finite")
+        changes: dict[str, Any] = {
+            "points": points,
+            "weights": weights,
+            "offset": float(self.offset),
+            "n_source": len(points) if self.n_source is None else int(self.n_source),
+            "source_dtype": np.dtype(self.source_dtype),
+        }
+        if self.labels is not None:
+            labels = as_labels(self.labels, "labels")
+            changes["labels"] = _frozen(labels, labels.dtype)  # type: ignore[arg-type]
+        if self.spread is not None:
+            changes["spread"] = _frozen(self.spread, np.float64)
+            if not np.isfinite(changes["spread"]).all() or (changes["spread"] < 0).any():
+                raise ValueError("spread must be finite and not negative")
+        if self.sample_indices is not None:
+            changes["sample_indices"] = _frozen(self.sample_indices, np.int64)
+        for name in ("labels", "spread", "sample_indices"):
+            if name in changes:
+                self._check_length(name, changes[name], len(points))
+        if self.feature_names is not None:
+            changes["feature_names"] = tuple(str(name) for name in self.feature_names)
+            if len(changes["feature_names"]) != points.shape[1]:
+                raise ValueError(
+                    f"feature_names has {len(changes['feature_names'])} names, points has {points.shape[1]} columns"
+                )
+        for name, value in changes.items():
+            object.__setattr__(self, name, value)
+
+    @staticmethod
+    def _check_length(name: str, array: NDArray[Any], n_points: int) -> None:
+        if array.shape != (n_points,):
+            raise ValueError(f"{name} has shape {array.shape}, expected ({n_points},) to match points")
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __repr__(self) -> str:
+        classes = "" if self.labels is None else f", {len(np.unique(self.labels))} classes"
+        return (
+            f"Coreset({len(self)} points x {self.n_features} features{classes}, "
+            f"total weight {self.total_weight:.6g}, from {self.n_source} rows)"
+        )
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of the points."""
+        return int(self.points.shape[1])
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights, correctly rounded: the mass of the source."""
+        return math.fsum(self.weights)
+
+    def _spreads(self) -> NDArray[np.float64]:
+        if self.spread is not None:
+            return self.spread
+        total = self.total_weight
+        return np.full(len(self), math.sqrt(max(self.offset, 0.0) / total) if total > 0 else 0.0)
+
+    def cost(self, centers: ArrayLike, *, power: int = 2) -> float:
+        """Clustering cost of the source on these centres, estimated from the summary.
+
+        With ``power=2`` it is ``sum w min d^2 + offset``, which for cells whose rows share their nearest centre is
+        exact. With ``power=1`` it is ``sum w sqrt(min d^2 + spread^2)``, an approximation of this project's own that
+        counts each cell's width once; without it a k-median cost misses the width altogether.
+
+        Parameters
+        ----------
+        centers : array-like of shape (k, n_features)
+        power : {1, 2}, default=2
+            1 for the k-median cost, 2 for the k-means cost.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            When `centers` has another number of columns, no row or a value that is not finite.
+        """
+        checked = np.atleast_2d(np.asarray(centers, dtype=np.float64))
+        if checked.ndim != 2 or len(checked) == 0 or checked.shape[1] != self.n_features:
+            raise ValueError(f"centers has shape {checked.shape}, expected (k, {self.n_features}) with k >= 1")
+        if not np.isfinite(checked).all():
+            raise ValueError("centers contains NaN or infinity")
+        squared = nearest(self.points, checked)[1]
+        if check_power(power) == 2:
+            return float(self.weights @ squared) + self.offset
+        return float(self.weights @ np.sqrt(squared + self._spreads() ** 2))
+
+    def error_bound(self, lipschitz: float) -> float:
+        """Largest error that replacing rows by points can cause in a sum of costs.
+
+        ``|sum_p w_p cost(p, x) - sum_s w_s cost(s, x)| <= lipschitz * total_displacement`` for every model x, when
+        ``cost(., x)`` is Lipschitz in the point. It is about the points alone: the offset plays no part. (Derived for
+        this project from the triangle inequality; compare theorem and constants in arXiv 1904.05961.)
+
+        Parameters
+        ----------
+        lipschitz : float
+            Lipschitz constant of one row's cost, in cost per unit of distance.
+
+        Returns
+        -------
+        float
+            nan when the certificate is unknown.
+
+        Raises
+        ------
+        ValueError
+            When `lipschitz` is negative or nan.
+        """
+        if not lipschitz >= 0:
+            raise ValueError(f"lipschitz={lipschitz} must not be negative or nan")
+        return float(lipschitz) * self.total_displacement
+
+    @staticmethod
+    def merge(*coresets: Coreset) -> Coreset:
+        """Union of summaries of disjoint data: points are put together, offsets and certificates added up.
+
+        Parameters
+        ----------
+        *coresets : Coreset
+            With the same features; all with labels or all without. Where some have no feature names, those of the
+            others are taken. Row indices are dropped, since they count in different tables.
+
+        Returns
+        -------
+        Coreset
+
+        Raises
+        ------
+        ValueError
+            When nothing is given, or features or labels disagree.
+
+        Examples
+        --------
+        >>> from coreset import Coreset
+        >>> Coreset.merge(Coreset([[0.0]], [1]), Coreset([[1.0]], [3], offset=2.0)).total_weight
+        4.0
+        """
+        if not coresets:
+            raise ValueError("merge needs at least one coreset")
+        first = coresets[0]
+        for position, other in enumerate(coresets):
+            if other.n_features != first.n_features:
+                raise ValueError(
+                    f"coreset {position} has {other.n_features} features, coreset 0 has {first.n_features}"
+                )
+            if (other.labels is None) != (first.labels is None):
+                raise ValueError(f"coreset {position} and coreset 0 disagree on having labels")
+        return Coreset(
+            points=np.concatenate([c.points for c in coresets]),
+            weights=np.concatenate([c.weights for c in coresets]),
+            labels=_merged_labels(coresets),
+            offset=math.fsum(c.offset for c in coresets),
+            spread=_merged_spread(coresets),
+            max_displacement=float(np.max([c.max_displacement for c in coresets])),
+            total_displacement=float(np.sum([c.total_displacement for c in coresets])),
+            n_source=sum(c.n_source or 0 for c in coresets),
+            source_dtype=np.result_type(*[c.source_dtype for c in coresets]),
+            feature_names=_merged_names(coresets),
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """The points as a DataFrame, with columns ``weight`` and, if there are labels, ``label`` at the end.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_points, n_features + 1 or 2)
+
+        Raises
+        ------
+        ValueError
+            When a feature is itself called ``weight`` or ``label``.
+        """
+        import pandas as pd
+
+        names = self.feature_names or tuple(f"x{column}" for column in range(self.n_features))
+        extra = {"weight": self.weights} if self.labels is None else {"weight": self.weights, "label": self.labels}
+        if taken := sorted(set(names) & set(extra)):
+            raise ValueError(f"feature_names {taken} are the names of the columns that to_frame adds")
+        return pd.DataFrame(self.points.copy(), columns=pd.Index(names)).assign(**extra)
+
+    def train(self, estimator: Estimator) -> Estimator:
+        """Fit a clone of a scikit-learn estimator on the weighted points.
+
+        Weights go to every step of a pipeline that takes them; they sum to the mass of the source, so that a penalty
+        weighs as much as it would on the full data. Centres have a smaller variance than the rows they replace, which a
+        scaler in the pipeline will see.
+
+        Parameters
+        ----------
+        estimator : scikit-learn estimator or Pipeline
+            Its final step must take ``sample_weight``.
+
+        Returns
+        -------
+        estimator
+            A fitted clone; the argument stays as it was.
+
+        Raises
+        ------
+        TypeError
+            When the final step takes no sample weights.
+
+        Examples
+        --------
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from coreset import Coreset
+        >>> summary = Coreset([[-1.0], [1.0]], weights=[50, 50], labels=["no", "yes"])
+        >>> str(summary.train(LogisticRegression()).predict([[3.0]])[0])
+        'yes'
+        """
+        from sklearn.base import clone
+
+        fitted = clone(estimator)
+        keywords = _weight_keywords(fitted)
+        target = () if self.labels is None else (self.labels,)
+        X = self.to_frame()[list(self.feature_names)] if self.feature_names else self.points
+        return fitted.fit(X, *target, **dict.fromkeys(keywords, self.weights))
+
+
+def _weight_keywords(estimator: Any) -> list[str]:
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils.validation import has_fit_parameter
+
+    if not isinstance(estimator, Pipeline):
+        if not has_fit_parameter(estimator, "sample_weight"):
+            raise TypeError(f"{type(estimator).__name__}.fit takes no sample_weight, so it cannot train on a coreset")
+        return ["sample_weight"]
+    steps = [(name, step) for name, step in estimator.steps if step not in (None, "passthrough")]
+    if not steps or not has_fit_parameter(steps[-1][1], "sample_weight"):
+        raise TypeError(f"the final step of {estimator!r} takes no sample_weight, so it cannot train on a coreset")
+    return [f"{name}__sample_weight" for name, step in steps if has_fit_parameter(step, "sample_weight")]
+
+
+def _merged_labels(coresets: tuple[Coreset, ...]) -> NDArray[Any] | None:
+    parts = [c.labels for c in coresets if c.labels is not None]
+    if not parts:
+        return None
+    kinds = {"string" if part.dtype.kind == "U" else "number" for part in parts}
+    if len(kinds) > 1:
+        raise ValueError("some coresets have labels of strings and others of numbers")
+    return np.concatenate(parts)
+
+
+def _merged_spread(coresets: tuple[Coreset, ...]) -> NDArray[np.float64] | None:
+    if all(c.spread is None and c.offset == 0 for c in coresets):
+        return None
+    return np.concatenate([c._spreads() for c in coresets])
+
+
+def _merged_names(coresets: tuple[Coreset, ...]) -> tuple[str, ...] | None:
+    known = {c.feature_names for c in coresets if c.feature_names is not None}
+    if len(known) > 1:
+        one, other = sorted(known)[:2]
+        column = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        raise ValueError(
+            f"coresets disagree on feature_names: column {column} is {one[column]!r} and {other[column]!r}"
+        )
+    return known.pop() if known else None

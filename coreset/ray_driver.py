@@ -1,0 +1,376 @@
+"""`DistributedCoreset`: the protocol over Ray actors, or in this process. The only file that imports ray."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from .construction import RandomState, as_generator, check_count
+from .points import Coreset
+from .protocol import Coordinator, Worker, WorkerSettings
+from .wire import quantizer_of
+
+_ROWS_A_SHARD = 65_536
+_BUSY_CPUS = 0.75  # share of the CPUs that actors may hold; the rest stays free for Ray's own recovery
+_ACTORS_A_CPU = 4
+
+Shard = tuple[Any, Any, Any]  # table, labels, weights
+
+
+@final
+class DistributedCoreset(BaseEstimator):
+    """Summary of shards that stay where they are: Ray actors send small messages, within one byte budget in all.
+
+    Every shard's rough clustering cost decides its share of the budget. The result depends on the data, their split
+    into shards and the seed alone: not on the number of workers, their order, or the backend.
+
+    Parameters
+    ----------
+    budget_bytes : int, default=65536
+        The most bytes that all shards together send up, statistics included.
+    base : estimator with `n_points` and `random_state`, optional
+        As in `BudgetedCoreset`.
+    planner : {"exhaustive"}, default="exhaustive"
+        As in `BudgetedCoreset`; every shard plans for itself.
+    backend : {"ray", "local"}, default="ray"
+        "local" runs the same protocol in this process. "ray" uses the running cluster, or starts one on this machine
+        and stops it afterwards.
+    num_workers : int, optional
+        Ray actors. By default one a shard, but no more than four a CPU.
+    label_column, weight_column : str, optional
+        Columns of the shards' frames that hold class labels and weights.
+    timeout_s : float, default=600.0
+        Seconds that one round may take before the run ends with TimeoutError.
+    progress : bool, default=True
+        Report each round on standard error.
+    random_state : int, RandomState, Generator or None, default=None
+
+    Attributes
+    ----------
+    coreset_ : Coreset
+        Union of the decoded summaries.
+    messages_ : list of bytes
+        The shards' summaries, in shard order; ``decode(b"".join(messages_))`` gives ``coreset_``.
+    ledger_ : pandas.DataFrame
+        Every message that travelled: ``node``, ``round``, ``direction`` ("up" or "down"), ``bytes``.
+    plan_ : pandas.DataFrame
+        A row a shard: ``n_points``, ``quantizer``, ``message_bytes``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from coreset import DistributedCoreset
+    >>> X, y = load_digits(return_X_y=True)
+    >>> shards, labels = [X[:900], X[900:]], [y[:900], y[900:]]
+    >>> run = DistributedCoreset(budget_bytes=4096, backend="local", progress=False, random_state=0)
+    >>> ledger = run.fit(shards, labels).ledger_
+    >>> int(ledger.loc[ledger["direction"] == "up", "bytes"].sum()) <= 4096
+    True
+    """
+
+    def __init__(
+        self,
+        budget_bytes: int = 65536,
+        *,
+        base: BaseEstimator | None = None,
+        planner: str = "exhaustive",
+        backend: str = "ray",
+        num_workers: int | None = None,
+        label_column: str | None = None,
+        weight_column: str | None = None,
+        timeout_s: float = 600.0,
+        progress: bool = True,
+        random_state: RandomState = None,
+    ) -> None:
+        self.budget_bytes = budget_bytes
+        self.base = base
+        self.planner = planner
+        self.backend = backend
+        self.num_workers = num_workers
+        self.label_column = label_column
+        self.weight_column = weight_column
+        self.timeout_s = timeout_s
+        self.progress = progress
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> DistributedCoreset:
+        """Summarise the shards.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, d), or a list of shards
+            A list holds arrays, DataFrames or Ray ObjectRefs of these. One table is cut into shards of 65,536 rows.
+        y : array-like of shape (n,), or a list with an entry a shard, optional
+            Class labels.
+        sample_weight : array-like of shape (n,), or a list with an entry a shard, optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            When a value is bad, shards disagree on their columns, or the budget is too small.
+        TypeError
+            When an argument has the wrong type.
+        TimeoutError
+            When a round takes longer than `timeout_s`.
+        ImportError
+            When ``backend="ray"`` and ray is missing.
+        """
+        self._check_parameters()
+        shards = split_into_shards(X, y, sample_weight)
+        settings = WorkerSettings(
+            self.base, self.planner, _entropy(self.random_state), self.label_column, self.weight_column
+        )
+        coordinator = Coordinator(len(shards), self.budget_bytes)
+        report = _reporter(self.progress, len(shards))
+        if self.backend == "local":
+            self.messages_ = _run(coordinator, _LocalPool(shards, settings, report))
+        else:
+            with _ray_pool(shards, settings, self.num_workers, self.timeout_s, report) as pool:
+                self.messages_ = _run(coordinator, pool)
+        self.coreset_: Coreset = coordinator.merge(self.messages_)
+        self.ledger_ = pd.DataFrame(coordinator.ledger)
+        self.plan_ = _plan(self.messages_)
+        return self
+
+    def _check_parameters(self) -> None:
+        check_count("budget_bytes", self.budget_bytes)
+        if self.backend not in ("ray", "local"):
+            raise ValueError(f"backend={self.backend!r} must be 'ray' or 'local'")
+        if self.num_workers is not None:
+            check_count("num_workers", self.num_workers)
+        if not (isinstance(self.timeout_s, int | float) and self.timeout_s > 0):
+            raise ValueError(f"timeout_s={self.timeout_s!r} must be a positive number of seconds")
+
+
+def _entropy(random_state: RandomState) -> int:
+    return int.from_bytes(as_generator(random_state).bytes(16), "little")
+
+
+def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
+    """The shards as a list of (table, labels, weights).
+
+    Parameters
+    ----------
+    X : one table, or a list or tuple of tables or ObjectRefs
+    y, sample_weight : like X, or None
+
+    Returns
+    -------
+    list of tuple
+
+    Raises
+    ------
+    ValueError
+        When there is no shard, or lists have different lengths.
+    TypeError
+        When only one of X and y is a list of shards.
+    """
+    if isinstance(X, list | tuple) and (len(X) == 0 or _is_shard(X[0])):
+        if len(X) == 0:
+            raise ValueError("X is an empty list: there is no shard to summarise")
+        columns = [list(X)]
+        for name, value in (("y", y), ("sample_weight", sample_weight)):
+            if value is None:
+                columns.append([None] * len(X))
+                continue
+            if not isinstance(value, list | tuple):
+                raise TypeError(f"X is a list of shards, so {name} must be a list too, not {type(value).__name__}")
+            if len(value) != len(X):
+                raise ValueError(f"{name} has {len(value)} entries, X has {len(X)} shards")
+            columns.append(list(value))
+        return list(zip(*columns, strict=True))
+    table = X if isinstance(X, pd.DataFrame) else np.asarray(X)
+    if table.ndim != 2 or len(table) == 0:
+        raise ValueError(f"X has shape {table.shape}, expected (n, d) with at least one row, or a list of such tables")
+    parts: list[Any] = [table, *(None if v is None else np.asarray(v) for v in (y, sample_weight))]
+    for name, value in zip(("y", "sample_weight"), parts[1:], strict=True):
+        if value is not None and len(value) != len(table):
+            raise ValueError(f"{name} has {len(value)} entries, X has {len(table)} rows")
+    n_shards = math.ceil(len(table) / _ROWS_A_SHARD)
+    edges = [round(len(table) * i / n_shards) for i in range(n_shards + 1)]
+    return [(table[a:b], *(None if value is None else value[a:b] for value in parts[1:])) for a, b in pairwise(edges)]
+
+
+def _is_shard(value: object) -> bool:
+    return isinstance(value, np.ndarray | pd.DataFrame) or type(value).__name__ == "ObjectRef"
+
+
+class _LocalPool:
+    """Workers in this process."""
+
+    def __init__(self, shards: Sequence[Shard], settings: WorkerSettings, report: Callable[[str, int], None]) -> None:
+        self._workers = [Worker(number, *shard, settings) for number, shard in enumerate(shards)]
+        self._report = report
+
+    def ask(self, round_name: str, questions: Sequence[bytes] | None) -> list[bytes]:
+        """Answers of all shards, in shard order."""
+        answers = []
+        for number, worker in enumerate(self._workers):
+            answers.append(_answer(worker, None if questions is None else questions[number]))
+            self._report(round_name, len(answers))
+        return answers
+
+
+def _answer(worker: Worker, question: bytes | None) -> bytes:
+    return worker.statistics() if question is None else worker.summarise(question)
+
+
+def _run(coordinator: Coordinator, pool: Any) -> list[bytes]:
+    statistics = pool.ask("statistics", None) if coordinator.wants_statistics else None
+    return pool.ask("summary", coordinator.allocate(statistics))
+
+
+def _plan(messages: Sequence[bytes]) -> pd.DataFrame:
+    from .wire import decode
+
+    return pd.DataFrame(
+        {
+            "n_points": [len(decode(message)) for message in messages],
+            "quantizer": [repr(quantizer_of(message)) for message in messages],
+            "message_bytes": [len(message) for message in messages],
+        }
+    ).rename_axis("shard")
+
+
+def _reporter(progress: bool, n_shards: int) -> Callable[[str, int], None]:
+    """Progress on standard error: a line that is rewritten on a terminal, a line a round elsewhere."""
+
+    def report(round_name: str, done: int) -> None:
+        if not progress or not (sys.stderr.isatty() or done == n_shards):
+            return
+        end = "\n" if done == n_shards else "\r"
+        print(f"coreset: {round_name} from {done} of {n_shards} shards", end=end, file=sys.stderr, flush=True)
+
+    return report
+
+
+class _ShardHost:
+    """What a Ray actor runs: the workers of some shards."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._workers: dict[int, Worker] = {}
+
+    def load(self, shard: int, X: Any, y: Any, sample_weight: Any) -> None:
+        self._workers[shard] = Worker(shard, X, y, sample_weight, self._settings)
+
+    def answer(self, shard: int, question: bytes | None) -> bytes:
+        return _answer(self._workers[shard], question)
+
+
+class _RayPool:
+    """Workers in Ray actors; shard i lives on actor i modulo the number of actors."""
+
+    def __init__(self, actors: Sequence[Any], timeout_s: float, report: Callable[[str, int], None]) -> None:
+        self._actors = actors
+        self._timeout_s = timeout_s
+        self._report = report
+        self._n_shards = 0
+
+    def load(self, shards: Sequence[Shard]) -> None:
+        """Hand every actor its shards; ObjectRefs are fetched by the actor, not here."""
+        self._n_shards = len(shards)
+        calls = [self._actor(number).load.remote(number, *shard) for number, shard in enumerate(shards)]
+        self._collect(calls, "loading")
+
+    def ask(self, round_name: str, questions: Sequence[bytes] | None) -> list[bytes]:
+        """Answers of all shards, in shard order."""
+        calls = [
+            self._actor(number).answer.remote(number, None if questions is None else questions[number])
+            for number in range(self._n_shards)
+        ]
+        return self._collect(calls, round_name)
+
+    def _actor(self, shard: int) -> Any:
+        return self._actors[shard % len(self._actors)]
+
+    def _collect(self, calls: list[Any], round_name: str) -> list[Any]:
+        import ray
+        from ray.exceptions import RayTaskError
+
+        position = {call: number for number, call in enumerate(calls)}
+        answers: list[Any] = [None] * len(calls)
+        waiting = list(calls)
+        while waiting:
+            done, waiting = ray.wait(waiting, timeout=self._timeout_s)
+            if not done:
+                shards = sorted(position[call] for call in waiting)
+                raise TimeoutError(
+                    f"{round_name}: no answer from shards {shards[:10]} within timeout_s={self._timeout_s}"
+                )
+            for call in done:
+                try:
+                    answers[position[call]] = ray.get(call)
+                except RayTaskError as error:
+                    cause = error.cause
+                    raise (cause if isinstance(cause, ValueError | TypeError) else error) from None
+            self._report(round_name, len(calls) - len(waiting))
+        return answers
+
+
+@contextmanager
+def _ray_pool(
+    shards: Sequence[Shard],
+    settings: WorkerSettings,
+    num_workers: int | None,
+    timeout_s: float,
+    report: Callable[[str, int], None],
+) -> Iterator[_RayPool]:
+    """Actors that hold the shards, on the running cluster or on one that lives as long as this context."""
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportError("backend='ray' needs ray: pip install 'coreset-eval[ray]'") from error
+    own_cluster = not ray.is_initialized()
+    actors: list[Any] = []
+    try:
+        if own_cluster:
+            _start_ray(shards)
+        cpus = float(ray.cluster_resources().get("CPU", 0.0))
+        if cpus <= 0:
+            raise RuntimeError("the Ray cluster has no CPU for the actors")
+        n_actors = min(len(shards), num_workers or max(1, int(_ACTORS_A_CPU * cpus)))
+        cpus_each = math.floor(1e4 * min(1.0, _BUSY_CPUS * cpus / n_actors)) / 1e4
+        remote = ray.remote(num_cpus=cpus_each, max_restarts=0)(_ShardHost)
+        actors = [remote.remote(settings) for _ in range(n_actors)]
+        pool = _RayPool(actors, timeout_s, report)
+        pool.load(shards)
+        yield pool
+    finally:
+        if own_cluster:
+            ray.shutdown()
+        else:
+            for actor in actors:
+                ray.kill(actor)
+
+
+def _start_ray(shards: Sequence[Shard]) -> None:
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    size = sum(_nbytes(part) for shard in shards for part in shard)
+    ray.init(
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=(256 << 20) + 2 * size,
+    )
+
+
+def _nbytes(part: Any) -> int:
+    if isinstance(part, pd.DataFrame):
+        return int(part.memory_usage(deep=True).sum())
+    return int(getattr(part, "nbytes", 0))
