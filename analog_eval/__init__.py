@@ -1,1 +1,25 @@
-"""Placeholder."""
+"""Tell whether a trained model survives analog in-memory hardware, where weights are never exactly what was written.
+
+`noise_sweep` measures a fitted model's score on noisy copies of its weights; `inject_noise` lends it such weights for
+the length of a ``with`` block.  Both take scikit-learn models, and anything else through `ArrayModel`.
+
+Examples
+--------
+>>> from sklearn.datasets import load_iris
+>>> from sklearn.linear_model import LogisticRegression
+>>> from analog_eval import noise_sweep
+>>> X, y = load_iris(return_X_y=True)
+>>> report = noise_sweep(LogisticRegression(max_iter=1000).fit(X, y), X, y, random_state=0)
+>>> report.table.index.tolist()
+[0.01, 0.05, 0.1, 0.2, 0.3, 0.4]
+"""
+
+from __future__ import annotations
+
+from analog_eval.adapters import ArrayModel
+from analog_eval.evaluation import SweepReport, noise_sweep
+from analog_eval.injection import inject_noise
+from analog_eval.noise import GaussianNoise, WeightNoise
+from analog_eval.plots import plot_sweeps
+
+__all__ = ["ArrayModel", "GaussianNoise", "SweepReport", "WeightNoise", "inject_noise", "noise_sweep", "plot_sweeps"]

@@ -1,0 +1,130 @@
+"""What an adapter is: tensors with roles, and predictions with replacements for them."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+
+from analog_eval.noise import check_weights
+
+__all__ = ["Adapter", "Arrays", "Predictor", "Role", "Targets", "Tensor", "target_indices", "winning_labels"]
+
+Role: TypeAlias = Literal["kernel", "bias", "gain", "shift", "statistic"]
+Targets: TypeAlias = Literal["weights", "parameters", "state"]
+Arrays: TypeAlias = Sequence[NDArray[Any]]
+Predictor: TypeAlias = Callable[[Arrays], NDArray[Any]]
+
+_TARGET_ROLES: dict[str, frozenset[str]] = {
+    "weights": frozenset({"kernel"}),
+    "parameters": frozenset({"kernel", "bias", "gain", "shift"}),
+    "state": frozenset(get_args(Role)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One named array of a model and what it is used for.
+
+    Parameters
+    ----------
+    name : str
+        Where the model keeps it, such as ``"coefs_[0]"``.
+    role : {"kernel", "bias", "gain", "shift", "statistic"}
+        ``kernel``: multiplies inputs, in a crossbar; ``bias``: added to outputs; ``gain`` and ``shift``: the affine
+        part of a normalization; ``statistic``: its running mean or variance.
+    values : ndarray of any shape
+        The model's own array, not a copy.
+    """
+
+    name: str
+    role: Role
+    values: NDArray[Any]
+
+
+class Adapter(ABC):
+    """A model's tensors, and predictions with replacements for them.  Made by `adapt`.
+
+    Replacements are lists of arrays in the order of `tensors`, of the same shapes.
+    """
+
+    def __init__(self, model: Any, holder: Any, prefixes: Sequence[Any] = ()) -> None:
+        self.model, self.holder, self._prefixes = model, holder, tuple(prefixes)
+        self.tensors: tuple[Tensor, ...] = tuple(self._tensors())
+        for tensor in self.tensors:
+            check_weights(tensor.values, f"model: {tensor.name}")
+
+    @property
+    def classes(self) -> NDArray[Any] | None:
+        """Labels the model can predict, of shape (n_classes,), or None for a regression."""
+        return getattr(self.holder, "classes_", None) if is_classifier(self.holder) else None
+
+    def transform(self, X: Any) -> Any:
+        """Run the steps before the model itself (the front of a pipeline); they hold no noisy weights."""
+        for prefix in self._prefixes:
+            X = prefix.transform(X)
+        return X
+
+    def rebuilt(self, arrays: Arrays) -> Any:
+        """Return a shallow copy of the innermost model that holds `arrays`; the model itself stays as it is."""
+        stand_in = copy.copy(self.holder)
+        for name, value in self.pack(arrays).items():
+            setattr(stand_in, name, value)
+        return stand_in
+
+    def predictor(self, inputs: Any) -> Predictor:
+        """Return a function from arrays to predictions for `inputs` (the output of `transform`)."""
+        return lambda arrays: np.asarray(self.rebuilt(arrays).predict(inputs))
+
+    @abstractmethod
+    def pack(self, arrays: Arrays) -> dict[str, Any]:
+        """Return the attributes of `holder` that hold the tensors, filled with `arrays`."""
+
+    @abstractmethod
+    def _tensors(self) -> Sequence[Tensor]: ...
+
+
+def target_indices(tensors: Sequence[Tensor], targets: str) -> list[int]:
+    """Return the positions of the tensors that `targets` names.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+        A model's tensors.
+    targets : {"weights", "parameters", "state"}
+        ``weights``: kernels; ``parameters``: also biases, gains and shifts; ``state``: also running statistics.
+
+    Returns
+    -------
+    list of int
+        At least one position.
+
+    Raises
+    ------
+    ValueError
+        If `targets` is unknown or names no tensor of the model.
+    """
+    if targets not in _TARGET_ROLES:
+        raise ValueError(f"targets={targets!r} is not one of {', '.join(map(repr, _TARGET_ROLES))}")
+    chosen = [i for i, tensor in enumerate(tensors) if tensor.role in _TARGET_ROLES[targets] and tensor.values.size]
+    if not chosen:
+        found = ", ".join(f"{tensor.name} ({tensor.role})" for tensor in tensors) or "no tensors"
+        raise ValueError(f"targets={targets!r} names none of the model's tensors: {found}")
+    return chosen
+
+
+def winning_labels(scores: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """Return the winning label of each row of decision scores, by scikit-learn's rule."""
+    if scores.ndim == 2 and scores.shape[1] == 1:
+        scores = scores.ravel()
+    if scores.ndim == 1 and len(classes) == 2:
+        return np.asarray(classes[(scores > 0).view(np.int8)])
+    if scores.ndim != 2 or scores.shape[1] != len(classes):
+        raise ValueError(f"scores of shape {scores.shape} do not fit {len(classes)} classes")
+    return np.asarray(classes[scores.argmax(axis=1)])

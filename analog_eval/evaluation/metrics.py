@@ -1,0 +1,266 @@
+"""Scores of predictions: what a sweep measures, and what each row contributes to it.
+
+A *row metric* is ``ceiling - mean of the rows' losses``.  Only for those can the uncertainty that comes from the choice
+of test rows be told from one pass over the data; any other metric is taken as it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import get_scorer
+
+from analog_eval.adapters import Adapter, Arrays
+
+__all__ = ["Data", "Evaluation", "Metric", "MetricArgument", "RowMetric", "resolve_metric"]
+
+MetricArgument: TypeAlias = str | Callable[..., float] | None
+Evaluation: TypeAlias = tuple[float, NDArray[Any] | None]
+Losses: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Checked test data.
+
+    Parameters
+    ----------
+    inputs : object
+        What the innermost model gets: the test rows after the steps before it.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        True labels or targets.
+    weights : ndarray of shape (n_rows,) or None
+        Weights of the rows, finite, >= 0, not all 0.
+    """
+
+    inputs: Any
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None
+
+    def mean(self, values: NDArray[Any]) -> Any:
+        """Return the weighted mean over the rows, a float or an array of shape (n_outputs,)."""
+        if self.weights is None:
+            return values.mean(axis=0)
+        return self.weights @ values / self.weights.sum()
+
+
+class Metric(ABC):
+    """A score of a model that holds given arrays; greater is better unless the user's function says otherwise."""
+
+    name: str
+    #: Score of the best constant guess, NaN where there is none or it is not known.
+    chance: float
+
+    @abstractmethod
+    def __call__(self, arrays: Arrays) -> Evaluation:
+        """Return the score and, for a row metric, the losses of the rows, (n_rows,) or (n_rows, n_outputs)."""
+
+
+class RowMetric(Metric):
+    """Score ``ceiling - mean(losses)``.
+
+    Parameters
+    ----------
+    name : str
+        Name for reports.
+    predict : callable
+        From arrays to predictions.
+    data : Data
+        Test data.
+    losses : callable
+        From predictions to losses, of shape (n_rows,) or (n_rows, n_outputs).
+    ceiling : float
+        Score of perfect predictions.
+    chance : float
+        Score of the best constant guess.
+    leverage : float or ndarray of shape (n_rows, n_outputs)
+        How much of the losses' common denominator a row carries, with mean 1; 1 when there is no denominator.
+    proportion : bool
+        Whether losses are 0 or 1.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        predict: Callable[[Arrays], NDArray[Any]],
+        data: Data,
+        losses: Losses,
+        *,
+        ceiling: float,
+        chance: float,
+        leverage: NDArray[np.float64] | float = 1.0,
+        proportion: bool = False,
+    ) -> None:
+        self.name, self.chance, self.ceiling, self.leverage = name, chance, ceiling, leverage
+        self.proportion, self.data = proportion, data
+        self._predict, self._losses = predict, losses
+
+    def __call__(self, arrays: Arrays) -> Evaluation:
+        """Return the score and the losses of the rows."""
+        return self.score(self._predict(arrays))
+
+    def score(self, predictions: NDArray[Any]) -> Evaluation:
+        """Return the score and the losses of given predictions."""
+        losses = self._losses(predictions)
+        return self.ceiling - float(np.mean(self.data.mean(losses))), losses
+
+
+class _FunctionMetric(Metric):
+    """A user's ``f(y_true, y_pred)``."""
+
+    def __init__(self, function: Callable[..., float], predict: Callable[[Arrays], NDArray[Any]], data: Data) -> None:
+        self.name = _function_name(function)
+        self.chance = float("nan")
+        self._function, self._predict, self._data = function, predict, data
+        self._extra = {} if data.weights is None else {"sample_weight": data.weights}
+        if self._extra and not _takes_sample_weight(function):
+            raise ValueError(f"sample_weight was given, but metric {self.name} has no argument of that name")
+
+    def __call__(self, arrays: Arrays) -> Evaluation:
+        return self.score(self._predict(arrays))
+
+    def score(self, predictions: NDArray[Any]) -> Evaluation:
+        return _number(self._function(self._data.y, predictions, **self._extra), self.name), None
+
+
+class _ScorerMetric(Metric):
+    """A scikit-learn scorer, called with a stand-in that holds the noisy weights."""
+
+    def __init__(self, scorer: Callable[..., float], name: str, adapter: Adapter, data: Data, chance: float) -> None:
+        self.name, self.chance = name, chance
+        self._scorer, self._adapter, self._data = scorer, adapter, data
+        self._extra = {} if data.weights is None else {"sample_weight": data.weights}
+
+    def __call__(self, arrays: Arrays) -> Evaluation:
+        stand_in = self._adapter.rebuilt(arrays)
+        try:
+            value = self._scorer(stand_in, self._data.inputs, self._data.y, **self._extra)
+        except AttributeError as error:
+            raise TypeError(f"metric={self.name!r} does not suit {type(stand_in).__name__}: {error}") from error
+        return _number(value, self.name), None
+
+
+def resolve_metric(metric: MetricArgument, adapter: Adapter, data: Data, task: str) -> Metric:
+    """Return what computes `metric` for the adapter's model.
+
+    Parameters
+    ----------
+    metric : str, callable or None
+        Scorer name, ``f(y_true, y_pred)``, scorer object, or None: accuracy for labels, R^2 for numbers.
+    adapter : Adapter
+        View of the model.
+    data : Data
+        Test data.
+    task : {"classification", "regression"}
+        What the model predicts.
+
+    Returns
+    -------
+    Metric
+        A `RowMetric` for accuracy, r2, neg_mean_squared_error and neg_mean_absolute_error.
+
+    Raises
+    ------
+    ValueError
+        If the scorer's name is unknown, or a function cannot take the sample weights.
+    TypeError
+        If `metric` is neither a name nor callable.
+    """
+    if metric is None:
+        metric = "accuracy" if task == "classification" else "r2"
+    predict = adapter.predictor(data.inputs)
+    if isinstance(metric, str):
+        if metric == "accuracy":
+            return _accuracy(predict, data)
+        if metric in ("r2", "neg_mean_squared_error", "neg_mean_absolute_error"):
+            return _regression(metric, predict, data)
+        try:
+            scorer = get_scorer(metric)
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"metric={metric!r} is not the name of a scikit-learn scorer") from error
+        return _ScorerMetric(scorer, metric, adapter, data, _known_chance(metric, data.y))
+    if not callable(metric):
+        raise TypeError(f"metric must be a scorer name, f(y_true, y_pred) or None, got {metric!r}")
+    if _is_scorer(metric):
+        return _ScorerMetric(metric, _function_name(metric), adapter, data, float("nan"))
+    return _FunctionMetric(metric, predict, data)
+
+
+def _accuracy(predict: Callable[[Arrays], NDArray[Any]], data: Data) -> RowMetric:
+    def wrong(predictions: NDArray[Any]) -> NDArray[np.bool_]:
+        if predictions.shape != data.y.shape:
+            raise ValueError(f"y has shape {data.y.shape}, but the model predicts shape {predictions.shape}")
+        different = np.asarray(predictions != data.y)
+        return different if different.ndim == 1 else np.asarray(different.any(axis=1))
+
+    _, rows = np.unique(data.y, axis=0 if data.y.ndim > 1 else None, return_inverse=True)
+    counts = np.bincount(rows.ravel(), weights=data.weights)
+    chance = float(counts.max() / counts.sum())
+    return RowMetric("accuracy", predict, data, wrong, ceiling=1.0, chance=chance, proportion=True)
+
+
+def _regression(name: str, predict: Callable[[Arrays], NDArray[Any]], data: Data) -> RowMetric:
+    if data.y.dtype.kind not in "fiub":
+        raise ValueError(f"metric={name!r} needs numbers in y, got dtype {data.y.dtype}")
+    truth = data.y.astype(np.float64).reshape(len(data.y), -1)
+
+    def errors(predictions: NDArray[Any]) -> NDArray[np.float64]:
+        columns = np.asarray(predictions, dtype=np.float64).reshape(len(predictions), -1)
+        if columns.shape != truth.shape:
+            raise ValueError(f"y has shape {data.y.shape}, but the model predicts shape {predictions.shape}")
+        return columns - truth
+
+    if name == "neg_mean_absolute_error":
+        chance = float("nan")
+        return RowMetric(name, predict, data, lambda p: np.abs(errors(p)), ceiling=0.0, chance=chance)
+    scatter = (truth - data.mean(truth)) ** 2
+    variance = data.mean(scatter)
+    if name == "neg_mean_squared_error":
+        # The best constant guess is the mean of y.
+        chance = -float(np.mean(variance))
+        return RowMetric(name, predict, data, lambda p: errors(p) ** 2, ceiling=0.0, chance=chance)
+    # R^2 of a constant y is undefined: NaN, and the report says so.
+    unit = np.where(np.ptp(truth, axis=0) > 0.0, variance, np.nan)
+    return RowMetric(
+        name, predict, data, lambda p: errors(p) ** 2 / unit, ceiling=1.0, chance=0.0, leverage=scatter / unit
+    )
+
+
+def _known_chance(name: str, y: NDArray[Any]) -> float:
+    """Return the score of a constant guess for the scorers where that is a fixed number."""
+    if name == "balanced_accuracy":
+        return 1.0 / len(np.unique(y))
+    return 0.5 if name == "roc_auc" else float("nan")
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"metric {name} returned {type(value).__name__}, not a number") from None
+
+
+def _function_name(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", None) or function)
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def _takes_sample_weight(function: Callable[..., Any]) -> bool:
+    return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in _parameters(function))
+
+
+def _is_scorer(function: Callable[..., Any]) -> bool:
+    parameters = _parameters(function)
+    return bool(parameters) and parameters[0].name == "estimator"

@@ -1,0 +1,132 @@
+"""Pictures of sweeps.  A leaf: takes plain tables, knows nothing about models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_sweeps"]
+
+# Okabe and Ito's colours, which stay apart for colour-blind readers, and markers for print without colour.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_NEEDED = ("mean", "ci_low", "ci_high")
+
+
+def plot_sweeps(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    clean: Mapping[str, float] | None = None,
+    chance: float | None = None,
+    xlabel: str = "noise level",
+    ylabel: str = "score",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw sweeps over the noise level on one pair of axes, such as a model trained on all rows and on a summary.
+
+    Parameters
+    ----------
+    tables : mapping of label to DataFrame
+        Tables of sweeps: index (or column) ``level``, columns ``mean``, ``ci_low``, ``ci_high``.
+    clean : mapping of label to float, optional
+        Scores without noise, drawn as dashed lines.
+    chance : float, optional
+        Score of the best constant guess, drawn as a dotted line; NaN draws nothing.
+    xlabel, ylabel : str
+        Names of the axes.
+    title : str, optional
+        Title of the picture.
+    ax : matplotlib Axes, optional
+        Where to draw; default: a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If there is no table, a table lacks a column, or `clean` names a label that `tables` lacks.
+    TypeError
+        If a table is not a DataFrame.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"level": [0.1, 0.2], "mean": [0.9, 0.8], "ci_low": [0.8, 0.7], "ci_high": [0.95, 0.85]})
+    >>> axes = plot_sweeps({"all rows": table}, clean={"all rows": 0.92}, chance=0.5, ylabel="accuracy")
+    >>> axes.get_ylabel()
+    'accuracy'
+    """
+    checked = {str(label): _checked(label, table) for label, table in _mapping(tables).items()}
+    clean = dict(clean or {})
+    unknown = sorted(set(clean) - set(checked))
+    if unknown:
+        raise ValueError(f"clean names {unknown}, but tables has {sorted(checked)}")
+    axes = _new_axes() if ax is None else ax
+    for i, (label, table) in enumerate(checked.items()):
+        _draw(axes, label, table, clean.get(label), i)
+    if chance is not None and np.isfinite(chance):
+        axes.axhline(chance, color="0.45", linestyle=":", linewidth=1.3, label="best constant guess", zorder=1)
+    _decorate(axes, xlabel, ylabel, title, bool(clean))
+    return axes
+
+
+def _draw(axes: Any, label: str, table: pd.DataFrame, clean: float | None, i: int) -> None:
+    color, marker = _COLORS[i % len(_COLORS)], _MARKERS[i % len(_MARKERS)]
+    x = table.index.to_numpy(dtype=float)
+    axes.fill_between(x, table["ci_low"], table["ci_high"], color=color, alpha=0.18, linewidth=0, zorder=2)
+    axes.plot(x, table["mean"], color=color, marker=marker, markersize=5, linewidth=1.8, label=label, zorder=3)
+    if clean is not None and np.isfinite(clean):
+        axes.axhline(clean, color=color, linestyle="--", linewidth=1.1, alpha=0.8, zorder=1)
+
+
+def _decorate(axes: Any, xlabel: str, ylabel: str, title: str | None, with_clean: bool) -> None:
+    if with_clean:
+        axes.plot([], [], color="0.3", linestyle="--", linewidth=1.1, label="without noise")
+    axes.fill_between([], [], [], color="0.5", alpha=0.3, linewidth=0, label="95 % interval")
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    if title:
+        axes.set_title(title)
+    axes.grid(visible=True, color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _new_axes() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install 'coreset-eval[plots]'") from error
+    return plt.subplots(figsize=(6.4, 4.2), layout="constrained")[1]
+
+
+def _mapping(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFrame]:
+    if not isinstance(tables, Mapping):
+        raise TypeError(f"tables must map labels to tables, got {type(tables).__name__}")
+    if not tables:
+        raise ValueError("tables is empty; there is nothing to draw")
+    return tables
+
+
+def _checked(label: str, table: pd.DataFrame) -> pd.DataFrame:
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"tables[{label!r}] must be a DataFrame such as report.table, got {type(table).__name__}")
+    if "level" in table.columns:
+        table = table.set_index("level")
+    missing = [name for name in _NEEDED if name not in table.columns]
+    if missing:
+        raise ValueError(f"tables[{label!r}] lacks the columns {missing}; it has {list(table.columns)}")
+    # An infinite level (no noise, in dB) has no place on the axis; the clean line shows it.
+    return table[np.isfinite(table.index.to_numpy(dtype=float))].sort_index()
