@@ -1,1 +1,33 @@
-"""Placeholder."""
+"""Find out which imputation algorithm fills the holes of a table best, and how sure that is."""
+
+from imputation_eval.dissimilarity import NdsResult, nds
+from imputation_eval.encoding import TableEncoder
+from imputation_eval.imputers import (
+    HotDeckImputer,
+    ImputationError,
+    MeanImputer,
+    TableImputer,
+    default_imputers,
+    impute,
+)
+from imputation_eval.masking import ampute
+from imputation_eval.metrics import energy_distance, rmse, wasserstein
+from imputation_eval.ranking import Ranking, rank_imputers
+
+__all__ = [
+    "HotDeckImputer",
+    "ImputationError",
+    "MeanImputer",
+    "NdsResult",
+    "Ranking",
+    "TableEncoder",
+    "TableImputer",
+    "ampute",
+    "default_imputers",
+    "energy_distance",
+    "impute",
+    "nds",
+    "rank_imputers",
+    "rmse",
+    "wasserstein",
+]

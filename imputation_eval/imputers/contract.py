@@ -1,0 +1,206 @@
+"""What counts as an imputer, and the check of what one returns."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import clone
+
+from imputation_eval._validation import check_table
+from imputation_eval.encoding import as_float, holds_numbers
+
+# Observed cells may come back changed by rounding, e.g. out of a pipeline that scales and scales back in float32.
+_ROUNDING = 1e-5
+
+
+class ImputationError(ValueError):
+    """An imputer broke its contract: it changed observed cells, left holes, or changed the shape or the labels."""
+
+
+def impute(imputer: Any, df: pd.DataFrame, random_state: int) -> pd.DataFrame:
+    """Fill the holes of a table by a fresh copy of an imputer, and check what it returns.
+
+    Parameters
+    ----------
+    imputer : object with ``fit_transform``, or callable ``(df, random_state: int) -> df``
+        Never changed: an estimator is cloned (other objects are deep-copied), and every ``random_state`` parameter,
+        nested ones too, is set.
+    df : DataFrame of shape (n_rows, n_columns)
+        Table with holes. The imputer gets a copy.
+    random_state : int
+        Seed for the imputer.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_columns)
+        `df` with its holes filled: same index and columns, observed cells exactly as they were. Dtypes stay where they
+        can hold the imputed values; nullable integers become float.
+
+    Raises
+    ------
+    TypeError
+        If `imputer` is no imputer.
+    ImputationError
+        If observed cells changed by more than rounding, holes or infinite values are left, or shape, index or columns
+        differ. Exceptions of the imputer itself pass through.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.impute import SimpleImputer
+    >>> from imputation_eval import impute
+    >>> impute(SimpleImputer(), pd.DataFrame({"x": [1.0, np.nan, 3.0]}, index=["a", "b", "c"]), random_state=0)
+         x
+    a  1.0
+    b  2.0
+    c  3.0
+    """
+    check_table(df, "df")
+    check_imputer(imputer, "imputer")
+    if hasattr(imputer, "fit_transform"):
+        output = seeded_copy(imputer, random_state).fit_transform(df.copy())
+    else:
+        # Deep-copied like the others, so that state which a callable object keeps cannot leak from one use to the next.
+        output = _call_with_seed(copy.deepcopy(imputer), df.copy(), random_state)
+    return _checked(df, _as_frame(df, output))
+
+
+def check_imputer(imputer: Any, name: str) -> None:
+    """Raise a TypeError unless ``imputer`` has ``fit_transform`` or can be called with a table and a seed."""
+    if isinstance(imputer, type):
+        raise TypeError(f"{name} is the class {imputer.__name__}; pass an instance, {imputer.__name__}(...).")
+    if hasattr(imputer, "fit_transform"):
+        return
+    if not callable(imputer):
+        raise TypeError(f"{name} should have fit_transform or be a callable (df, random_state) -> df, got {imputer!r}.")
+    if _binding(imputer) is None:
+        raise TypeError(f"{name} should take two arguments, (df, random_state: int), got {imputer!r}.")
+
+
+def name_imputers(imputers: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Check ``imputers``, a mapping or pairs of name and imputer, and return a dict."""
+    pairs = list(imputers.items()) if isinstance(imputers, Mapping) else list(imputers)
+    if not pairs:
+        raise ValueError("imputers is empty; pass {name: imputer}, for instance default_imputers().")
+    for pair in pairs:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
+            raise TypeError(f"imputers should be a dict or pairs of name (a str) and imputer, got the entry {pair!r}.")
+    names = [name for name, _ in pairs]
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise ValueError(f"imputers has several entries with the same name: {duplicates}.")
+    for name, imputer in pairs:
+        check_imputer(imputer, f"imputers[{name!r}]")
+    return dict(pairs)
+
+
+def seeded_copy(estimator: Any, seed: int) -> Any:
+    """Return an unfitted copy with every ``random_state`` parameter, nested ones too, set to ``seed``."""
+    if not hasattr(estimator, "get_params"):
+        return copy.deepcopy(estimator)
+    estimator = clone(estimator)
+    names = [n for n in sorted(estimator.get_params()) if n == "random_state" or n.endswith("__random_state")]
+    return estimator.set_params(**dict.fromkeys(names, seed)) if names else estimator
+
+
+def _binding(function: Callable[..., Any]) -> str | None:
+    """Say how the seed can be handed over: "positional", "keyword", or None if in neither way."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some compiled functions tell nothing
+        return "positional"
+    for binding, args, kwargs in (("positional", (0, 0), {}), ("keyword", (0,), {"random_state": 0})):
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError:
+            continue
+        return binding
+    return None
+
+
+def _call_with_seed(function: Callable[..., Any], df: pd.DataFrame, seed: int) -> Any:
+    return function(df, seed) if _binding(function) == "positional" else function(df, random_state=seed)
+
+
+def _as_frame(df: pd.DataFrame, output: Any) -> pd.DataFrame:
+    """Give an imputer's output the labels of ``df``, or raise."""
+    if isinstance(output, pd.DataFrame):
+        if not output.index.equals(df.index):
+            raise ImputationError(f"the index changed: {len(df)} rows went in, {len(output)} came out.")
+        if set(output.columns) != set(df.columns) or output.shape[1] != df.shape[1]:
+            raise ImputationError(f"the columns changed from {list(df.columns)} to {list(output.columns)}.")
+        return output[df.columns]
+    array = output.toarray() if sparse.issparse(output) else np.asarray(output)
+    # scikit-learn drops columns without an observed value; give them back, so that the error can name them as holes.
+    kept = df.notna().any(axis=0).to_numpy()
+    if array.shape == (len(df), kept.sum()) and not kept.all():
+        restored = np.full(df.shape, np.nan, dtype=object)
+        restored[:, kept] = array
+        array = restored
+    if array.shape != df.shape:
+        raise ImputationError(f"the shape changed from {df.shape} to {array.shape}.")
+    return pd.DataFrame(array, index=df.index, columns=df.columns)
+
+
+def _checked(df: pd.DataFrame, output: pd.DataFrame) -> pd.DataFrame:
+    left = {name: int(output[name].isna().sum()) for name in df.columns if output[name].isna().any()}
+    if left:
+        raise ImputationError(f"holes are left (column: cells): {left}.")
+    changed = {name: n for name in df.columns if (n := count_changed(df[name], output[name]))}
+    if changed:
+        raise ImputationError(f"observed cells changed (column: cells): {changed}.")
+    holes = {name: df[name].isna().to_numpy() for name in df.columns}
+    return fill_table(df, lambda name, n: output[name].to_numpy()[holes[name]])
+
+
+def count_changed(before: pd.Series, after: pd.Series) -> int:
+    """Count the observed cells of ``before`` that differ in ``after`` by more than rounding."""
+    observed = before.notna().to_numpy()
+    if holds_numbers(before):
+        old, new = as_float(before)[observed], _numbers(after)[observed]
+        if not len(old):
+            return 0
+        return int((np.abs(new - old) > _ROUNDING * np.abs(old).max()).sum())
+    same = before.astype(object).to_numpy()[observed] == after.astype(object).to_numpy()[observed]
+    return int((~np.asarray(same, dtype=bool)).sum())
+
+
+def _numbers(column: pd.Series) -> NDArray[np.float64]:
+    try:
+        return as_float(column)
+    except ValueError as error:
+        raise ImputationError(str(error)) from error
+
+
+def fill_table(df: pd.DataFrame, values: Callable[[Any, int], Any]) -> pd.DataFrame:
+    """Return ``df`` with the holes of each column replaced by ``values(name, number of holes)``."""
+    columns = []
+    for name in df.columns:
+        holes = df[name].isna().to_numpy()
+        columns.append(_fill(df[name], holes, values(name, int(holes.sum()))) if holes.any() else df[name].copy())
+    filled = pd.concat(columns, axis=1)
+    filled.columns = df.columns
+    return filled
+
+
+def _fill(column: pd.Series, holes: NDArray[np.bool_], values: Any) -> pd.Series:
+    if holds_numbers(column):
+        filled = as_float(column)
+        filled[holes] = _numbers(pd.Series(values, name=column.name))
+        return pd.Series(filled, index=column.index, name=column.name)
+    array = column.array.copy()
+    try:
+        array[holes] = values
+    except (TypeError, ValueError) as error:
+        raise ImputationError(
+            f"column {column.name!r} ({column.dtype}) cannot hold what was imputed: {error}"
+        ) from error
+    return pd.Series(array, index=column.index, name=column.name)

@@ -1,0 +1,136 @@
+"""Pictures of rankings; takes plain tables. Importing this file does not import matplotlib."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+_BEST, _OTHER, _REFERENCE, _FLOOR = "#0b6e4f", "#4a4e69", "#9a9a9a", "#c1121f"
+
+
+def forest_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: Any = None) -> Any:
+    """Draw scores with their intervals, best on top, and the score of the truth as a floor line.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index: names. Columns: score, ci_low, ci_high, tied_best, failures, reference.
+    label : str
+        What the score is, for the axis.
+    truth : str
+        The row that is drawn as a line.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    """
+    rows = table[(table.index != truth) & table["score"].notna()]
+    ax = _axes(ax, height=1.4 + 0.42 * len(rows))
+    for position, (_, row) in enumerate(rows.iterrows()):
+        color = _color(row)
+        if np.isfinite(row["ci_low"]):
+            ax.plot([row["ci_low"], row["ci_high"]], [position, position], color=color, lw=2, solid_capstyle="round")
+        ax.plot(row["score"], position, "s" if row["reference"] else "o", color=color, ms=7, zorder=3)
+    if truth in table.index:
+        floor = table.loc[truth]
+        ax.axvspan(floor["ci_low"], floor["ci_high"], color=_FLOOR, alpha=0.12, lw=0)
+        ax.axvline(floor["score"], color=_FLOOR, lw=1.2, ls="--")
+    ax.set_yticks(range(len(rows)), [_row_label(name, row) for name, row in rows.iterrows()])
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_xlabel(label)
+    _tidy(ax, grid="x")
+    _legend(ax, rows, with_floor=truth in table.index)
+    return ax
+
+
+def seconds_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: Any = None) -> Any:
+    """Draw scores against the seconds of one imputation, on a logarithmic axis.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index: names. Columns: score, ci_low, ci_high, seconds, tied_best, failures, reference.
+    label : str
+        What the score is, for the axis.
+    truth : str
+        The row that is drawn as a line.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    """
+    rows = table[(table.index != truth) & table["score"].notna()]
+    ax = _axes(ax, height=4.2)
+    for name, row in rows.iterrows():
+        ax.plot(row["seconds"], row["score"], "s" if row["reference"] else "o", color=_color(row), ms=7, zorder=3)
+        ax.annotate(str(name), (row["seconds"], row["score"]), xytext=(6, 5), textcoords="offset points", fontsize=9)
+    if truth in table.index:
+        ax.axhline(table.loc[truth, "score"], color=_FLOOR, lw=1.2, ls="--")
+    ax.set_xscale("log")
+    ax.margins(x=0.2, y=0.12)
+    ax.set_xlabel("seconds an imputation")
+    ax.set_ylabel(label)
+    _tidy(ax, grid="both")
+    _legend(ax, rows, with_floor=truth in table.index)
+    return ax
+
+
+def _axes(ax: Any, *, height: float) -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("Plots need matplotlib; install it with: pip install 'coreset-eval[plots]'") from error
+    if ax is not None:
+        return ax
+    # "constrained" makes room for long names.
+    return plt.subplots(figsize=(7.5, height), layout="constrained")[1]
+
+
+def _color(row: pd.Series) -> str:
+    if row["reference"]:
+        return _REFERENCE
+    return _BEST if row["tied_best"] else _OTHER
+
+
+def _row_label(name: Any, row: pd.Series) -> str:
+    suffix = " (reference)" if row["reference"] else " *" if row["tied_best"] else ""
+    failed = f" [{row['failures']} failed]" if row["failures"] else ""
+    return f"{name}{suffix}{failed}"
+
+
+def _tidy(ax: Any, *, grid: str) -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis=grid, color="#e5e5e5", lw=0.8)
+    ax.set_axisbelow(True)
+
+
+def _legend(ax: Any, rows: pd.DataFrame, *, with_floor: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    entries = []
+    if rows["tied_best"].any():
+        entries.append(Line2D([], [], color=_BEST, marker="o", ls="", label="best, or tied with it (*)"))
+    if (~rows["tied_best"] & ~rows["reference"]).any():
+        entries.append(Line2D([], [], color=_OTHER, marker="o", ls="", label="worse"))
+    if rows["reference"].any():
+        entries.append(Line2D([], [], color=_REFERENCE, marker="s", ls="", label="reference"))
+    if with_floor:
+        entries.append(Line2D([], [], color=_FLOOR, ls="--", label="the truth itself"))
+    # Above the axes, where it can hide no point.
+    ax.legend(handles=entries, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(entries), frameon=False, fontsize=9)

@@ -1,0 +1,113 @@
+"""A ranking in words and in cells fit to print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from imputation_eval.metrics import Metric
+from imputation_eval.ranking.summary import failure_reasons
+from imputation_eval.scoring import KNOWN_METRICS, TRUTH
+
+
+def format_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of a ranking as text: rounded, intervals in one cell, references marked."""
+    cells = pd.DataFrame(index=table.index)
+    cells["rank"] = ["ref." if row.reference else str(row.rank) for row in _rows(table)]
+    cells["rank interval"] = ["" if row.reference else _integers(row.rank_low, row.rank_high) for row in _rows(table)]
+    cells["score"] = [number(row.score) for row in _rows(table)]
+    cells["95 % interval"] = [f"{number(row.ci_low)} to {number(row.ci_high)}" for row in _rows(table)]
+    cells["p best"] = ["" if row.reference else f"{row.p_best:.2f}" for row in _rows(table)]
+    cells["tied best"] = ["yes" if row.tied_best else "" for row in _rows(table)]
+    cells["failures"] = [str(row.failures) for row in _rows(table)]
+    cells["seconds"] = ["" if pd.isna(row.seconds) else f"{row.seconds:.2g}" for row in _rows(table)]
+    return cells
+
+
+def explain(table: pd.DataFrame, raw: pd.DataFrame, settings: Mapping[str, Any], winner: str | None) -> str:
+    """Say in plain words who won, how surely, and under which assumption; one line a statement."""
+    metrics = [KNOWN_METRICS[name] for name in settings["metrics"]]
+    lines = [
+        _verdict(table, settings, winner),
+        *_against_references(table, winner, metrics),
+        *_failures(table, raw, settings["n_repeats"]),
+        _assumption(settings),
+        *[f"Note: {metric.note}." for metric in metrics if metric.note],
+    ]
+    return "\n".join(lines)
+
+
+def number(value: Any) -> str:
+    """Format a score with three significant digits."""
+    return "-" if pd.isna(value) else f"{value:.3g}"
+
+
+def _rows(table: pd.DataFrame) -> Any:
+    return table.itertuples(index=False)
+
+
+def _integers(low: Any, high: Any) -> str:
+    return "" if pd.isna(low) else f"{low}-{high}"
+
+
+def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | None) -> str:
+    imputers = table[~table["reference"]]
+    if winner is None:
+        return "There is no winner: every imputer failed in at least one repeat."
+    names = settings["metrics"]
+    what = f"the mean rank over {', '.join(names)}" if len(names) > 1 else names[0]
+    row = table.loc[winner]
+    score = f"{number(row['score'])} (95 % interval {number(row['ci_low'])} to {number(row['ci_high'])})"
+    if len(imputers) == 1:
+        return f"{winner!r}, the only imputer, has {what} {score} over {settings['n_repeats']} repeats."
+    first = (
+        f"{winner!r} ranks first of {len(imputers)} imputers by {what}: {score} over {settings['n_repeats']} repeats; "
+        f"its chance of being the best of them is {row['p_best']:.0%}."
+    )
+    tied = [repr(name) for name in table.index[table["tied_best"]] if name != winner]
+    if tied:
+        return f"{first} Statistically tied with it: {', '.join(tied)}."
+    return f"{first} Every other imputer is significantly worse (corrected resampled t, Holm, 5 %) or failed."
+
+
+def _against_references(table: pd.DataFrame, winner: str | None, metrics: list[Metric]) -> list[str]:
+    if winner is None:
+        return []
+    sign = 1 if len(metrics) > 1 or metrics[0].lower_is_better else -1
+    score = float(table["score"][winner])
+    floor = number(table["score"][TRUTH])
+    lines = [
+        f"The truth itself, compared with other rows of the truth, scores {floor}: no imputer can be expected below."
+    ]
+    if len(metrics) > 1:
+        lines = [
+            f"Among the ranks of the imputers the truth itself would stand at {floor} (0.5 is before all of them)."
+        ]
+    elif sign < 0:
+        lines = [f"The truth itself, compared with other rows of the truth, scores {floor}."]
+    others = table[table["reference"] & (table.index != TRUTH)]
+    beaten = [name for name in others.index if sign * float(others["score"][name]) <= sign * score]
+    if beaten:
+        lines.append(f"Beware: the references {beaten} do no worse than the winner, so no imputer earns its cost.")
+    return lines
+
+
+def _failures(table: pd.DataFrame, raw: pd.DataFrame, n_repeats: int) -> list[str]:
+    reasons = failure_reasons(raw, [])
+    return [
+        f"{name!r} failed in {table['failures'][name]} of {n_repeats} repeats"
+        f"{'' if table['reference'][name] else ' and is ranked last'}: {reason}"
+        for name, reason in reasons.items()
+    ]
+
+
+def _assumption(settings: Mapping[str, Any]) -> str:
+    if settings["mode"] == "truth":
+        return "Scored against the complete table given as truth, on the rows that have holes."
+    return (
+        f"Assumption: {settings['missing_rate']:.0%} of the observed cells were hidden by the mechanism "
+        f"{settings['mechanism']!r}. The order holds for the table's own holes only if they arose in the same way; "
+        "values that are missing for a reason related to themselves can reverse it."
+    )

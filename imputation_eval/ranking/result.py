@@ -1,0 +1,104 @@
+"""The Ranking that users see."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from imputation_eval import plots
+from imputation_eval.ranking.report import explain, format_table
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Imputers in order, with the certainty of that order.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row an imputer (the index), best first, references below. Columns: score (mean over repeats; with several
+        metrics the mean rank over them), ci_low and ci_high (95 % interval of the score), rank (1 is best), rank_low and
+        rank_high (95 % interval of the rank), p_best (chance of being the best), tied_best (whether it is the leader or
+        not significantly worse), failures (repeats that failed), seconds (mean of one imputation), reference (True for rows that are shown for comparison: not ranked, never the winner).
+    per_metric : DataFrame
+        The same for each metric; index (metric, imputer).
+    pairwise : DataFrame
+        One row a pair of imputers that never failed: better, worse, difference, ci_low, ci_high, p_value, p_holm.
+    raw : DataFrame
+        One row a scored draw: imputer, repeat, draw, metric, score, seconds, failure.
+    settings : mapping
+        What was asked for.
+    """
+
+    table: pd.DataFrame
+    per_metric: pd.DataFrame = field(repr=False)
+    pairwise: pd.DataFrame = field(repr=False)
+    raw: pd.DataFrame = field(repr=False)
+    settings: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def winner(self) -> str | None:
+        """The imputer with rank 1; None if every imputer failed in some repeat."""
+        first = self.table.index[0]
+        return first if self.table.loc[first, "failures"] == 0 else None
+
+    @property
+    def tied_best(self) -> list[str]:
+        """The winner and the imputers that are not significantly worse."""
+        return list(self.table.index[self.table["tied_best"]])
+
+    def explain(self) -> str:
+        """Say in plain words who won, how surely, and under which assumption."""
+        return explain(self.table, self.raw, self.settings, self.winner)
+
+    def to_markdown(self) -> str:
+        """Return the table as GitHub-flavoured Markdown."""
+        cells = format_table(self.table).reset_index()
+        cells = cells.map(lambda cell: str(cell).replace("|", "\\|").replace("\n", " "))
+        lines = [list(cells.columns), ["---"] + ["---:"] * (cells.shape[1] - 1), *cells.to_numpy().tolist()]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+    def plot(self, kind: str = "forest", *, ax: Any = None) -> Any:
+        """Draw the ranking.
+
+        Parameters
+        ----------
+        kind : {"forest", "seconds"}
+            ``"forest"``: scores with intervals, sorted, with the truth as a floor line; ``"seconds"``: score against the
+            time of one imputation.
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ValueError
+            If `kind` is unknown.
+        ImportError
+            If matplotlib is missing.
+        """
+        kinds = {"forest": plots.forest_plot, "seconds": plots.seconds_plot}
+        if kind not in kinds:
+            raise ValueError(f"kind={kind!r} is unknown; available: {list(kinds)}.")
+        return kinds[kind](self.table, label=self._score_label(), ax=ax)
+
+    def _score_label(self) -> str:
+        names = self.settings["metrics"]
+        # The direction is a property of each metric; of a mean rank it is always "lower".
+        direction = "lower" if len(names) > 1 or self.settings["lower_is_better"][names[0]] else "higher"
+        name = f"mean rank over {', '.join(names)}" if len(names) > 1 else names[0]
+        return f"{name} ({direction} is better)"
+
+    def __str__(self) -> str:
+        return f"{format_table(self.table).to_string()}\n\n{self.explain()}"
+
+    def _repr_html_(self) -> str:
+        paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in self.explain().splitlines())
+        return f"<div>{format_table(self.table).to_html()}{paragraphs}</div>"

@@ -1,0 +1,152 @@
+"""Tests, intervals and ranks from repeats that share one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+_Array = NDArray[np.float64]
+CONFIDENCE = 0.95
+_N_BOOTSTRAP = 2000
+PAIRWISE_COLUMNS = ["better", "worse", "difference", "ci_low", "ci_high", "p_value", "p_holm"]
+
+
+def corrected_interval(values: _Array, ratio: float) -> tuple[float, float, float]:
+    """Mean and confidence interval by the corrected resampled t [1]_.
+
+    Repeats overlap, so their spread understates the uncertainty of their mean: the variance of the mean is taken as
+    ``s^2 (1/J + ratio)`` instead of ``s^2 / J``, with J - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_repeats,)
+        One value a repeat; NaN are left out.
+    ratio : float
+        n_test / n_train.
+
+    Returns
+    -------
+    mean, low, high : float
+        NaN limits with fewer than two values; all NaN without any.
+
+    References
+    ----------
+    .. [1] C. Nadeau, Y. Bengio, "Inference for the generalization error", Machine Learning 52 (2003).
+    """
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        return np.nan, np.nan, np.nan
+    mean = float(values.mean())
+    if len(values) == 1:
+        return mean, np.nan, np.nan
+    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * _standard_error(values, ratio)
+    return mean, mean - half_width, mean + half_width
+
+
+def compare_pairs(values: _Array, names: Sequence[str] | NDArray[Any], ratio: float) -> pd.DataFrame:
+    """Compare all pairs of imputers by the corrected resampled t on their paired differences.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_repeats, n_imputers)
+        Lower is better; no NaN.
+    names : sequence of str
+    ratio : float
+        n_test / n_train.
+
+    Returns
+    -------
+    DataFrame
+        One row a pair: better, worse, difference (worse minus better, >= 0) with its interval, the two-sided p_value,
+        and p_holm, which is corrected over all pairs. All pairs, not those with the leader only: the leader is picked
+        by the same scores, and the error rate must hold whoever it is.
+    """
+    rows = []
+    for a, b in combinations(range(len(names)), 2):
+        if values[:, a].mean() > values[:, b].mean():
+            a, b = b, a
+        difference = values[:, b] - values[:, a]
+        rows.append((names[a], names[b], *corrected_interval(difference, ratio), _p_value(difference, ratio)))
+    pairwise = pd.DataFrame(rows, columns=PAIRWISE_COLUMNS[:-1])
+    pairwise["p_holm"] = holm(pairwise["p_value"].to_numpy(dtype=np.float64))
+    return pairwise
+
+
+def holm(p_values: _Array) -> _Array:
+    """Adjust p-values by Holm's step-down procedure, which bounds the chance of any false rejection."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1)))
+    return adjusted
+
+
+def bootstrap_ranks(values: _Array, ratio: float, rng: np.random.Generator) -> tuple[_Array, _Array, _Array]:
+    """Chance of being best and interval of the rank, by a bootstrap over repeats.
+
+    Deviations of the resampled means are widened by ``sqrt((1 + J ratio) J / (J - 1))``, so that they vary as the
+    corrected resampled t says and not as if repeats were independent.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_repeats, n_imputers)
+        Lower is better; no NaN.
+    ratio : float
+        n_test / n_train.
+    rng : Generator
+
+    Returns
+    -------
+    p_best : ndarray of shape (n_imputers,)
+        Sums to 1; equal means share.
+    rank_low, rank_high : ndarray of shape (n_imputers,)
+        The 2.5 % and 97.5 % percentiles of the rank.
+    """
+    n_repeats = len(values)
+    weights = rng.multinomial(n_repeats, np.full(n_repeats, 1 / n_repeats), size=_N_BOOTSTRAP) / n_repeats
+    widening = np.sqrt((1 + n_repeats * ratio) * n_repeats / (n_repeats - 1))
+    center = values.mean(axis=0)
+    means = center + widening * (weights @ (values - center))
+    best = means == means.min(axis=1, keepdims=True)
+    p_best = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+    tail = (1 - CONFIDENCE) / 2
+    low = np.quantile(stats.rankdata(means, method="min", axis=1), tail, axis=0, method="inverted_cdf")
+    high = np.quantile(stats.rankdata(means, method="max", axis=1), 1 - tail, axis=0, method="inverted_cdf")
+    return p_best, low, high
+
+
+def rank_among(values: _Array, contenders: NDArray[np.bool_]) -> _Array:
+    """Rank each repeat's values among the contenders.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_repeats, n_rows)
+        Lower is better; NaN outside the contenders gives NaN.
+    contenders : bool ndarray of shape (n_rows,)
+        Who takes part. Contenders get the ranks 1, 2, ..., equal values the mean of theirs. Others are placed between
+        the contenders without moving them: 0.5 is better than all.
+
+    Returns
+    -------
+    ndarray of shape (n_repeats, n_rows)
+    """
+    field = values[:, None, contenders]
+    better = (field < values[:, :, None]).sum(axis=2)
+    equal = (field == values[:, :, None]).sum(axis=2)
+    return np.where(np.isnan(values), np.nan, 0.5 + better + 0.5 * equal)
+
+
+def _standard_error(values: _Array, ratio: float) -> float:
+    return float(np.sqrt(values.var(ddof=1) * (1 / len(values) + ratio)))
+
+
+def _p_value(difference: _Array, ratio: float) -> float:
+    mean, error = difference.mean(), _standard_error(difference, ratio)
+    if error <= 1e-12 * abs(mean):  # no spread: a constant difference is certain, none at all is a tie
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * stats.t.sf(abs(mean) / error, len(difference) - 1))

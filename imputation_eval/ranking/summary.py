@@ -1,0 +1,142 @@
+"""From the long table of scores to the tables of a ranking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imputation_eval._validation import derive_generator
+from imputation_eval.metrics import Metric
+from imputation_eval.ranking import statistics
+
+_Array = NDArray[np.float64]
+ALPHA = 1 - statistics.CONFIDENCE
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """The tables of a ranking, by metric and overall; each has one row an imputer."""
+
+    table: pd.DataFrame
+    pairwise: pd.DataFrame
+    per_metric: pd.DataFrame
+
+
+def summarize(
+    raw: pd.DataFrame, metrics: tuple[Metric, ...], references: list[str], *, ratio: float, entropy: int
+) -> Summary:
+    """Rank imputers from their scores.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        As :func:`imputation_eval.scoring.score_imputers` returns it.
+    metrics : tuple of Metric
+    references : list of str
+        Imputers that are shown but neither ranked nor compared.
+    ratio : float
+        n_test / n_train of the corrected resampled t.
+    entropy : int
+        Root of the bootstrap's seed.
+
+    Raises
+    ------
+    ValueError
+        If every imputer failed in every repeat.
+    """
+    names = list(dict.fromkeys(raw["imputer"]))
+    failures = raw[raw["failure"].notna()].groupby("imputer")["repeat"].nunique().reindex(names, fill_value=0)
+    competing = np.array([name not in references for name in names])
+    n_repeats = raw["repeat"].nunique()
+    if (failures.to_numpy()[competing] == n_repeats).all():
+        raise ValueError(f"every imputer failed in every repeat: {failure_reasons(raw, references)}.")
+    frame = pd.DataFrame(
+        {
+            "failures": failures,
+            "seconds": raw.drop_duplicates(["imputer", "repeat", "draw"]).groupby("imputer")["seconds"].mean(),
+            "reference": ~competing,
+        },
+        index=pd.Index(names, name="imputer"),
+    )
+    # Draws are averaged within a repeat, and a repeat in which any draw failed has no value. An imputer with such a gap
+    # is not compared: its remaining repeats may be the easy ones.
+    by_metric = {metric.name: _by_repeat(raw, metric, names) for metric in metrics}
+    contenders = competing & (failures == 0).to_numpy()
+    parts = {
+        metric.name: _rank(
+            by_metric[metric.name],
+            contenders,
+            frame,
+            ratio,
+            derive_generator(entropy, "bootstrap", metric.name),
+            sign=1 if metric.lower_is_better else -1,
+        )
+        for metric in metrics
+    }
+    per_metric = pd.concat({name: table for name, (table, _) in parts.items()}, names=["metric", "imputer"])
+    if len(metrics) == 1:
+        return Summary(*parts[metrics[0].name], per_metric)
+    signs = [1 if metric.lower_is_better else -1 for metric in metrics]
+    ranks = [statistics.rank_among(s * v, contenders) for s, v in zip(signs, by_metric.values(), strict=True)]
+    overall = _rank(np.mean(ranks, axis=0), contenders, frame, ratio, derive_generator(entropy, "bootstrap"), sign=1)
+    return Summary(*overall, per_metric)
+
+
+def failure_reasons(raw: pd.DataFrame, references: list[str]) -> dict[str, str]:
+    """Return the commonest reason of each imputer that failed."""
+    failed = raw[raw["failure"].notna() & ~raw["imputer"].isin(references)]
+    return {str(name): group.mode().iloc[0] for name, group in failed.groupby("imputer", sort=False)["failure"]}
+
+
+def _by_repeat(raw: pd.DataFrame, metric: Metric, names: list[str]) -> _Array:
+    scores = (
+        raw[raw["metric"] == metric.name].groupby(["repeat", "imputer"])["score"].agg(lambda s: s.mean(skipna=False))
+    )
+    return scores.unstack("imputer").reindex(columns=names).to_numpy(dtype=np.float64)
+
+
+def _rank(
+    values: _Array,
+    contenders: NDArray[np.bool_],
+    frame: pd.DataFrame,
+    ratio: float,
+    rng: np.random.Generator,
+    *,
+    sign: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the table and the pairwise comparisons of one metric; ``values`` is (n_repeats, n_rows)."""
+    names = frame.index.to_numpy()
+    intervals = [statistics.corrected_interval(column, ratio) for column in values.T]
+    table = pd.DataFrame(intervals, index=frame.index, columns=["score", "ci_low", "ci_high"])
+    for column in ("rank", "rank_low", "rank_high"):
+        table[column] = pd.array([pd.NA] * len(names), dtype="Int64")
+    table["p_best"] = np.where(frame["reference"], np.nan, 0.0)
+    table["tied_best"] = False
+    table = table.join(frame)
+    pairwise = pd.DataFrame(columns=statistics.PAIRWISE_COLUMNS)
+    if contenders.any():
+        field = sign * values[:, contenders]
+        pairwise = statistics.compare_pairs(field, names[contenders], ratio)
+        p_best, low, high = statistics.bootstrap_ranks(field, ratio, rng)
+        means = field.mean(axis=0)
+        rank = 1 + (means[:, None] > means).sum(axis=1)
+        table.loc[contenders, ["rank", "rank_low", "rank_high"]] = np.column_stack([rank, low, high]).astype(int)
+        table.loc[contenders, "p_best"] = p_best
+        leader = names[contenders][means.argmin()]
+        worse = pairwise[(pairwise["better"] == leader) & (pairwise["p_holm"] < ALPHA)]["worse"]
+        table.loc[contenders, "tied_best"] = ~np.isin(names[contenders], worse)
+    return _place_failed(table, sign), pairwise
+
+
+def _place_failed(table: pd.DataFrame, sign: int) -> pd.DataFrame:
+    """Rank the imputers that failed behind all others, the one with most failures last, and sort the table."""
+    ranked = table.assign(_key=sign * table["score"], _name=table.index)
+    failed = ranked[ranked["rank"].isna() & ~ranked["reference"]].sort_values(["failures", "_key", "_name"])
+    last = int(table["rank"].notna().sum())
+    for place, name in enumerate(failed.index, start=last + 1):
+        ranked.loc[name, ["rank", "rank_low", "rank_high"]] = place
+    # References stand below, the truth first; names decide among equals, so that the order of the input does not.
+    return ranked.sort_values(["reference", "rank", "_key", "_name"]).drop(columns=["_key", "_name"])
