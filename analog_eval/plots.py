@@ -101,7 +101,9 @@ def _decorate(axes: Any, xlabel: str, ylabel: str, title: str | None, with_clean
     axes.grid(visible=True, color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
+    # Drawing twice on the same axes must not list the common entries twice.
+    entries = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    axes.legend(entries.values(), entries.keys(), frameon=False, fontsize="small")
 
 
 def _new_axes() -> Any:

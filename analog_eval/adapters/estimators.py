@@ -86,7 +86,7 @@ class LinearAdapter(Adapter):
     def pack(self, arrays: Arrays) -> dict[str, Any]:
         """Return ``coef_`` and, if it is fitted, ``intercept_``."""
         # [()] turns a 0-d array into the scalar that scikit-learn keeps.
-        return dict(zip(("coef_", "intercept_"), (a[()] for a in arrays), strict=False))
+        return dict(zip(("coef_", "intercept_"), (a if a.ndim else a[()] for a in arrays), strict=False))
 
     def predictor(self, inputs: Any) -> Predictor:
         """Return scikit-learn's own arithmetic without its checks, or its ``predict`` where that does more."""

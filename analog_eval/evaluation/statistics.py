@@ -122,8 +122,9 @@ def interval(
     share = min(max(mean, 0.0), 1.0)
     spread = share * (1.0 - share)
     n = spread / variance if variance > 0.0 and spread > 0.0 else n_effective
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * float(np.sqrt(spread / n + z**2 / (4 * n**2)))
+    # Multiplied out by n, which may be tiny.
+    centre = (n * share + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * float(np.sqrt(n * spread + z**2 / 4))
     # The mean is inside by construction; the bounds keep rounding from saying otherwise.
     return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 

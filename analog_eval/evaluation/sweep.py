@@ -96,7 +96,9 @@ def noise_sweep(
       draws alone; the report says so.
     - ``ci_low``, ``ci_high``: 95 % interval from draws_se^2 + rows_se^2, with Student's t at Satterthwaite's degrees of
       freedom; for accuracy Wilson's interval at the number of rows that has this standard error.  The sum counts the
-      interaction of draws and rows twice, so the interval is a little wide.  It holds for one level at a time.
+      interaction of draws and rows twice, so the interval is a little wide; with fewer
+      than some 8 draws of a skewed score, such as a squared error under strong noise, it is a little narrow.  It holds
+      for one level at a time.
     - ``normalized`` = mean / clean.  NaN unless the clean score is positive, as for squared errors, which scikit-learn
       reports with a minus sign.  With a metric where less is better, more than 1 means worse.
     - ``chance_corrected`` = (mean - c) / (clean - c), where c is the score of the best constant guess on these rows:

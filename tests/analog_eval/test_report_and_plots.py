@@ -1,0 +1,123 @@
+"""What users see: text, Markdown, HTML and pictures."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analog_eval import GaussianNoise, SweepReport, noise_sweep, plot_sweeps
+
+COLUMNS = ["mean", "ci_low", "ci_high", "draw_sd", "normalized", "chance_corrected", "draws_se", "rows_se", "n_draws"]
+
+
+@pytest.fixture
+def report(mlp, digits):
+    return noise_sweep(mlp, digits[0][1000:], digits[1][1000:], n_draws=5, random_state=0)
+
+
+@pytest.fixture
+def axes():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("Agg")
+    figure, axes = plt.subplots()
+    yield axes
+    plt.close(figure)
+
+
+def test_tables_agree_with_each_other(report):
+    assert isinstance(report, SweepReport)
+    assert list(report.table.columns) == COLUMNS
+    assert (report.table["n_draws"] == 5).all()
+    groups = report.draws.groupby("level")["score"]
+    np.testing.assert_allclose(groups.mean(), report.table["mean"])
+    np.testing.assert_allclose(groups.std(), report.table["draw_sd"])
+    assert report.average_normalized == pytest.approx((report.table["mean"] / report.clean).mean())
+    assert (report.table["ci_low"] <= report.table["mean"]).all()
+    assert (report.table["mean"] <= report.table["ci_high"]).all()
+
+
+def test_text(report):
+    text = repr(report)
+    for part in ("MLPClassifier", "GaussianNoise(scale='std') on weights", "clean", "chance", "95 %", "rows_se"):
+        assert part in text
+    assert max(map(len, text.splitlines())) < 160
+
+
+def test_markdown(report):
+    lines = report.to_markdown(digits=2).splitlines()
+    assert len(lines) == 2 + len(report.table)
+    assert lines[0].startswith("| level | mean |")
+    assert len({line.count("|") for line in lines}) == 1
+    assert f"| {report.table['mean'].iloc[0]:.2f} |" in lines[2]
+
+
+def test_html_escapes(report, linear, diabetes):
+    html = report._repr_html_()
+    assert html.count("<tr>") == 1 + len(report.table)
+    odd = noise_sweep(linear, *diabetes, n_draws=2, metric=lambda t, p: 1.0)
+    assert "&lt;lambda&gt;" in odd._repr_html_()
+    assert "<lambda>" not in odd._repr_html_()
+
+
+def test_pickles(report):
+    again = pickle.loads(pickle.dumps(report))
+    pd.testing.assert_frame_equal(again.table, report.table)
+    assert repr(again) == repr(report)
+
+
+def test_plot_shows_the_numbers(report, axes):
+    assert report.plot(axes, label="digits") is axes
+    line = next(line for line in axes.get_lines() if line.get_label() == "digits")
+    np.testing.assert_allclose(line.get_ydata(), report.table["mean"])
+    np.testing.assert_allclose(line.get_xdata(), report.table.index)
+    band = axes.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(report.table["ci_low"].min())
+    assert band[:, 1].max() == pytest.approx(report.table["ci_high"].max())
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts == ["digits", "best constant guess", "without noise", "95 % interval"]
+    assert axes.get_ylabel() == "accuracy"
+
+
+def test_plot_overlays_sweeps(report, axes):
+    other = report.table.assign(mean=0.5, ci_low=0.4, ci_high=0.6).reset_index()
+    plot_sweeps({"full": report.table, "summary": other}, clean={"full": 0.9}, title="two", ax=axes)
+    labels = [line.get_label() for line in axes.get_lines()]
+    assert "full" in labels
+    assert "summary" in labels
+    plot_sweeps({"third": report.table}, ax=axes)
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert len(texts) == len(set(texts))
+
+
+def test_plot_of_what_is_not_known(linear, diabetes, axes):
+    noise = GaussianNoise("power_db")
+    report = noise_sweep(linear, *diabetes, noise=noise, levels=(0, 10, np.inf), n_draws=1, random_state=0)
+    report.plot(axes)
+    line = next(line for line in axes.get_lines() if line.get_label() == "LinearRegression")
+    assert line.get_xdata().tolist() == [0.0, 10.0]
+    axes.figure.canvas.draw()
+
+
+def test_plot_errors(report):
+    with pytest.raises(ValueError, match="tables is empty"):
+        plot_sweeps({})
+    with pytest.raises(TypeError, match="tables must map"):
+        plot_sweeps(report.table)
+    with pytest.raises(TypeError, match=r"tables\['a'\] must be a DataFrame"):
+        plot_sweeps({"a": report})
+    with pytest.raises(ValueError, match=r"lacks the columns \['ci_low'\]"):
+        plot_sweeps({"a": report.table.drop(columns="ci_low")})
+    with pytest.raises(ValueError, match=r"clean names \['b'\]"):
+        plot_sweeps({"a": report.table}, clean={"b": 1.0})
+
+
+def test_without_matplotlib(report, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"coreset-eval\[plots\]"):
+        report.plot()
