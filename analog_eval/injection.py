@@ -109,6 +109,7 @@ def inject_noise(
     Notes
     -----
     Blocks nest: the inner noise is added to the outer one's weights.  Leave them in reverse order, as ``with`` does.
+    The model is shared: other threads see the noise too (`noise_sweep` leaves the model as it is).
     Do not fit the model inside a block: leaving it would put the old weights back.
 
     Examples

@@ -43,6 +43,11 @@ class Data:
     y: NDArray[Any]
     weights: NDArray[np.float64] | None
 
+    @property
+    def n_used(self) -> int:
+        """Number of rows with a weight above 0."""
+        return len(self.y) if self.weights is None else int(np.count_nonzero(self.weights))
+
     def mean(self, values: NDArray[Any]) -> Any:
         """Return the weighted mean over the rows, a float or an array of shape (n_outputs,)."""
         if self.weights is None:

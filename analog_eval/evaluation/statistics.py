@@ -137,7 +137,7 @@ def _rows_se(mean_losses: NDArray[np.float64], metric: RowMetric) -> tuple[float
     weights = metric.data.weights
     if weights is None:
         weights = np.ones(len(influence))
-    used = int(np.count_nonzero(weights))
+    used = metric.data.n_used
     n_effective = float(weights.sum() ** 2 / (weights**2).sum())
     if used < 2:
         return float("nan"), n_effective

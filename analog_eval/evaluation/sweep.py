@@ -173,7 +173,9 @@ def _report(
     untouched: list[str],
 ) -> SweepReport:
     n_draws = tally.scores.shape[1]
-    rows = [vars(summarize(tally.scores[i], tally.mean_losses(i), metric)) for i in range(len(levels))]
+    # Scores that overflowed have no spread; NaN in the table says so.
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = [vars(summarize(tally.scores[i], tally.mean_losses(i), metric)) for i in range(len(levels))]
     table = pd.DataFrame(rows, index=pd.Index(levels, name="level"))
     # An undefined clean score compares false, and so gives NaN too.
     table["normalized"] = table["mean"] / clean if clean > 0.0 else np.nan
@@ -203,15 +205,17 @@ def _report(
         settings=settings,
         level_label=noise.level_label(),
         covers=covers,
-        notes=tuple(_notes(metric, tally, clean, untouched, int(settings["rows"]))),
+        notes=tuple(_notes(metric, tally, clean, untouched)),
     )
 
 
-def _notes(metric: Metric, tally: Tally, clean: float, untouched: list[str], n_rows: int) -> list[str]:
+def _notes(metric: Metric, tally: Tally, clean: float, untouched: list[str]) -> list[str]:
     notes = []
-    failed = int(np.isnan(tally.scores).sum())
+    failed = int((~np.isfinite(tally.scores)).sum())
     if failed:
-        notes.append(f"{metric.name} is NaN in {failed} of {tally.scores.size} evaluations; their levels have no mean")
+        notes.append(
+            f"{metric.name} is NaN or infinite in {failed} of {tally.scores.size} evaluations, and so in their means"
+        )
     if np.isnan(clean):
         notes.append(f"the clean {metric.name} is NaN, so nothing can be compared with it")
     elif clean <= 0.0:
@@ -224,10 +228,12 @@ def _notes(metric: Metric, tally: Tally, clean: float, untouched: list[str], n_r
             f"{metric.chance:.4g}"
         )
     if untouched:
-        notes.append(f"no noise on {', '.join(untouched)}: at this scale a constant, single or zero weight gets none")
+        notes.append(
+            f"no noise on {', '.join(untouched)}: constant, a single number or zero, it gets none at this scale"
+        )
     if tally.scores.shape[1] < 2:
         notes.append("intervals are NaN: one draw says nothing about the spread between devices")
-    if n_rows < 2 and isinstance(metric, RowMetric):
+    if isinstance(metric, RowMetric) and metric.data.n_used < 2:
         notes.append("intervals are NaN: one row says nothing about the spread between rows")
     return notes
 
@@ -238,6 +244,8 @@ def _check_levels(levels: ArrayLike, noise: WeightNoise) -> NDArray[np.float64]:
             "levels: the default grid holds amplitude ratios, but noise=GaussianNoise('power_db') takes dB; "
             "give levels such as (10, 20, 30, 40)"
         )
+    if levels is None or isinstance(levels, str):
+        raise TypeError(f"levels must be numbers, got {levels!r}")
     try:
         grid = np.array(levels, dtype=np.float64, ndmin=1)
     except (TypeError, ValueError):
@@ -265,14 +273,8 @@ def _check_data(adapter: Adapter, X: Any, y: ArrayLike, sample_weight: ArrayLike
     rows = X if hasattr(X, "shape") or hasattr(X, "iloc") else np.asarray(X)
     n_rows = rows.shape[0] if rows.shape else 0
     if n_rows == 0:
-        raise ValueError(f"X has no rows (shape {rows.shape})")
-    truth = np.asarray(y)
-    if issparse(y) or truth.ndim not in (1, 2):
-        raise ValueError(f"y must be an array of shape (n_rows,) or (n_rows, n_outputs), got shape {truth.shape}")
-    if len(truth) != n_rows:
-        raise ValueError(f"y has {len(truth)} rows, but X has {n_rows}")
-    if truth.dtype.kind == "f" and not np.isfinite(truth).all():
-        raise ValueError(f"y holds {int((~np.isfinite(truth)).sum())} NaN or infinite entries")
+        raise ValueError(f"X must have rows, got shape {rows.shape}")
+    truth = _check_truth(y, n_rows)
     weights = _check_weights(sample_weight, n_rows)
     inputs = adapter.transform(rows)
     predictions = np.asarray(adapter.holder.predict(inputs))
@@ -283,10 +285,26 @@ def _check_data(adapter: Adapter, X: Any, y: ArrayLike, sample_weight: ArrayLike
     return Data(inputs, truth, weights), predictions
 
 
+def _check_truth(y: ArrayLike, n_rows: int) -> NDArray[Any]:
+    truth = np.asarray(y)
+    if issparse(y) or truth.ndim not in (1, 2):
+        raise ValueError(f"y must be an array of shape (n_rows,) or (n_rows, n_outputs), got shape {truth.shape}")
+    if len(truth) != n_rows:
+        raise ValueError(f"y has {len(truth)} rows, but X has {n_rows}")
+    missing = pd.isna(truth) if truth.dtype.kind != "f" else ~np.isfinite(truth)
+    if missing.any():
+        raise ValueError(f"y holds {int(missing.sum())} missing, NaN or infinite entries")
+    # Columns of tables often come as objects; the numbers or strings in them are what counts.
+    return np.array(truth.tolist()) if truth.dtype.kind == "O" else truth
+
+
 def _check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64] | None:
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError("sample_weight must hold numbers") from None
     if weights.shape != (n_rows,):
         raise ValueError(f"sample_weight has shape {weights.shape}, but X has {n_rows} rows")
     if not np.isfinite(weights).all() or (weights < 0.0).any():

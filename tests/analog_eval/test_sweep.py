@@ -293,18 +293,31 @@ class TestLevels:
 class TestStrangeInput:
     def test_rows(self, linear, diabetes):
         X, y = diabetes
-        with pytest.raises(ValueError, match="X has no rows"):
+        with pytest.raises(ValueError, match="X must have rows"):
             noise_sweep(linear, X[:0], y[:0])
         with pytest.raises(ValueError, match="y has 3 rows, but X has 442"):
             noise_sweep(linear, X, y[:3])
         with pytest.raises(ValueError, match="NaN"):
             noise_sweep(linear, np.where(X > 2, np.nan, X), y)
-        with pytest.raises(ValueError, match="y holds 1 NaN"):
+        with pytest.raises(ValueError, match="y holds 1 missing"):
             noise_sweep(linear, X, np.r_[np.nan, y[1:]])
         with pytest.raises(ValueError, match="features"):
             noise_sweep(linear, X[:, :3], y)
         with pytest.raises(ValueError, match="y must be an array of shape"):
             noise_sweep(linear, X, None)
+        with pytest.raises(ValueError, match="y holds 1 missing"):
+            noise_sweep(linear, X, [None, *y[1:]])
+
+    def test_objects_that_are_numbers(self, logistic, cancer):
+        X, y = cancer
+        report = noise_sweep(logistic, X, y.astype(object), n_draws=2, random_state=0)
+        pd.testing.assert_frame_equal(report.table, noise_sweep(logistic, X, y, n_draws=2, random_state=0).table)
+
+    def test_one_row_with_weight(self, logistic, cancer):
+        report = noise_sweep(logistic, *cancer, sample_weight=np.eye(569)[0], n_draws=2)
+        assert any("one row" in note for note in report.notes)
+        with pytest.raises(TypeError, match="sample_weight must hold numbers"):
+            noise_sweep(logistic, *cancer, sample_weight=["a"] * 569)
 
     def test_one_row(self, logistic, cancer, linear, diabetes):
         report = noise_sweep(logistic, cancer[0][:1], cancer[1][:1], n_draws=5, random_state=0)
@@ -356,6 +369,13 @@ class TestStrangeInput:
         report = noise_sweep(mlp, *digits, levels=(1e200,), n_draws=2, random_state=0)
         assert report.table["mean"].between(0, 1).all()
 
+    def test_errors_without_bound(self, linear, diabetes):
+        report = noise_sweep(linear, *diabetes, levels=(0.1, 1e200), n_draws=3, random_state=0)
+        assert np.isfinite(report.table.loc[0.1]).all()
+        assert np.isneginf(report.table.loc[1e200, "mean"])
+        assert np.isnan(report.table.loc[1e200, "ci_low"])
+        assert any("infinite in 3 of 6" in note for note in report.notes)
+
     def test_wrong_kinds(self, linear, diabetes):
         with pytest.raises(TypeError, match="noise must be"):
             noise_sweep(linear, *diabetes, noise="std")
@@ -363,6 +383,8 @@ class TestStrangeInput:
             noise_sweep(linear, *diabetes, targets="kernel")
         with pytest.raises(TypeError, match="levels must be numbers"):
             noise_sweep(linear, *diabetes, levels=["low"])
+        with pytest.raises(TypeError, match="levels must be numbers"):
+            noise_sweep(linear, *diabetes, levels=None)
         model = ArrayModel([np.ones(3)], lambda a, X: X @ a[0])
         with pytest.raises(ValueError, match=r"names none .* \(bias\)"):
             noise_sweep(model, np.ones((2, 3)), [1.0, 2.0])
