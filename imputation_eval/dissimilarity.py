@@ -81,7 +81,8 @@ def nds(
         Rows to judge. They should be *other* rows than those of `reference`: in a table compared with its own copy each
         row has its twin as neighbour, which pushes the score below 0.
     n_neighbors : int, optional
-        k; by default the square root of min(n, m), rounded and kept within 5 and 50.
+        k >= 2 (with one neighbour T_0 is 1 and the score undefined); by default the square root of min(n, m), rounded
+        and kept within 5 and 50.
     n_permutations : int
         Random relabellings for the p-value; 0 for none.
     random_state : None, int, RandomState or Generator
@@ -159,7 +160,7 @@ def default_n_neighbors(n: int, m: int) -> int:
 
 
 def _check_n_neighbors(n_neighbors: int | None, n: int, m: int) -> int:
-    k = default_n_neighbors(n, m) if n_neighbors is None else check_integer(n_neighbors, "n_neighbors", minimum=1)
+    k = default_n_neighbors(n, m) if n_neighbors is None else check_integer(n_neighbors, "n_neighbors", minimum=2)
     if k >= min(n, m):
         raise ValueError(f"n_neighbors={k} should be smaller than both samples; reference has {n} rows, candidate {m}.")
     return k

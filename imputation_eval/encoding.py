@@ -42,6 +42,8 @@ class TableEncoder:
         Column name to ``"numeric"``, ``"nominal"``, ``"ordinal"`` or ``"constant"``.
     n_features_ : int
         Width of the encoded space.
+    redundant_ : bool ndarray of shape (n_features_,)
+        True for the last indicator of each nominal column, which the others imply.
 
     Examples
     --------
@@ -84,6 +86,9 @@ class TableEncoder:
         self.roles_ = {codec.name: codec.role for codec in self._codecs}
         self.widths_ = np.array([codec.width for codec in self._codecs])
         self.n_features_ = int(self.widths_.sum())
+        self.redundant_ = np.zeros(self.n_features_, dtype=bool)
+        nominal = np.array([codec.role == "nominal" for codec in self._codecs])
+        self.redundant_[np.cumsum(self.widths_)[nominal] - 1] = True
         constant = [name for name, role in self.roles_.items() if role == "constant"]
         if self.n_features_ == 0:
             raise ValueError(f"table has no column that varies: {constant} are constant.")
@@ -114,7 +119,7 @@ class TableEncoder:
         Parameters
         ----------
         encoded : ndarray of shape (n_rows, n_features_)
-            Rows without NaN.
+            Rows without NaN, except that redundant indicators may be NaN.
 
         Returns
         -------
@@ -292,7 +297,9 @@ class _NominalCodec:
         return block
 
     def decode(self, block: _Array) -> NDArray[Any]:
-        return _object_array(self.levels)[block.argmax(axis=1)]
+        # Indicators sum to 1 / sqrt(2), so the others tell a missing one.
+        implied = 1 / np.sqrt(2) - np.nansum(block, axis=1, keepdims=True)
+        return _object_array(self.levels)[np.where(np.isnan(block), implied, block).argmax(axis=1)]
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,8 @@ def _hide_in_column(column: pd.Series, hidden: _Mask) -> pd.Series:
 
 
 def _mcar(observed: _Mask, missing_rate: float, rng: np.random.Generator) -> _Mask:
-    cells = np.flatnonzero(observed)
-    n_hidden = min(len(cells), max(1, round(missing_rate * len(cells))))
+    cells = np.flatnonzero(observed & (observed.sum(axis=0) > 1))  # the only cell of a column has to stay
+    n_hidden = min(len(cells), max(1, round(missing_rate * observed.sum())))
     hidden = np.zeros(observed.size, dtype=bool)
     hidden[rng.choice(cells, n_hidden, replace=False)] = True
     return _keep_one_per_column(hidden.reshape(observed.shape), observed, rng)

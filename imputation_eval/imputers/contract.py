@@ -203,4 +203,5 @@ def _fill(column: pd.Series, holes: NDArray[np.bool_], values: Any) -> pd.Series
         raise ImputationError(
             f"column {column.name!r} ({column.dtype}) cannot hold what was imputed: {error}"
         ) from error
-    return pd.Series(array, index=column.index, name=column.name)
+    # With its dtype, since pandas would turn objects that are all strings into its string dtype.
+    return pd.Series(array, index=column.index, name=column.name, dtype=column.dtype)

@@ -124,6 +124,10 @@ class TableImputer(TransformerMixin, BaseEstimator):
         Fills a float array with NaN, e.g. ``KNNImputer()``.
     categorical : "infer" or list of column names
         Which columns are nominal.
+    drop_redundant : bool
+        Whether to keep the last indicator of each nominal column from the estimator. A regression that sees all but one
+        of them merely restores its own first guess, since the indicators of a hole are missing together; an
+        estimator that measures distances should see all.
     random_state : None, int, RandomState or Generator
         Handed to the estimator as an int if it takes one.
 
@@ -142,10 +146,12 @@ class TableImputer(TransformerMixin, BaseEstimator):
         estimator: Any,
         *,
         categorical: str | Iterable[Hashable] = "infer",
+        drop_redundant: bool = True,
         random_state: RandomStateLike = None,
     ) -> None:
         self.estimator = estimator
         self.categorical = categorical
+        self.drop_redundant = drop_redundant
         self.random_state = random_state
 
     def fit(self, X: pd.DataFrame, y: None = None) -> TableImputer:
@@ -159,12 +165,15 @@ class TableImputer(TransformerMixin, BaseEstimator):
         # Quiet: a column may look constant only because its other cells were hidden; it is filled with that value.
         self.encoder_ = TableEncoder(categorical=self.categorical).fit(X, warn=False)
         seed = int(as_generator(self.random_state).integers(2**31 - 1))
-        self.estimator_ = seeded_copy(self.estimator, seed).fit(self.encoder_.transform(X))
+        self._kept = ~(self.encoder_.redundant_ & self.drop_redundant)
+        self.estimator_ = seeded_copy(self.estimator, seed).fit(self.encoder_.transform(X)[:, self._kept])
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return a copy of `X` with its holes filled."""
-        encoded = np.asarray(self.estimator_.transform(self.encoder_.transform(X)))
+        encoded = self.encoder_.transform(X)
+        encoded[:, ~self._kept] = np.nan
+        encoded[:, self._kept] = self.estimator_.transform(encoded[:, self._kept])
         decoded = self.encoder_.inverse_transform(encoded)
         holes = {name: X[name].isna().to_numpy() for name in X.columns}
         return fill_table(X, lambda name, n: decoded[name][holes[name]])
@@ -191,8 +200,8 @@ def default_imputers(*, categorical: str | Iterable[Hashable] = "infer") -> dict
     >>> list(default_imputers())
     ['mean', 'median', 'hot-deck', 'knn', 'iterative', 'iterative-sample']
     """
-    parts: dict[str, Any] = {
-        "knn": KNNImputer(weights="distance"),
+    knn = TableImputer(KNNImputer(weights="distance"), categorical=categorical, drop_redundant=False)
+    chained: dict[str, Any] = {
         "iterative": IterativeImputer(tol=1e-2),
         "iterative-sample": IterativeImputer(sample_posterior=True, max_iter=5),  # as many rounds as R's mice
     }
@@ -200,7 +209,8 @@ def default_imputers(*, categorical: str | Iterable[Hashable] = "infer") -> dict
         "mean": MeanImputer(categorical=categorical),
         "median": MeanImputer("median", categorical=categorical),
         "hot-deck": HotDeckImputer(),
-        **{name: TableImputer(part, categorical=categorical) for name, part in parts.items()},
+        "knn": knn,
+        **{name: TableImputer(estimator, categorical=categorical) for name, estimator in chained.items()},
     }
 
 

@@ -21,9 +21,10 @@ class Ranking:
     ----------
     table : DataFrame
         One row an imputer (the index), best first, references below. Columns: score (mean over repeats; with several
-        metrics the mean rank over them), ci_low and ci_high (95 % interval of the score), rank (1 is best), rank_low and
-        rank_high (95 % interval of the rank), p_best (chance of being the best), tied_best (whether it is the leader or
-        not significantly worse), failures (repeats that failed), seconds (mean of one imputation), reference (True for rows that are shown for comparison: not ranked, never the winner).
+        metrics the mean rank over them), ci_low and ci_high (95 % interval of the score), rank (1 is best), rank_low
+        and rank_high (95 % interval of the rank), p_best (chance of being the best), tied_best (whether it is the
+        leader or not significantly worse), failures (repeats that failed), seconds (mean of one imputation), reference
+        (True for rows that are shown for comparison: not ranked, never the winner).
     per_metric : DataFrame
         The same for each metric; index (metric, imputer).
     pairwise : DataFrame
@@ -68,8 +69,8 @@ class Ranking:
         Parameters
         ----------
         kind : {"forest", "seconds"}
-            ``"forest"``: scores with intervals, sorted, with the truth as a floor line; ``"seconds"``: score against the
-            time of one imputation.
+            ``"forest"``: scores with intervals, sorted, with the truth as a floor line; ``"seconds"``: score against
+            the time of one imputation.
         ax : matplotlib Axes, optional
             Where to draw; a new figure by default.
 

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import BaggingRegressor
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from imputation_eval import (
+    HotDeckImputer,
+    ImputationError,
+    MeanImputer,
+    TableImputer,
+    ampute,
+    default_imputers,
+    impute,
+)
+from imputation_eval.imputers import name_imputers
+
+HOLES = pd.DataFrame({"a": [1.0, np.nan, 3.0, 4.0], "b": [5.0, 6.0, np.nan, 8.0]}, index=list("wxyz"))
+
+
+@pytest.mark.parametrize("name", default_imputers())
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+class TestEveryDefaultImputer:
+    """What each ready-made imputer must fulfil, found automatically."""
+
+    def test_fills_mixed_tables_and_keeps_what_was_observed(self, name, mixed_table, rng):
+        df = mixed_table(80, rng)
+        df.index = pd.MultiIndex.from_product([range(8), range(10)])
+        holes = ampute(df, missing_rate=0.2, random_state=0)
+        before = holes.copy()
+        filled = impute(default_imputers()[name], holes, 0)
+        pd.testing.assert_frame_equal(holes, before)
+        assert filled.index.equals(df.index)
+        assert list(filled.columns) == list(df.columns)
+        assert not filled.isna().any().any()
+        observed = holes.notna().to_numpy()
+        assert (filled.astype(object).to_numpy()[observed] == df.astype(object).to_numpy()[observed]).all()
+        for column in ("text", "object", "category", "grade"):
+            assert filled[column].dtype == df[column].dtype
+            assert set(filled[column]) <= set(df[column])
+        assert set(filled["flag"]) == {True, False}
+        assert filled["real"].dtype == np.float64
+
+    def test_same_seed_same_table(self, name, mixed_table, rng):
+        holes = ampute(mixed_table(60, rng), missing_rate=0.2, random_state=0)
+        first, second = (impute(default_imputers()[name], holes, 7) for _ in range(2))
+        pd.testing.assert_frame_equal(first, second)
+
+
+@pytest.mark.parametrize("name", ["hot-deck", "iterative-sample"])
+def test_stochastic_imputers_follow_the_seed(name, rng):
+    holes = ampute(pd.DataFrame(rng.normal(size=(60, 3)), columns=list("abc")), missing_rate=0.2, random_state=0)
+    assert not impute(default_imputers()[name], holes, 0).equals(impute(default_imputers()[name], holes, 1))
+
+
+def test_hot_deck_keeps_the_distribution_of_a_column():
+    holes = pd.DataFrame({"x": ["a"] * 300 + ["b"] * 100 + [None] * 400})
+    drawn = HotDeckImputer(random_state=0).fit_transform(holes)["x"].iloc[400:]
+    # Binomial(400, 3/4): standard deviation 8.7; 4 of these either way.
+    assert abs((drawn == "a").sum() - 300) < 35
+
+
+def test_conditional_imputers_use_the_other_columns(rng):
+    x = np.repeat([0.0, 1.0], 50) + rng.normal(0, 0.01, 100)
+    df = pd.DataFrame({"x": x, "kind": np.where(x > 0.5, "high", "low")})
+    holes = df.assign(kind=df["kind"].mask(rng.random(100) < 0.3))
+    for name in ("knn", "iterative"):
+        assert (impute(default_imputers()[name], holes, 0)["kind"] == df["kind"]).all()
+
+
+def test_mean_median_and_mode():
+    holes = pd.DataFrame(
+        {"x": [0.0, 1.0, 8.0, None], "n": pd.array([1, 2, 4, None], "Int64"), "k": ["v", "u", "u", None]}
+    )
+    assert MeanImputer().fit_transform(holes).iloc[3].tolist() == [3.0, pytest.approx(7 / 3), "u"]
+    assert MeanImputer("median").fit_transform(holes).iloc[3].tolist() == [1.0, 2.0, "u"]
+    assert MeanImputer(categorical=["n", "k"]).fit_transform(holes)["n"].iloc[3] == 1
+    with pytest.raises(ValueError, match="strategy='mode'"):
+        MeanImputer("mode").fit(holes)
+
+
+def test_arrays_get_their_labels_back():
+    filled = impute(SimpleImputer(), HOLES, 0)
+    assert filled.index.tolist() == list("wxyz")
+    assert filled.loc["x", "a"] == pytest.approx(8 / 3)
+    filled = impute(lambda df, seed: impute(SimpleImputer(), df, seed)[["b", "a"]], HOLES, 0)
+    assert filled.columns.tolist() == ["a", "b"]
+
+
+def test_rounding_is_forgiven_and_undone():
+    def float32(df, random_state):
+        return SimpleImputer().fit_transform(df.astype(np.float32) * 3) / 3
+
+    filled = impute(float32, HOLES.assign(a=[0.1, np.nan, 1e5 / 3, 4.0]), 0)
+    assert filled["a"].tolist()[::2] == [0.1, 1e5 / 3]
+
+
+def test_estimators_are_cloned_and_seeded_also_when_nested():
+    nested = make_pipeline(IterativeImputer(BaggingRegressor(n_estimators=2), max_iter=2, tol=1e9))
+    holes = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3))).mask(np.eye(40, 3, dtype=bool))
+    holes.columns = list("abc")
+    first, second = (impute(nested, holes, 3) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+    assert nested[0].random_state is None
+    assert not hasattr(nested[0], "imputation_sequence_")
+
+
+def test_callables_get_an_int_seed_by_position_or_by_name():
+    seeds = []
+
+    def by_position(table, seed):
+        seeds.append(seed)
+        return table.fillna(0.0)
+
+    def by_name(table, *, random_state):
+        return by_position(table, random_state)
+
+    for function in (by_position, by_name):
+        impute(function, HOLES, 11)
+    assert seeds == [11, 11]
+
+
+def test_objects_with_fit_transform_need_not_be_estimators():
+    class Plain:
+        used = False
+
+        def fit_transform(self, df):
+            assert not self.used
+            self.used = True
+            return df.fillna(1.0)
+
+    imputer = Plain()
+    for _ in range(2):
+        assert impute(imputer, HOLES, 0).loc["x", "a"] == 1
+    assert not imputer.used
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda df, seed: df, r"holes are left \(column: cells\): {'a': 1, 'b': 1}"),
+        (lambda df, seed: df.fillna(0) * 2, r"observed cells changed \(column: cells\): {'a': 3, 'b': 3}"),
+        (lambda df, seed: df.fillna(0).iloc[:3], "the index changed: 4 rows went in, 3 came out"),
+        (lambda df, seed: df.fillna(0).reset_index(drop=True), "the index changed"),
+        (lambda df, seed: df.fillna(0)[["a"]], r"columns changed from \['a', 'b'\] to \['a'\]"),
+        (lambda df, seed: df.fillna(0).to_numpy()[:, :1], r"shape changed from \(4, 2\) to \(4, 1\)"),
+        (lambda df, seed: df.fillna(np.inf), "'a' holds infinite"),
+        (lambda df, seed: df.astype(object).fillna("zero"), "'a' holds values that are not numbers"),
+        (lambda df, seed: None, r"shape changed from \(4, 2\) to \(\)"),
+    ],
+)
+def test_broken_contracts_are_named(function, message):
+    with pytest.raises(ImputationError, match=message):
+        impute(function, HOLES, 0)
+
+
+def test_dropped_columns_are_named_as_holes():
+    holes = HOLES.assign(empty=np.nan)
+    with (
+        pytest.warns(UserWarning, match="observed values"),
+        pytest.raises(ImputationError, match=r"\{'empty': 4\}"),
+    ):
+        impute(SimpleImputer(), holes, 0)
+
+
+def test_impossible_category_is_named():
+    holes = pd.DataFrame({"kind": pd.Categorical(["a", None, "b"])})
+    with pytest.raises(ImputationError, match=r"'kind' \(category\) cannot hold"):
+        impute(lambda df, seed: df.astype(object).fillna("z"), holes, 0)
+
+
+@pytest.mark.parametrize(
+    ("imputers", "error", "message"),
+    [
+        ({}, ValueError, "imputers is empty"),
+        ([("a", SimpleImputer()), ("a", KNNImputer())], ValueError, r"same name: \['a'\]"),
+        ([SimpleImputer()], TypeError, "pairs of name"),
+        ({1: SimpleImputer()}, TypeError, "pairs of name"),
+        ({"a": SimpleImputer}, TypeError, r"imputers\['a'\] is the class SimpleImputer"),
+        ({"a": StandardScaler().with_mean}, TypeError, "should have fit_transform or be a callable"),
+        ({"a": lambda df: df}, TypeError, "should take two arguments"),
+    ],
+)
+def test_what_is_no_imputer(imputers, error, message):
+    with pytest.raises(error, match=message):
+        name_imputers(imputers)
+
+
+def test_table_imputer_hands_its_seed_on(rng):
+    df = pd.DataFrame(rng.normal(size=(50, 3)), columns=list("abc"))
+    holes = ampute(df, missing_rate=0.2, random_state=0)
+    imputer = TableImputer(IterativeImputer(sample_posterior=True, max_iter=1), random_state=4)
+    first, second = (imputer.fit_transform(holes) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)

@@ -1,0 +1,372 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, SimpleImputer
+
+from imputation_eval import HotDeckImputer, MeanImputer, Ranking, ampute, default_imputers, rank_imputers
+from imputation_eval.scoring import KNOWN_METRICS
+
+COLUMNS = ["score", "ci_low", "ci_high", "rank", "rank_low", "rank_high", "p_best", "tied_best", "failures", "seconds"]
+QUICK = {"n_repeats": 3, "n_draws": 2, "progress": False, "random_state": 0}
+
+
+def broken(df, random_state):
+    raise RuntimeError("no convergence\nlong trace")
+
+
+def cheating(df, random_state):
+    return df.fillna(0.0) + 1
+
+
+def sometimes(df, random_state):
+    if random_state % 2:
+        raise ValueError("odd seed")
+    return df.fillna(df.mean())
+
+
+def test_drawing_from_the_true_conditional_beats_mean_imputation_unless_rmse_judges(
+    gaussian_table, gaussian_oracle, rng
+):
+    df, covariance = gaussian_table(400, 4, 0.4, rng)
+    imputers = {"draws": gaussian_oracle(covariance, draw=True), "means": MeanImputer()}
+    ranking = rank_imputers(
+        df, imputers, metrics=["nds", "energy", "rmse"], missing_rate=0.4, n_repeats=5, random_state=1
+    )
+    scores = ranking.per_metric["score"]
+    for metric in ("nds", "energy"):
+        assert ranking.per_metric.loc[(metric, "draws"), "rank"] == 1
+        assert ranking.per_metric.loc[(metric, "means"), "tied_best"] == False  # noqa: E712
+        # The oracle reaches the floor, mean imputation does not.
+        assert scores[metric, "draws"] == pytest.approx(scores[metric, "truth"], abs=0.1 * scores[metric, "means"])
+    assert ranking.per_metric.loc[("rmse", "means"), "rank"] == 1
+    assert ranking.per_metric.loc[("rmse", "draws"), "tied_best"] == False  # noqa: E712
+    assert "rmse rewards the conditional mean" in ranking.explain()
+
+
+@pytest.mark.slow
+def test_worse_verdicts_are_rare_between_imputers_that_are_equal_in_the_population(gaussian_table):
+    # One errs in the first half of the columns, the other in the second; the columns are exchangeable, so on average
+    # over tables they are equal, although on a single table one of them is favoured in every repeat.
+    def half_mean(columns):
+        def imputer(df, random_state):
+            filled = HotDeckImputer(random_state).fit_transform(df)
+            return filled.assign(**MeanImputer().fit_transform(df)[columns])
+
+        return imputer
+
+    runs, verdicts = 60, {"nds": 0, "rmse": 0}
+    for seed in range(runs):
+        df, _ = gaussian_table(120, 4, 0.6, np.random.default_rng(seed))
+        imputers = {"first": half_mean(["x0", "x1"]), "second": half_mean(["x2", "x3"])}
+        ranking = rank_imputers(
+            df, imputers, metrics=list(verdicts), n_repeats=8, n_draws=1, progress=False, random_state=seed
+        )
+        for metric in verdicts:
+            verdicts[metric] += int((~ranking.per_metric.loc[metric].query("not reference")["tied_best"]).any())
+    assert max(verdicts.values()) <= stats.binom.ppf(0.999, runs, 0.05)
+
+
+def test_table_has_the_promised_shape():
+    df = load_wine(as_frame=True).data
+    ranking = rank_imputers(df, {"median": SimpleImputer(strategy="median"), "draw": HotDeckImputer()}, **QUICK)
+    assert isinstance(ranking, Ranking)
+    assert list(ranking.table.columns) == [*COLUMNS, "reference"]
+    assert ranking.table.index.name == "imputer"
+    assert set(ranking.table.index) == {"median", "draw", "truth", "hot-deck", "mean"}
+    own = ranking.table[~ranking.table["reference"]]
+    assert own["rank"].tolist() == [1, 2]
+    assert own["p_best"].sum() == pytest.approx(1)
+    assert own["tied_best"].iloc[0]
+    assert (own["ci_low"] <= own["score"]).all()
+    assert (own["score"] <= own["ci_high"]).all()
+    assert (own["rank_low"] <= own["rank"]).all()
+    assert (own["rank"] <= own["rank_high"]).all()
+    assert ranking.winner == own.index[0]
+    assert ranking.winner in ranking.tied_best
+    assert len(ranking.pairwise) == 1
+    references = ranking.table[ranking.table["reference"]]
+    assert references["rank"].isna().all()
+    assert references["p_best"].isna().all()
+    assert not references["tied_best"].any()
+    # Deterministic imputers are scored once a repeat, the others n_draws times, the truth once.
+    assert ranking.raw.groupby("imputer").size().to_dict() == {
+        "median": 3, "draw": 6, "truth": 3, "hot-deck": 6, "mean": 3,
+    }  # fmt: skip
+
+
+def test_truth_scores_about_zero_and_hot_deck_the_same_under_either_role(rng):
+    df = load_wine(as_frame=True).data
+    as_reference = rank_imputers(df, {"median": MeanImputer("median")}, **QUICK)
+    as_rival = rank_imputers(df, {"median": MeanImputer("median"), "hot-deck": HotDeckImputer()}, **QUICK)
+    assert abs(as_reference.table.loc["truth", "score"]) < 0.05
+    assert as_reference.table.loc["hot-deck", "reference"]
+    assert not as_rival.table.loc["hot-deck", "reference"]
+    assert as_rival.table.loc["hot-deck", "rank"] in (1, 2)
+    assert as_rival.table.loc["hot-deck", "score"] == as_reference.table.loc["hot-deck", "score"]
+
+
+def test_order_of_imputers_and_number_of_processes_change_nothing():
+    df = load_wine(as_frame=True).data.iloc[:, :6]
+    imputers = {
+        "hot-deck": HotDeckImputer(),
+        "median": MeanImputer("median"),
+        "sample": default_imputers()["iterative-sample"],
+    }
+    options = QUICK | {"metrics": ["nds", "energy", "rmse"], "n_repeats": 2}
+    base = rank_imputers(df, imputers, **options)
+    for other in (
+        rank_imputers(df, dict(reversed(imputers.items())), **options),
+        rank_imputers(df, imputers, n_jobs=2, **options),
+    ):
+        pd.testing.assert_frame_equal(base.table.drop(columns="seconds"), other.table.drop(columns="seconds"))
+        scores = [r.raw.set_index(["imputer", "repeat", "draw", "metric"])["score"].sort_index() for r in (base, other)]
+        pd.testing.assert_series_equal(*scores, check_exact=True)
+    assert not base.raw.equals(rank_imputers(df, imputers, **(options | {"random_state": 1})).raw)
+
+
+def test_dropping_an_imputer_does_not_change_the_scores_of_the_others():
+    df = load_wine(as_frame=True).data
+    both = rank_imputers(df, {"a": HotDeckImputer(), "b": SimpleImputer()}, **QUICK)
+    alone = rank_imputers(df, {"a": HotDeckImputer()}, **QUICK)
+    assert both.table.loc["a", "score"] == alone.table.loc["a", "score"]
+
+
+def test_failures_are_named_and_rank_last(rng):
+    df = pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc"))
+    imputers = {"broken": broken, "cheating": cheating, "sometimes": sometimes, "median": SimpleImputer()}
+    ranking = rank_imputers(df, imputers, **(QUICK | {"n_repeats": 6, "n_draws": 1}))
+    table = ranking.table
+    assert table.index[:2].tolist() == ["median", "sometimes"]
+    assert table["rank"].head(4).tolist() == [1, 2, 3, 4]
+    assert table["failures"].loc[["broken", "cheating"]].tolist() == [6, 6]
+    assert 0 < table.loc["sometimes", "failures"] < 6
+    assert table.loc[["broken", "cheating", "sometimes"], "p_best"].tolist() == [0, 0, 0]
+    assert ranking.tied_best == ["median"]
+    assert np.isnan(table.loc["broken", "score"])
+    reasons = ranking.raw.groupby("imputer")["failure"].first()
+    assert reasons["broken"] == "RuntimeError: no convergence"
+    assert reasons["cheating"].startswith("ImputationError: observed cells changed")
+    text = ranking.explain()
+    assert "'broken' failed in 6 of 6 repeats and is ranked last: RuntimeError: no convergence" in text
+    assert ranking._repr_html_()
+    # With several metrics an imputer without any score has no mean rank, and still ranks last.
+    several = rank_imputers(df, imputers, metrics=["nds", "rmse"], **QUICK)
+    assert several.table.index[0] == "median"
+    assert several.table.loc["broken", "rank"] >= 3
+
+
+def test_no_winner_where_every_imputer_fails_somewhere(rng):
+    df = pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc"))
+    ranking = rank_imputers(df, {"sometimes": sometimes}, **(QUICK | {"n_repeats": 6, "n_draws": 1}))
+    assert ranking.winner is None
+    assert "There is no winner" in ranking.explain()
+    with pytest.raises(ValueError, match=r"every imputer failed in every repeat: {'broken': 'RuntimeError"):
+        rank_imputers(df, {"broken": broken}, **QUICK)
+
+
+def test_warnings_of_imputers_are_reported_once(rng):
+    df = pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc"))
+    with pytest.warns(UserWarning, match=r"imputer 'it' warned in 3 repeats: ConvergenceWarning") as caught:
+        rank_imputers(df, {"it": IterativeImputer(max_iter=1, tol=1e-9)}, **QUICK)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_natively_missing_cells_are_never_scored(rng):
+    df = load_diabetes(as_frame=True).data
+    holes = ampute(df, missing_rate=0.3, random_state=0)
+
+    # Whatever is put where the table itself has a hole must not matter.
+    def with_constant(value):
+        def imputer(table, random_state):
+            filled = MeanImputer().fit_transform(table)
+            return filled.mask(holes.isna(), value)
+
+        return imputer
+
+    imputers = {"mean-zero": with_constant(0.0), "mean-far": with_constant(1e3)}
+    scores = rank_imputers(holes, imputers, metrics=["nds", "rmse"], **QUICK).per_metric["score"]
+    for metric in ("nds", "rmse"):
+        assert scores[metric, "mean-zero"] == scores[metric, "mean-far"] == scores[metric, "mean"]
+
+
+def test_mode_truth(rng):
+    df = load_diabetes(as_frame=True).data
+    holes = ampute(df, missing_rate=0.3, random_state=0)
+    ranking = rank_imputers(
+        holes, {"median": SimpleImputer(strategy="median"), "oracle": lambda t, seed: t.fillna(df)},
+        mode="truth", truth=df, metrics=["nds", "rmse"], **QUICK,
+    )  # fmt: skip
+    assert ranking.winner == "oracle"
+    assert ranking.per_metric.loc[("rmse", "oracle"), "score"] == 0
+    assert ranking.per_metric.loc[("nds", "oracle"), "score"] == ranking.per_metric.loc[("nds", "truth"), "score"]
+    assert "Scored against the complete table" in ranking.explain()
+
+
+def test_mixed_table_with_labelled_rows(mixed_table, rng):
+    df = mixed_table(150, rng)
+    df.index = pd.MultiIndex.from_product([range(15), list("abcdefghij")], names=["site", "unit"])
+    imputers = {"mode": MeanImputer(), "iterative": default_imputers()["iterative"]}
+    ranking = rank_imputers(df, imputers, metrics=["nds", "energy", "wasserstein", "rmse"], **(QUICK | {"n_draws": 1}))
+    assert ranking.winner == "iterative"
+    assert (ranking.table["failures"] == 0).all()
+
+
+def test_columns_named_categorical_are_levels(rng):
+    df = pd.DataFrame({"code": rng.integers(0, 3, 120), "flag": rng.random(120) < 0.5, "x": rng.normal(size=120)})
+    imputers = {"numbers": SimpleImputer(strategy="mean"), "levels": MeanImputer(categorical=["code"])}
+    ranking = rank_imputers(df, imputers, categorical=["code"], **QUICK)
+    assert ranking.winner == "levels"
+    assert ranking.table.loc[["levels", "mean", "hot-deck"], "failures"].tolist() == [0, 0, 0]
+    # 0.98 is no level of the code.
+    assert "'code' has levels never seen before" in ranking.raw.query("imputer == 'numbers'")["failure"].iloc[0]
+
+
+def test_only_scoring_is_limited_by_max_rows(rng):
+    seen = []
+
+    def imputer(df, random_state):
+        seen.append(len(df))
+        return df.fillna(0.0)
+
+    df = pd.DataFrame(rng.normal(size=(500, 3)), columns=list("abc"))
+    rank_imputers(df, {"zero": imputer}, max_rows=50, **QUICK)
+    assert set(seen) == {500}
+
+
+def test_higher_is_better_reverses_the_order(monkeypatch, rng):
+    from dataclasses import replace
+
+    worse_is_more = replace(KNOWN_METRICS["rmse"], lower_is_better=False)
+    df = load_wine(as_frame=True).data
+    imputers = {"mean": MeanImputer(), "hot-deck": HotDeckImputer()}
+    assert rank_imputers(df, imputers, metrics="rmse", **QUICK).winner == "mean"
+    monkeypatch.setitem(KNOWN_METRICS, "rmse", worse_is_more)
+    ranking = rank_imputers(df, imputers, metrics="rmse", **QUICK)
+    assert ranking.winner == "hot-deck"
+    assert "no imputer can be expected below" not in ranking.explain()
+
+
+@pytest.mark.filterwarnings("ignore:.*ConvergenceWarning")
+def test_real_table_ranks_conditional_imputers_first_and_prints(capsys):
+    df = load_breast_cancer(as_frame=True).data.iloc[:, :10]
+    imputers = {name: default_imputers()[name] for name in ("mean", "hot-deck", "iterative-sample")}
+    ranking = rank_imputers(df, imputers, **QUICK)
+    assert capsys.readouterr().err == ""
+    assert ranking.winner == "iterative-sample"
+    assert ranking.tied_best == ["iterative-sample"]
+    text = ranking.explain()
+    assert "'iterative-sample' ranks first of 3 imputers by nds" in text
+    assert "hidden by the mechanism 'mcar'" in text
+    lines = ranking.to_markdown().splitlines()
+    assert lines[0].startswith("| imputer | rank |")
+    assert len(lines) == 2 + len(ranking.table)
+    assert len({line.count("|") for line in lines}) == 1
+    assert "<table" in ranking._repr_html_()
+    assert "iterative-sample" in str(ranking)
+
+
+def test_references_that_do_no_worse_are_pointed_out(rng):
+    df = pd.DataFrame(rng.normal(size=(150, 3)), columns=list("abc"))
+    ranking = rank_imputers(df, {"zero": lambda t, seed: t.fillna(5.0)}, **QUICK)
+    assert "Beware: the references ['hot-deck', 'mean'] do no worse" in ranking.explain()
+
+
+def test_names_are_escaped(rng):
+    df = pd.DataFrame(rng.normal(size=(150, 3)), columns=list("abc"))
+    ranking = rank_imputers(df, {"<b>|x": SimpleImputer()}, **QUICK)
+    assert "<b>" not in ranking._repr_html_()
+    assert "<b>\\|x" in ranking.to_markdown()
+
+
+def test_plots():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    ranking = rank_imputers(load_wine(as_frame=True).data, {"median": SimpleImputer()}, **QUICK)
+    for kind in ("forest", "seconds"):
+        ranking.plot(kind)
+    assert ranking.plot().get_xlabel() == "nds (lower is better)"
+    plt.close("all")
+    with pytest.raises(ValueError, match="kind='pie'"):
+        ranking.plot("pie")
+
+
+def test_progress_in_a_log_is_quiet_until_it_is_long(capsys, monkeypatch, rng):
+    from imputation_eval._progress import Progress
+
+    df = pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc"))
+    rank_imputers(df, {"median": SimpleImputer()}, **(QUICK | {"progress": True}))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(Progress, "_PLAIN_INTERVAL_S", 0.0)
+    rank_imputers(df, {"median": SimpleImputer()}, **(QUICK | {"progress": True}))
+    assert "scoring imputers: 12 of 12, 0 s left" in capsys.readouterr().err
+
+
+GOOD = pd.DataFrame(np.random.default_rng(0).normal(size=(120, 3)), columns=list("abc"))
+HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
+
+
+@pytest.mark.parametrize(
+    ("df", "options", "error", "message"),
+    [
+        (GOOD.to_numpy(), {}, TypeError, "df should be a pandas DataFrame"),
+        (GOOD.iloc[:0], {}, ValueError, r"shape \(0, 3\)"),
+        (GOOD.set_axis(["a", "a", "b"], axis=1), {}, ValueError, r"same name: \['a'\]"),
+        (GOOD.assign(a=np.nan), {}, ValueError, r"without a single observed cell: \['a'\]"),
+        (GOOD.assign(a=np.inf), {}, ValueError, "'a' holds infinite"),
+        (GOOD, {"missing_rate": 1.5}, ValueError, "missing_rate=1.5 should lie strictly between 0 and 1"),
+        (GOOD, {"mechanism": "mar"}, ValueError, "mechanism='mar' is unknown"),
+        (GOOD, {"mode": "no_truth"}, ValueError, r"mode='no_truth' is not available; available: \['masked', 'truth'\]"),
+        (GOOD, {"mode": "truth"}, ValueError, "needs truth="),
+        (GOOD, {"truth": GOOD}, ValueError, "truth= is used by mode='truth' only"),
+        (GOOD, {"mode": "truth", "truth": GOOD}, ValueError, "df has no holes"),
+        (HOLES, {"mode": "truth", "truth": GOOD + 1}, ValueError, "truth differs from df in observed cells"),
+        (HOLES, {"mode": "truth", "truth": GOOD.iloc[:-1]}, ValueError, "they have 119 and 120 rows"),
+        (HOLES, {"mode": "truth", "truth": GOOD[["a", "b"]]}, ValueError, r"truth has columns \['a', 'b'\]"),
+        (
+            HOLES,
+            {"mode": "truth", "truth": GOOD.assign(a=np.nan)},
+            ValueError,
+            r"truth lacks cells that df has.*\['a'\]",
+        ),
+        (HOLES.iloc[:60], {"mode": "truth", "truth": GOOD.iloc[:60]}, ValueError, "at least 60 are needed"),
+        (GOOD, {"missing_rate": 0.05}, ValueError, "at least 30 are needed"),
+        (GOOD, {"metrics": []}, ValueError, "at least one metric"),
+        (GOOD, {"metrics": ["nds", "nds"]}, ValueError, "none twice"),
+        (GOOD, {"metrics": "auc"}, ValueError, r"unknown names: \['auc'\]; available"),
+        (GOOD, {"metrics": "wasserstein", "max_rows": 9000}, ValueError, "halves of 4500 rows, but 'wasserstein'"),
+        (GOOD, {"n_repeats": 1}, ValueError, "n_repeats=1 should be >= 2"),
+        (GOOD, {"n_draws": 0}, ValueError, "n_draws=0"),
+        (GOOD, {"max_rows": 10}, ValueError, "max_rows=10"),
+        (GOOD, {"n_repeats": 2.5}, TypeError, "n_repeats should be an int"),
+        (GOOD, {"imputers": {"truth": SimpleImputer()}}, ValueError, "reserved"),
+        (GOOD, {"categorical": ["z"]}, ValueError, r"lacks: \['z'\]"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:df has only 60 rows")
+def test_errors(df, options, error, message):
+    arguments = {"imputers": {"median": SimpleImputer()}, **QUICK} | options
+    with pytest.raises(error, match=message):
+        rank_imputers(df, arguments.pop("imputers"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("df", "message"),
+    [
+        (GOOD.iloc[:60], "only 60 rows"),
+        (GOOD.assign(same=1.0), r"constant columns .*\['same'\]"),
+        (pd.concat([GOOD, GOOD.iloc[:60]], ignore_index=True), "33% of the rows of df repeat"),
+    ],
+)
+def test_weak_data_is_warned_of(df, message):
+    with pytest.warns(UserWarning, match=message) as caught:
+        ranking = rank_imputers(df, {"median": SimpleImputer()}, **QUICK)
+    assert len(caught) == 1
+    assert (ranking.table["failures"] == 0).all()

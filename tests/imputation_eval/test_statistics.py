@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from imputation_eval.ranking.statistics import bootstrap_ranks, compare_pairs, corrected_interval, holm, rank_among
+
+
+def test_interval_by_hand():
+    # s^2 = 1, J = 3, ratio 1/4: standard error sqrt(1/3 + 1/4), t quantile of 2 degrees of freedom 4.302653.
+    mean, low, high = corrected_interval(np.array([1.0, 2.0, 3.0]), 0.25)
+    assert mean == 2
+    assert high - mean == pytest.approx(4.302653 * np.sqrt(7 / 12), rel=1e-6)
+    assert mean - low == pytest.approx(high - mean)
+
+
+def test_without_overlap_the_test_is_the_ordinary_t(rng):
+    values = rng.normal(size=(12, 2))
+    row = compare_pairs(values, ["a", "b"], 0.0).iloc[0]
+    assert row["p_value"] == pytest.approx(stats.ttest_rel(values[:, 0], values[:, 1]).pvalue)
+
+
+def test_intervals_cover_when_repeats_share_their_data(rng):
+    # Repeats with correlation rho have n_test/n_train = rho / (1 - rho); 20 repeats, 4000 tables.
+    rho, runs = 0.2, 4000
+    values = np.sqrt(rho) * rng.normal(size=(runs, 1)) + np.sqrt(1 - rho) * rng.normal(size=(runs, 20))
+    covered = sum(low <= 0 <= high for _, low, high in (corrected_interval(v, rho / (1 - rho)) for v in values))
+    naive = sum(low <= 0 <= high for _, low, high in (corrected_interval(v, 0.0) for v in values))
+    low, high = stats.binom.ppf([0.0005, 0.9995], runs, 0.95)
+    assert low <= covered <= high
+    assert naive < 0.7 * runs
+
+
+def test_holm_by_hand():
+    # Sorted: .01 * 4, .02 * 3, .03 * 2, .5; the third may not be below the second.
+    assert holm(np.array([0.5, 0.01, 0.03, 0.02])).tolist() == pytest.approx([0.5, 0.04, 0.06, 0.06])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
+def test_holm_never_lowers_a_p_value_nor_changes_the_order(p_values):
+    p = np.array(p_values)
+    adjusted = holm(p)
+    assert (adjusted >= p).all()
+    assert (adjusted <= 1).all()
+    assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
+
+
+def test_pairs_name_the_better_one(rng):
+    values = np.column_stack([rng.normal(3, 0.1, 10), rng.normal(1, 0.1, 10), rng.normal(2, 0.1, 10)])
+    pairs = compare_pairs(values, ["c", "a", "b"], 0.25)
+    assert set(zip(pairs["better"], pairs["worse"], strict=True)) == {("a", "c"), ("b", "c"), ("a", "b")}
+    assert (pairs["difference"] > 0).all()
+    assert (pairs["p_holm"] < 1e-3).all()
+
+
+def test_equal_columns_are_tied_and_constant_gaps_are_certain():
+    values = np.column_stack([np.arange(5.0), np.arange(5.0), np.arange(5.0) + 1])
+    pairs = compare_pairs(values, ["a", "b", "c"], 0.25)
+    assert pairs["p_value"].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_bootstrap_of_clear_and_of_equal_imputers(rng):
+    clear = np.column_stack([rng.normal(j * 10, 1, 15) for j in range(3)])
+    p_best, low, high = bootstrap_ranks(clear, 0.25, rng)
+    assert p_best.tolist() == [1, 0, 0]
+    assert low.tolist() == high.tolist() == [1, 2, 3]
+    equal = np.tile(rng.normal(size=(15, 1)), 4)
+    p_best, low, high = bootstrap_ranks(equal, 0.25, rng)
+    assert p_best == pytest.approx([0.25] * 4)
+    assert (low == 1).all()
+    assert (high == 4).all()
+
+
+def test_ranks_of_contenders_and_of_others():
+    values = np.array([[3.0, 1.0, 2.0, 0.5], [1.0, 1.0, 2.0, 1.5], [1.0, 2.0, 3.0, np.nan]])
+    ranks = rank_among(values, np.array([True, True, True, False]))
+    assert ranks[0].tolist() == [3, 1, 2, 0.5]
+    assert ranks[1].tolist() == [1.5, 1.5, 3, 2.5]
+    assert ranks[2][:3].tolist() == [1, 2, 3]
+    assert np.isnan(ranks[2][3])
