@@ -10,7 +10,7 @@ from .evaluation import distortion, effective_sample_size
 from .points import Coreset
 from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer, get_quantizer, register_quantizer
 from .ray_driver import DistributedCoreset
-from .wire import decode, encode, encoded_size, max_encoded_size
+from .wire import decode, encode, encoded_size, inspect, max_encoded_size
 
 __all__ = [
     "BudgetPlan",
@@ -29,6 +29,7 @@ __all__ = [
     "encode",
     "encoded_size",
     "get_quantizer",
+    "inspect",
     "max_encoded_size",
     "plan_budget",
     "register_quantizer",

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
-from .clustering import systematic_draw
+from .clustering import stratified_draw
 from .construction import RandomState, RobustCoreset, Rows, as_generator, check_count, check_rows
 from .nearest import Floats, nearest
 from .points import Coreset
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PLANNERS = ("exhaustive",)
 _ERROR_ROWS = 4096
+_FILL_TRIES = 4
 
 
 def default_quantizers() -> list[Quantizer]:
@@ -159,7 +160,7 @@ def search(
         raise ValueError("quantizers is empty, so there is no candidate to choose from")
     seed, rng = _seeds(random_state)
     builder = _Builder(rows, feature_names, _check_base(base), seed)
-    targets = systematic_draw(rows.weights, min(len(rows), _ERROR_ROWS), rng)
+    targets = stratified_draw(rows.weights, min(len(rows), _ERROR_ROWS), rng)
     candidates = [_fill(builder, quantizer, budget_bytes, targets) for quantizer in quantizers]
     fitting = [c for c in candidates if len(c.message) <= budget_bytes]
     if not fitting:
@@ -219,12 +220,18 @@ class _Builder:
     feature_names: tuple[str, ...] | None
     base: BaseEstimator
     seed: int
+    built: dict[int, Coreset] = dataclasses.field(default_factory=dict)
 
     @property
     def least_points(self) -> int:
         return 1 if self.rows.labels is None else len(np.unique(self.rows.labels))
 
     def build(self, n_points: int) -> Coreset:
+        if n_points not in self.built:  # codecs of like width ask for like sizes
+            self.built[n_points] = self._build(n_points)
+        return self.built[n_points]
+
+    def _build(self, n_points: int) -> Coreset:
         base = clone(self.base).set_params(n_points=n_points, random_state=self.seed)
         coreset: Coreset = base.fit(self.rows.X, self.rows.labels, self.rows.weights).coreset_
         return dataclasses.replace(
@@ -246,17 +253,19 @@ def _fill(builder: _Builder, quantizer: Quantizer, budget: int, targets: NDArray
     n_points = max(low, low + n_points - 1)
     coreset = builder.build(n_points)
     best = encode(coreset, quantizer)
-    # The bound counts every column as varying; what constant ones leave over is spent in a second and third build.
-    for _ in range(2):
-        slope = _bytes_per_point(coreset, quantizer)
-        more = min(high, n_points + int((budget - len(best)) / slope))
-        if len(best) > budget or more <= n_points:
+    # The bound counts every column as varying; what constant ones leave over is spent by trying larger sizes, each the
+    # secant through the largest size that fits and the last one that did not.
+    slope = _bytes_per_point(coreset, quantizer)
+    for _ in range(_FILL_TRIES):
+        larger = min(high, n_points + int((budget - len(best)) / slope))
+        if len(best) > budget or larger <= n_points:
             break
-        larger = builder.build(more)
-        message = encode(larger, quantizer)
+        tried = builder.build(larger)
+        message = encode(tried, quantizer)
         if len(message) > budget:
-            break
-        n_points, coreset, best = more, larger, message
+            slope = (len(message) - len(best)) / (larger - n_points)
+        else:
+            n_points, coreset, best = larger, tried, message
     return _Candidate(best, len(coreset), _error(builder.rows, targets, decode(best)))
 
 

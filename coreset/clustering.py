@@ -15,10 +15,10 @@ SEEDING_ROWS = 20_000
 
 
 def systematic_draw(shares: NDArray[np.float64], n_draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw rows in proportion to their shares, one in each of `n_draws` equal strata of the cumulated shares.
+    """Draw rows in proportion to their shares: one random start, then equal steps along the cumulated shares.
 
-    A row with share s is drawn ``n_draws * s / sum`` times in expectation. Rows are taken in their order, so a row of
-    weight three and the same row three times in a row are drawn alike, given the same random numbers.
+    A row with share s is drawn ``n_draws * s / sum`` times, rounded up or down at random; so no row comes twice unless
+    its share is more than ``1 / n_draws`` of the sum. Which rows come together depends on their order.
 
     Parameters
     ----------
@@ -32,12 +32,38 @@ def systematic_draw(shares: NDArray[np.float64], n_draws: int, rng: np.random.Ge
     ndarray of shape (n_draws,), intp
         Row numbers in ascending order; a row can come more than once.
     """
+    return _rows_at(shares, np.arange(n_draws) + rng.random())
+
+
+def stratified_draw(shares: NDArray[np.float64], n_draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw rows in proportion to their shares: one at random in each of `n_draws` equal strata of the cumulated shares.
+
+    Unlike `systematic_draw` it is safe on rows whose order has a period, and can draw a row twice.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n,)
+        Not negative, with a positive sum.
+    n_draws : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (n_draws,), intp
+        Row numbers in ascending order.
+    """
+    return _rows_at(shares, np.arange(n_draws) + rng.random(n_draws))
+
+
+def _rows_at(shares: NDArray[np.float64], positions: Floats) -> NDArray[np.intp]:
+    """Rows at positions between 0 and their number, on a scale where the shares sum to it.
+
+    Copies of a row next to each other are met like one row with the sum of their shares.
+    """
     cumulated = np.cumsum(shares)
-    positions = (np.arange(n_draws) + rng.random(n_draws)) * (cumulated[-1] / n_draws)
-    drawn = np.searchsorted(cumulated, positions, side="right")
+    drawn = np.searchsorted(cumulated, positions * (cumulated[-1] / len(positions)), side="right")
     # Rounding can push the last position past the end, or onto trailing rows whose share is zero.
-    last = int(np.flatnonzero(shares)[-1])
-    return np.minimum(drawn, last)
+    return np.minimum(drawn, int(np.flatnonzero(shares)[-1]))
 
 
 def importance_sample(
@@ -69,7 +95,7 @@ def importance_sample(
     scatter = weights * squared_distances_to(X, weighted_mean(X, weights))
     total = scatter.sum()
     shares = mass_share if total <= 0 else 0.5 * mass_share + 0.5 * scatter / total
-    rows, counts = np.unique(systematic_draw(shares, n_draws, rng), return_counts=True)
+    rows, counts = np.unique(stratified_draw(shares, n_draws, rng), return_counts=True)
     return rows, counts * weights[rows] / (n_draws * shares[rows])
 
 

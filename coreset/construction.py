@@ -135,11 +135,25 @@ def check_rows(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, samp
     present = np.flatnonzero(weights)
     if len(present) == 0:
         raise ValueError(f"sample_weight is zero for all {len(checked)} rows, so there is nothing to summarise")
-    low, high = float(checked.min()), float(checked.max())
-    if not math.isfinite(((high / 2 - low / 2) * 2) ** 2 * checked.shape[1] * float(weights.sum())):
-        raise ValueError(f"X spans {low:g} to {high:g}: the squared distances overflow, so scale it down first")
-    rows = Rows(checked, weights, _check_labels(y, len(checked)), np.arange(len(checked)), source_dtype)
+    rows = Rows(
+        _squarable(checked, float(weights.sum())),
+        weights,
+        _check_labels(y, len(checked)),
+        np.arange(len(checked)),
+        source_dtype,
+    )
     return rows if len(present) == len(checked) else rows.take(present)
+
+
+def _squarable(X: Floats, mass: float) -> Floats:
+    """The table in a type whose squared distances neither overflow nor vanish."""
+    low, high = float(X.min()), float(X.max())
+    half_span = high / 2 - low / 2
+    if X.dtype == np.float32 and not 1e-12 < half_span < 1e12:
+        X = X.astype(np.float64)
+    if half_span > math.sqrt(np.finfo(X.dtype).max / (4 * X.shape[1] * max(mass, 1.0))):
+        raise ValueError(f"X spans {low:g} to {high:g}: the squared distances overflow, so scale it down first")
+    return X
 
 
 def _stored_dtype(X: object) -> np.dtype[Any]:
@@ -321,7 +335,9 @@ class UniformCoreset(CoresetConstructor):
         return float(rows.weights.sum())
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
-        chosen, counts = np.unique(systematic_draw(rows.weights, n_points, rng), return_counts=True)
+        order = rng.permutation(len(rows))
+        drawn = systematic_draw(rows.weights[order], n_points, rng)
+        chosen, counts = np.unique(order[drawn], return_counts=True)
         return Coreset(
             rows.X[chosen].astype(np.float64),
             counts * (rows.weights.sum() / n_points),
@@ -402,7 +418,8 @@ class RobustCoreset(CoresetConstructor):
         rough = self._centers(rows, min(n_points // 2, round(3 * math.sqrt(n_points))), 1, rng)
         index, squared = nearest(rows.X, rough)
         distances = squared if self.power == 2 else np.sqrt(squared)
-        order = np.argsort(index, kind="stable")
+        # Sorted by distance, the systematic draws below are spread over all distances, and copies stay neighbours.
+        order = np.lexsort((squared, index))
         members = np.split(order, np.cumsum(np.bincount(index, minlength=len(rough)))[:-1])
         members = [part for part in members if len(part)]
         costs = np.array([rows.weights[part] @ distances[part] for part in members])
@@ -413,10 +430,27 @@ class RobustCoreset(CoresetConstructor):
         n_cells = 0
         for part, share, cost, mass in zip(members, shares, costs, masses, strict=True):
             picks = rows.weights[part] * (distances[part] + cost / mass) if cost > 0 else rows.weights[part]
-            chosen = part[np.unique(systematic_draw(picks, int(share), rng))]
-            cells[part] = n_cells + nearest(rows.X[part], rows.X[chosen].astype(np.float64))[0]
-            n_cells += len(chosen)
+            drawn = np.unique(systematic_draw(picks, int(share), rng))
+            cells[part], n_new = _cells_around(rows.X[part], drawn, int(share))
+            cells[part] += n_cells
+            n_cells += n_new
         return cells
+
+
+def _cells_around(X: Floats, drawn: NDArray[np.intp], n_cells: int) -> tuple[NDArray[np.intp], int]:
+    """Cell of each row and their number; the farthest rows open those that copies and repeated draws left out."""
+    index, squared = nearest(X, X[drawn].astype(np.float64))
+    used = len(drawn)
+    for _ in range(n_cells - len(np.unique(index))):
+        farthest = int(squared.argmax())
+        if squared[farthest] == 0:
+            break
+        distances = squared_distances_to(X, X[farthest].astype(np.float64))
+        closer = distances < squared
+        index[closer] = used
+        squared[closer] = distances[closer]
+        used += 1
+    return index, used
 
 
 def _replace_cells(rows: Rows, cells: NDArray[np.intp]) -> Coreset:

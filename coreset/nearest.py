@@ -48,7 +48,7 @@ def nearest(X: Floats, centers: Floats) -> tuple[NDArray[np.intp], NDArray[np.fl
     Returns
     -------
     index : ndarray of shape (n,), intp
-        Ties go to the lowest index.
+        Of equal centres the first.
     squared_distance : ndarray of shape (n,), float64
     """
     origin = centers.mean(axis=0, dtype=np.float64)

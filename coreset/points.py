@@ -280,9 +280,7 @@ class Coreset:
         first = coresets[0]
         for position, other in enumerate(coresets):
             if other.n_features != first.n_features:
-                raise ValueError(
-                    f"coreset {position} has {other.n_features} features, coreset 0 has {first.n_features}"
-                )
+                raise ValueError(f"coreset {position} has {other.n_features} features, coreset 0 {first.n_features}")
             if (other.labels is None) != (first.labels is None):
                 raise ValueError(f"coreset {position} and coreset 0 disagree on having labels")
         return Coreset(

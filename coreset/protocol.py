@@ -1,8 +1,8 @@
 """The distributed algorithm as plain classes that exchange bytes; nothing here knows how bytes travel.
 
 Three rounds: every `Worker` sends the statistics of its shard; the `Coordinator` answers each with a share of the
-budget; every worker sends its summary, one message of `wire` within that share. Statistics and summaries count against the
-budget. Where statistics would take more than a twentieth of it, there are none, and all shards get equal shares.
+budget; every worker sends its summary, one message of `wire` within that share. Statistics and summaries count against
+the budget. Where statistics would take more than a twentieth of it, there are none, and all shards get equal shares.
 """
 
 from __future__ import annotations
@@ -226,6 +226,8 @@ class Coordinator:
         """
         if statistics is None:
             budgets = np.full(self.n_shards, self.budget_bytes // self.n_shards)
+            if budgets[0] == 0:
+                raise ValueError(f"budget_bytes={self.budget_bytes} is too small for {self.n_shards} shards")
         else:
             self._record("statistics", "up", statistics)
             checked = [self._read_statistics(shard, data) for shard, data in enumerate(statistics)]

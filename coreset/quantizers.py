@@ -334,9 +334,9 @@ class RoundingQuantizer(Quantizer):
 
     def encoded_size(self, points: NDArray[np.float64]) -> int:
         """See `Quantizer.encoded_size`."""
-        if self.layout == "paper":
-            return self.max_encoded_size(check_points(points).shape)
         bits = self._rounded(points)
+        if self.layout == "paper":
+            return packed_size(len(bits), 12 + self.significant_bits)
         _, exponent_bits, sign_bits = self._range(bits)
         width = self.significant_bits + exponent_bits + sign_bits if exponent_bits else 0
         return self._RANGE.size + packed_size(len(bits), width)
@@ -497,14 +497,15 @@ class UniformQuantizer(Quantizer):
 
     def _grid(self, points: NDArray[np.float64]) -> _Grid:
         low, high = points.min(axis=0), points.max(axis=0)
+        if max(-float(low.min()), float(high.max())) > np.finfo(np.float64).max / 4:
+            raise ValueError(
+                f"points spans {low.min():g} to {high.max():g}, too wide for levels within a double's range"
+            )
         varying = high > low
         if self.scope == "table":
             low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
         with np.errstate(over="ignore", under="ignore"):
-            span = high - low
-            if not np.isfinite(span).all():
-                raise ValueError(f"points spans {points.min():g} to {points.max():g}, more than a double can hold")
-            step = span / (2**self.bits - 1)
+            step = (high - low) / (2**self.bits - 1)
             # A range so small that its step underflows cannot be cut; its one level is the lower end.
             varying = varying & (step > 0)
             narrow_low, narrow_step = (

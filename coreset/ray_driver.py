@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from .construction import RandomState, as_generator, check_count
 from .points import Coreset
 from .protocol import Coordinator, Worker, WorkerSettings
-from .wire import quantizer_of
+from .wire import inspect
 
 _ROWS_A_SHARD = 65_536
 _BUSY_CPUS = 0.75  # share of the CPUs that actors may hold; the rest stays free for Ray's own recovery
@@ -201,7 +201,8 @@ def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
             raise ValueError(f"{name} has {len(value)} entries, X has {len(table)} rows")
     n_shards = math.ceil(len(table) / _ROWS_A_SHARD)
     edges = [round(len(table) * i / n_shards) for i in range(n_shards + 1)]
-    return [(table[a:b], *(None if value is None else value[a:b] for value in parts[1:])) for a, b in pairwise(edges)]
+    cut = [[None if value is None else value[a:b] for a, b in pairwise(edges)] for value in parts]
+    return list(zip(*cut, strict=True))
 
 
 def _is_shard(value: object) -> bool:
@@ -234,15 +235,8 @@ def _run(coordinator: Coordinator, pool: Any) -> list[bytes]:
 
 
 def _plan(messages: Sequence[bytes]) -> pd.DataFrame:
-    from .wire import decode
-
-    return pd.DataFrame(
-        {
-            "n_points": [len(decode(message)) for message in messages],
-            "quantizer": [repr(quantizer_of(message)) for message in messages],
-            "message_bytes": [len(message) for message in messages],
-        }
-    ).rename_axis("shard")
+    columns = ["n_points", "quantizer", "message_bytes"]
+    return pd.DataFrame(inspect(b"".join(messages)), columns=columns).rename_axis("shard")
 
 
 def _reporter(progress: bool, n_shards: int) -> Callable[[str, int], None]:

@@ -17,8 +17,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import struct
+import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -289,12 +290,51 @@ def decode(message: bytes, *, max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) 
     TypeError
         When `message` is not bytes-like.
     """
-    data = bytes(memoryview(message))
+    coresets = []
+    budget = max_output_bytes
+    for body, _ in _bodies(bytes(memoryview(message))):
+        coreset, used = _decode_body(Reader(body), budget)
+        budget -= used
+        coresets.append(coreset)
+    return coresets[0] if len(coresets) == 1 else Coreset.merge(*coresets)
+
+
+def inspect(message: bytes) -> list[dict[str, Any]]:
+    """What messages say of themselves, without decoding their points.
+
+    Parameters
+    ----------
+    message : bytes-like
+        One message, or several one after the other.
+
+    Returns
+    -------
+    list of dict
+        One a message: ``n_points``, ``n_features``, ``n_source``, ``quantizer`` and ``message_bytes``.
+
+    Raises
+    ------
+    ValueError
+        When the bytes are truncated, corrupt, or of an unknown version.
+    """
+    return [
+        {
+            "n_points": fields["shape"][0],
+            "n_features": fields["shape"][1],
+            "n_source": fields["n_source"],
+            "quantizer": fields["quantizer"],
+            "message_bytes": size,
+        }
+        for body, size in _bodies(bytes(memoryview(message)))
+        for fields in [_decode_fields(Reader(body), sys.maxsize)]
+    ]
+
+
+def _bodies(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Body and size of each message, after its magic, version and checksum were checked."""
     if not data:
         raise ValueError("message is empty")
-    coresets = []
     reader = Reader(data)
-    budget = max_output_bytes
     while reader.position < len(data):
         start = reader.position
         if reader.take(4, "the magic") != MAGIC:
@@ -305,21 +345,7 @@ def decode(message: bytes, *, max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) 
         body = reader.block("the body")
         reader.take(4, "the checksum")
         unseal(data[start : reader.position])
-        coreset, used = _decode_body(Reader(body), budget)
-        budget -= used
-        coresets.append(coreset)
-    return coresets[0] if len(coresets) == 1 else Coreset.merge(*coresets)
-
-
-def quantizer_of(message: bytes) -> Quantizer:
-    """The quantizer that one message, just written by `encode`, was written with."""
-    return _decode_fields(_body_reader(message), DEFAULT_MAX_OUTPUT_BYTES)["quantizer"]
-
-
-def _body_reader(message: bytes) -> Reader:
-    reader = Reader(message)
-    reader.take(5, "magic and version")
-    return Reader(reader.block("the body"))
+        yield body, reader.position - start
 
 
 def _check_quantizer(quantizer: object) -> None:
@@ -360,6 +386,11 @@ def _numbers_after(
     coreset: Coreset, points: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[float, float, float, float]:
     """Total weight, offset and certificate of what the receiver will hold."""
+    with np.errstate(over="ignore"):
+        reach = float(np.square(coreset.points - coreset.points[0]).sum(axis=1).max()) * coreset.total_weight
+    if not math.isfinite(4 * reach):
+        low, high = coreset.points.min(), coreset.points.max()
+        raise ValueError(f"points spans {low:g} to {high:g}: their squared distances overflow")
     moved = np.sqrt(squared_distances_to(coreset.points, points))
     # Mass that lossy weights move travels at most the diameter, which is at most twice the radius about the mean.
     diameter = 2 * math.sqrt(squared_distances_to(points, points.mean(axis=0)).max())

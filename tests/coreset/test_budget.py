@@ -1,0 +1,172 @@
+"""Budgets: never exceeded, well spent, and the least one is named."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_digits
+
+from coreset import (
+    BudgetedCoreset,
+    RobustCoreset,
+    RoundingQuantizer,
+    UniformCoreset,
+    UniformQuantizer,
+    decode,
+    default_quantizers,
+    encode,
+    plan_budget,
+)
+
+
+def table_of(n_rows: int, n_features: int, kind: str, rng: np.random.Generator) -> np.ndarray:
+    X = rng.normal(size=(n_rows, n_features))
+    if kind == "sparse":
+        X[rng.random(X.shape) < 0.8] = 0
+    if kind == "constant":
+        X[:, ::2] = 0.1
+    if kind == "integer":
+        X = np.round(3 * X)
+    if kind == "far":
+        X = X * 1e-3 + 1e6
+    return X
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 120),
+    st.integers(1, 12),
+    st.sampled_from(["normal", "sparse", "constant", "integer", "far"]),
+    st.sampled_from([None, 1, 3]),
+    st.integers(1, 3000),
+    st.sampled_from([RobustCoreset(), UniformCoreset(), RobustCoreset(power=1)]),
+    st.sampled_from([None, UniformQuantizer(3), RoundingQuantizer(4)]),
+)
+def test_no_message_exceeds_its_budget_and_the_least_budget_is_true(
+    n_rows, n_features, kind, n_classes, budget, base, quantizer
+):
+    rng = np.random.default_rng(n_rows * 13 + n_features)
+    X = table_of(n_rows, n_features, kind, rng)
+    y = None if n_classes is None else rng.integers(0, n_classes, n_rows)
+    weights = rng.uniform(0.1, 5, n_rows)
+    estimator = BudgetedCoreset(budget, base=base, quantizer=quantizer, random_state=0)
+    try:
+        estimator.fit(X, y, weights)
+    except ValueError as error:
+        least = int(re.search(r"takes (\d+) bytes", str(error))[1])  # type: ignore[index]
+        assert least > budget
+        estimator.set_params(budget_bytes=least).fit(X, y, weights)
+        budget = least
+    assert len(estimator.message_) <= budget
+    assert estimator.coreset_.total_weight == pytest.approx(weights.sum(), rel=1e-12)
+    table = estimator.plan_.table
+    assert (table["message_bytes"] <= budget).all()
+    assert table["chosen"].sum() == 1
+    assert table.loc[table["chosen"], "error"].item() == table["error"].min()
+
+
+def test_the_budget_is_nearly_spent():
+    X, y = load_digits(return_X_y=True)
+    for base in (RobustCoreset(), UniformCoreset()):
+        for budget in (1500, 6000):
+            table = BudgetedCoreset(budget, base=base, random_state=0).fit(X, y).plan_.table
+            used = table["message_bytes"]
+            room = 64 * 23 / 8 + 3  # one point of the widest codec
+            assert (used[used > 0] >= budget - max(room, 0.06 * budget)).all()
+
+
+def test_more_bytes_serve_better():
+    X, y = load_digits(return_X_y=True)
+    errors = [plan_budget(X, budget, y=y, random_state=0).table["error"].min() for budget in (600, 2400, 9600, 38400)]
+    assert (np.diff(errors) < 0).all()
+
+
+def test_coreset_is_what_the_receiver_decodes():
+    X, y = load_digits(return_X_y=True)
+    fitted = BudgetedCoreset(3000, random_state=0).fit(X, y)
+    received = decode(fitted.message_)
+    np.testing.assert_array_equal(received.points, fitted.coreset_.points)
+    assert fitted.plan_.n_points == len(received)
+    assert received.n_source == 1797
+    again = BudgetedCoreset(3000, random_state=0).fit(X, y)
+    assert again.message_ == fitted.message_
+
+
+def test_error_is_the_distance_to_the_nearest_decoded_point_of_the_class(rng):
+    X, y = rng.normal(size=(60, 2)), np.arange(60) % 2
+    codec = UniformQuantizer(4)
+    plan = plan_budget(X, 150, y=y, quantizers=[codec], base=RobustCoreset(), random_state=0)
+    # Every row is drawn once, since there are fewer than the planner looks at.
+    received = BudgetedCoreset(150, quantizer=codec, random_state=0).fit(X, y).coreset_
+    distances = ((X[:, None] - received.points) ** 2).sum(axis=2)
+    distances[y[:, None] != received.labels] = np.inf
+    assert plan.table["error"].item() == pytest.approx(np.sqrt(distances.min(axis=1).mean()))
+
+
+def test_names_travel_and_count(rng):
+    frame = pd.DataFrame(rng.normal(size=(100, 2)), columns=["a" * 40, "b"])
+    with_names = BudgetedCoreset(200, random_state=0).fit(frame)
+    without = BudgetedCoreset(200, random_state=0).fit(frame.to_numpy())
+    assert with_names.coreset_.feature_names == ("a" * 40, "b")
+    assert with_names.plan_.n_points < without.plan_.n_points
+    assert len(with_names.message_) <= 200
+
+
+def test_everything_is_sent_when_it_fits(rng):
+    X = rng.normal(size=(30, 2))
+    fitted = BudgetedCoreset(10_000, random_state=0).fit(X)
+    assert len(fitted.coreset_) == 30
+    assert fitted.plan_.table["error"].min() < 1e-4
+
+
+def test_float32_rows_are_named_as_the_source(rng):
+    assert BudgetedCoreset(500, random_state=0).fit(rng.normal(size=(90, 2)).astype("f4")).coreset_.source_dtype == "f4"
+
+
+def test_default_candidates_are_distinct():
+    assert len(set(default_quantizers())) == len(default_quantizers()) > 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (
+            {"budget_bytes": 10},
+            ValueError,
+            "budget_bytes=10 is too small: the smallest message, one point of 3 features",
+        ),
+        ({"budget_bytes": 0}, ValueError, "budget_bytes=0 must be at least 1"),
+        ({"budget_bytes": 1e3}, TypeError, "budget_bytes=1000.0 must be an integer"),
+        ({"planner": "magic"}, ValueError, "planner='magic' must be one of"),
+        ({"base": object()}, TypeError, "must be an estimator with the parameters n_points and random_state"),
+        ({"quantizer": "uniform"}, TypeError, "is no Quantizer"),
+    ],
+)
+def test_bad_parameters_are_named(rng, changes, error, message):
+    with pytest.raises(error, match=message):
+        BudgetedCoreset(500).set_params(**changes).fit(rng.normal(size=(20, 3)))
+
+
+def test_no_candidates_is_an_error(rng):
+    with pytest.raises(ValueError, match="quantizers is empty"):
+        plan_budget(rng.normal(size=(20, 3)), 500, quantizers=[])
+
+
+def test_plan_draws_itself(rng, tmp_path):
+    plan = plan_budget(rng.normal(size=(200, 3)), 500, random_state=0)
+    axes = plan.plot()
+    axes.figure.savefig(tmp_path / "plan.png")
+    assert (tmp_path / "plan.png").stat().st_size > 5000
+    assert len(axes.get_legend().get_texts()) == 4  # two scopes, rounding, and the chosen one
+
+
+def test_message_equals_a_plain_encode_of_the_built_coreset(rng):
+    X = rng.normal(size=(25, 2))
+    codec = UniformQuantizer(6)
+    fitted = BudgetedCoreset(5000, quantizer=codec, random_state=0).fit(X)
+    assert fitted.message_ == encode(RobustCoreset(25, random_state=0).fit(X).coreset_, codec)

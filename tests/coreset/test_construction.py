@@ -1,0 +1,319 @@
+"""The estimators: weights, classes, extremes, determinism, and what scikit-learn expects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.base import clone
+
+from coreset import Coreset, RobustCoreset, UniformCoreset, distortion, effective_sample_size
+from coreset.construction import share_points
+from coreset.nearest import clustering_cost
+
+CLASSES = [RobustCoreset, UniformCoreset]
+every_class = pytest.mark.parametrize("cls", CLASSES)
+
+
+def summary_of(cls, X, y=None, sample_weight=None, n_points=20, seed=0, **parameters) -> Coreset:
+    return cls(n_points=n_points, random_state=seed, **parameters).fit(X, y, sample_weight).coreset_
+
+
+def mixture(kind: str, rng: np.random.Generator, n: int = 100_000, d: int = 50, k: int = 100) -> np.ndarray:
+    """Rows of k Gaussian clusters: of equal or very unequal sizes, or 20 of them tiny and sixty times farther out."""
+    centers = 4 * rng.normal(size=(k, d))
+    sizes = {"balanced": np.ones(k), "imbalanced": rng.pareto(1, k) + 0.01, "far": np.ones(k)}[kind]
+    if kind == "far":
+        sizes = np.where(np.arange(k) < 80, (n - 100) / 80, 5)
+        centers[80:] *= 60
+    labels = np.repeat(np.arange(k), np.ceil(n * sizes / sizes.sum()).astype(int))[:n]
+    return centers[rng.permutation(labels)] + rng.normal(size=(n, d))
+
+
+@every_class
+def test_total_weight_is_the_mass_of_the_source(cls, rng):
+    X, weights = rng.normal(size=(500, 3)), rng.uniform(0, 2, 500)
+    assert summary_of(cls, X).total_weight == pytest.approx(500, rel=1e-12)
+    assert summary_of(cls, X, sample_weight=weights).total_weight == pytest.approx(weights.sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("n_points", [20, 300])
+@pytest.mark.parametrize("power", [1, 2])
+def test_integer_weights_are_repeated_rows(rng, n_points, power):
+    X, weights = rng.normal(size=(3000, 4)), rng.integers(1, 5, 3000)
+    for seed in range(3):
+        weighted = summary_of(RobustCoreset, X, None, weights, n_points, seed, power=power)
+        repeated = summary_of(RobustCoreset, np.repeat(X, weights, axis=0), None, None, n_points, seed, power=power)
+        np.testing.assert_allclose(weighted.points, repeated.points, atol=1e-10)
+        np.testing.assert_allclose(weighted.weights, repeated.weights, rtol=1e-10)
+        assert weighted.offset == pytest.approx(repeated.offset)
+        assert weighted.total_displacement == pytest.approx(repeated.total_displacement)
+
+
+def test_integer_weights_are_repeated_rows_when_seeding_draws_a_sample(rng):
+    # 15,000 rows are read whole, the 45,000 repeated ones through a sample: equal in distribution only.
+    X = np.concatenate([rng.normal(size=(7500, 2)), rng.normal(size=(7500, 2)) + 8])
+    weights = np.full(15_000, 3)
+    repeated = np.repeat(X, 3, axis=0)
+    costs = np.array(
+        [
+            [summary_of(RobustCoreset, *data, 50, seed).offset for seed in range(12)]
+            for data in ((X, None, weights), (repeated, None, None))
+        ]
+    )
+    error = np.sqrt((costs.var(axis=1, ddof=1) / 12).sum())
+    assert abs(costs[0].mean() - costs[1].mean()) <= 4 * error
+
+
+def test_uniform_draws_rows_by_weight(rng):
+    X, weights = np.arange(40.0).reshape(-1, 1), rng.integers(1, 5, 40)
+    n_runs = 2000
+    mean = np.zeros(40)
+    for seed in range(n_runs):
+        summary = summary_of(UniformCoreset, X, None, weights, 10, seed)
+        mean[summary.sample_indices] += summary.weights / n_runs
+    step = weights.sum() / 10  # a row's weight in one run is a multiple of this, and at most two of them
+    assert (np.abs(mean - weights) <= 5 * step / np.sqrt(n_runs)).all()
+
+
+@every_class
+def test_zero_weight_means_absent(cls, rng):
+    X = rng.normal(size=(200, 3))
+    weights = (np.arange(200) % 2).astype(float)
+    present = summary_of(cls, X[1::2])
+    summary = summary_of(cls, X, None, weights)
+    np.testing.assert_array_equal(summary.points, present.points)
+    assert summary.n_source == 100
+    if summary.sample_indices is not None:
+        np.testing.assert_array_equal(X[summary.sample_indices], summary.points)
+
+
+@every_class
+@pytest.mark.parametrize("n_rows", [1, 7, 20])
+def test_few_rows_come_back_as_they_are(cls, rng, n_rows):
+    X, weights = rng.normal(size=(n_rows, 2)), rng.uniform(1, 2, n_rows)
+    summary = summary_of(cls, X, None, weights)
+    np.testing.assert_array_equal(summary.points, X)
+    np.testing.assert_array_equal(summary.weights, weights)
+    assert (summary.offset, summary.max_displacement) == (0.0, 0.0)
+
+
+@every_class
+def test_no_more_points_than_asked_for_and_nearly_as_many(cls, rng):
+    X = rng.normal(size=(3000, 4))
+    for n_points in (1, 2, 255, 256, 257, 1000, 2900):
+        assert 0.95 * n_points <= len(summary_of(cls, X, n_points=n_points)) <= n_points
+
+
+@every_class
+def test_equal_and_duplicated_rows(cls):
+    same = summary_of(cls, np.full((100, 3), 0.1))
+    assert set(map(tuple, same.points)) == {(0.1, 0.1, 0.1)}
+    assert same.total_weight == pytest.approx(100)
+    assert same.offset == pytest.approx(0, abs=1e-12)
+    few = summary_of(cls, np.repeat([[0.0], [1.0], [5.0]], [50, 30, 20], axis=0), n_points=300)
+    assert few.total_weight == 100
+
+
+def test_duplicates_beyond_the_points_are_told_apart_exactly():
+    rows = np.repeat([[0.0], [1.0], [5.0]], [50, 30, 20], axis=0)
+    summary = summary_of(RobustCoreset, rows, n_points=10)
+    assert summary.points.ravel().tolist() == [0.0, 1.0, 5.0] or sorted(summary.points.ravel()) == [0.0, 1.0, 5.0]
+    assert sorted(summary.weights) == [20, 30, 50]
+    assert summary.offset == 0.0
+
+
+@pytest.mark.parametrize("n_points", [50, 400])
+def test_offset_and_certificate_are_those_of_the_cells(rng, n_points):
+    X, weights = rng.normal(size=(2000, 3)), rng.uniform(0.5, 2, 2000)
+    summary = summary_of(RobustCoreset, X, None, weights, n_points)
+    assert summary.offset == pytest.approx(summary.weights @ summary.spread**2)
+    # On one centre every cell is whole, so the cost is exact whatever the centre.
+    for center in rng.normal(size=(5, 1, 3)):
+        assert summary.cost(center) == pytest.approx(clustering_cost(X, center, weights), rel=1e-9)
+    # On several it never falls below the truth.
+    for seed in range(5):
+        centers = np.random.default_rng(seed).normal(size=(6, 3))
+        assert summary.cost(centers) >= clustering_cost(X, centers, weights) * (1 - 1e-12)
+    assert 0 < summary.total_displacement <= weights.sum() * summary.max_displacement
+
+
+def test_shift_changes_nothing(rng):
+    X = rng.normal(size=(3000, 4))
+    for n_points in (50, 400):
+        plain = summary_of(RobustCoreset, X, n_points=n_points)
+        shifted = summary_of(RobustCoreset, X + 1e6, n_points=n_points)
+        np.testing.assert_allclose(shifted.points - 1e6, plain.points, atol=1e-6)
+        assert shifted.offset == pytest.approx(plain.offset, rel=1e-6)
+
+
+def test_float32_is_summarised_as_well_as_float64(rng):
+    X = rng.normal(size=(4000, 5)).astype(np.float32)
+    narrow, wide = summary_of(RobustCoreset, X, n_points=100), summary_of(RobustCoreset, X.astype(float), n_points=100)
+    assert narrow.offset == pytest.approx(wide.offset, rel=0.02)
+    assert (narrow.source_dtype, wide.source_dtype) == (np.float32, np.float64)
+
+
+@every_class
+def test_constant_columns_stay_exactly_constant(cls, rng):
+    X = np.column_stack([rng.normal(size=1000), np.full(1000, 0.1), np.full(1000, 1e9 + 0.3)])
+    summary = summary_of(cls, X, None, rng.uniform(0.1, 1, 1000), n_points=60)
+    assert set(summary.points[:, 1]) == {0.1}
+    assert set(summary.points[:, 2]) == {1e9 + 0.3}
+
+
+@every_class
+@pytest.mark.parametrize("labels", [[0, 1, 2], ["a", "bb", "c"], [False, True, True], [1.0, 2.0, 3.0]])
+def test_every_class_is_kept_with_its_mass(cls, rng, labels):
+    X = rng.normal(size=(1001, 2))
+    y = np.array(labels)[np.r_[np.zeros(600, int), np.ones(400, int), [2]]]
+    weights = rng.uniform(0.5, 2, 1001)
+    summary = summary_of(cls, X, y, weights, n_points=12)
+    assert len(summary) <= 12
+    for label in np.unique(y):
+        mass = summary.weights[summary.labels == label].sum()
+        assert mass == pytest.approx(weights[y == label].sum(), rel=1e-9)
+
+
+@every_class
+def test_fewer_points_than_classes_is_an_error(cls, rng):
+    with pytest.raises(ValueError, match="n_points=2 is less than the 3 classes in y"):
+        summary_of(cls, rng.normal(size=(9, 1)), [0, 1, 2] * 3, n_points=2)
+
+
+@every_class
+def test_pandas_in_and_names_kept(cls, rng):
+    frame = pd.DataFrame(rng.normal(size=(50, 2)), columns=["height", "width"], index=range(100, 150))
+    estimator = cls(n_points=5, random_state=0).fit(
+        frame, pd.Series(["x", "y"] * 25, index=frame.index, dtype="category")
+    )
+    assert estimator.coreset_.feature_names == ("height", "width")
+    assert set(estimator.coreset_.labels) == {"x", "y"}
+    assert estimator.fit(frame.to_numpy()).coreset_.feature_names is None
+
+
+@every_class
+@pytest.mark.parametrize(
+    ("X", "y", "weights", "error", "message"),
+    [
+        (np.zeros((0, 2)), None, None, ValueError, "0 sample"),
+        (np.zeros(5), None, None, ValueError, "1D array"),
+        ([[np.nan], [1]], None, None, ValueError, "Input X contains NaN"),
+        ([[np.inf], [1]], None, None, ValueError, "Input X contains infinity"),
+        ([["a"], ["b"]], None, None, ValueError, "could not convert string"),
+        (sparse.csr_array(np.eye(3)), None, None, TypeError, "[Ss]parse"),
+        (np.eye(3), [1, 2], None, ValueError, "y has 2 labels, X has 3 rows"),
+        (np.eye(3), [0.5, 1.5, 2.0], None, ValueError, "y is continuous"),
+        (np.eye(3), [0, np.nan, 1], None, ValueError, "y contains NaN"),
+        (np.eye(3), [[1], [2], [3]], None, ValueError, "y has shape"),
+        (np.eye(3), None, [1, 2], ValueError, "sample_weight.shape"),
+        (np.eye(3), None, [1, 1, -1], ValueError, "[Nn]egative"),
+        (np.eye(3), None, [0, 0, 0], ValueError, "sample_weight is zero|at least one non-zero"),
+        (np.eye(3), None, [1, np.nan, 1], ValueError, "sample_weight contains NaN"),
+        ([[1e200], [-1e200]], None, None, ValueError, "squared distances overflow"),
+    ],
+)
+def test_bad_input_is_named(cls, X, y, weights, error, message):
+    with pytest.raises(error, match=message):
+        summary_of(cls, X, y, weights)
+
+
+@every_class
+@pytest.mark.parametrize(
+    ("n_points", "error"), [(0, ValueError), (-1, ValueError), (2.5, TypeError), (True, TypeError)]
+)
+def test_bad_number_of_points(cls, n_points, error):
+    with pytest.raises(error, match=f"n_points={n_points}"):
+        summary_of(cls, np.eye(3), n_points=n_points)
+
+
+def test_bad_power_and_random_state():
+    with pytest.raises(ValueError, match="power=3"):
+        summary_of(RobustCoreset, np.eye(3), power=3)
+    with pytest.raises(ValueError, match="cannot be used to seed"):
+        summary_of(RobustCoreset, np.eye(3), seed="x")
+
+
+@every_class
+def test_same_seed_same_summary_and_the_fit_leaves_parameters_alone(cls, rng):
+    X = rng.normal(size=(500, 3))
+    estimator = cls(n_points=30, random_state=4)
+    one, two = clone(estimator).fit(X).coreset_, clone(estimator).fit(X).coreset_
+    other = clone(estimator).set_params(random_state=5).fit(X).coreset_
+    np.testing.assert_array_equal(one.points, two.points)
+    assert not np.array_equal(one.points[0], other.points[0])
+    for state in (None, np.random.RandomState(0), np.random.default_rng(0)):
+        assert len(clone(estimator).set_params(random_state=state).fit(X).coreset_) > 20
+
+
+@every_class
+def test_input_is_left_alone_and_may_be_read_only(cls, rng):
+    X = rng.normal(size=(100, 3))
+    X.flags.writeable = False
+    before = X.copy()
+    summary_of(cls, X, n_points=10)
+    np.testing.assert_array_equal(X, before)
+
+
+@given(
+    st.lists(st.floats(0, 1e300), min_size=1, max_size=8),
+    st.lists(st.integers(1, 50), min_size=8, max_size=8),
+    st.integers(0, 100),
+)
+def test_shares_respect_their_limits(keys, limits, extra):
+    keys, limits = np.array(keys), np.array(limits[: len(keys)])
+    n_points = len(keys) + extra
+    shares = share_points(keys, limits, n_points)
+    assert (shares >= 1).all()
+    assert (shares <= limits).all()
+    assert shares.sum() <= n_points
+    if (keys > 0).all():
+        assert shares.sum() == min(n_points, limits.sum())
+
+
+def test_shares_by_hand():
+    assert share_points(np.array([3.0, 1.0, 0.0]), np.array([100, 100, 100]), 11).tolist() == [7, 3, 1]
+    assert share_points(np.array([3.0, 1.0]), np.array([2, 100]), 11).tolist() == [2, 9]
+
+
+def test_effective_sample_size_by_hand():
+    assert effective_sample_size(Coreset(np.zeros((4, 1)), [1, 1, 1, 1])) == 4
+    assert effective_sample_size(Coreset(np.zeros((2, 1)), [3, 1])) == pytest.approx(1.6)
+    with pytest.raises(ValueError, match="every weight"):
+        effective_sample_size(Coreset(np.zeros((2, 1)), [0, 0]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("power", [2, 1])
+@pytest.mark.parametrize("kind", ["balanced", "imbalanced", "far"])
+def test_distortion_on_mixtures_of_a_hundred_clusters(kind, power):
+    for seed in range(3):
+        X = mixture(kind, np.random.default_rng(seed))
+        summary = summary_of(RobustCoreset, X, n_points=4000, seed=seed, power=power)
+        assert distortion(X, summary, 100, power=power, random_state=seed) <= 1.03
+
+
+def test_distortion_sees_a_summary_that_forgot_its_offset(rng):
+    X = rng.normal(size=(3000, 4))
+    summary = summary_of(RobustCoreset, X, n_points=200)
+    assert distortion(X, summary, 5, random_state=0) < 1.1
+    forgetful = Coreset(summary.points, summary.weights)
+    assert distortion(X, forgetful, 5, random_state=0) > 1.1
+    summary = summary_of(RobustCoreset, X, n_points=40)
+    forgetful = Coreset(summary.points, summary.weights)
+    assert distortion(X, summary, 5, power=1, random_state=0) < 1.1
+    assert distortion(X, forgetful, 5, power=1, random_state=0) > 1.1
+
+
+def test_distortion_of_the_data_itself_is_one_and_bad_arguments_are_named(rng):
+    X = rng.normal(size=(50, 2))
+    itself = Coreset(X, np.ones(50))
+    assert distortion(X, itself, 4, random_state=0) == pytest.approx(1.0)
+    assert distortion(X, itself, 50, random_state=0) == 1.0
+    with pytest.raises(ValueError, match="n_clusters=51 is more than the coreset's 50 points"):
+        distortion(X, itself, 51)
+    with pytest.raises(ValueError, match="X has 3 columns, the coreset has 2"):
+        distortion(np.zeros((5, 3)), itself, 2)

@@ -1,0 +1,204 @@
+"""The distributed algorithm without a transport: bytes in, bytes out, hostile bytes refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coreset import Coreset, DistributedCoreset, RobustCoreset, decode
+from coreset.protocol import Coordinator, Worker, WorkerSettings
+from coreset.ray_driver import split_into_shards
+from coreset.wire import seal
+
+SETTINGS = WorkerSettings(base=None, planner="exhaustive", entropy=5)
+
+
+def skewed_shards(rng: np.random.Generator, n_shards: int = 4) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Shards of different sizes, spreads and classes."""
+    shards = [(1 + i) * rng.normal(size=(60 + 40 * i, 3)) + 5 * i for i in range(n_shards)]
+    return shards, [np.arange(len(X)) % (1 + i % 3) for i, X in enumerate(shards)]
+
+
+def local(budget: int = 4000, **parameters: object) -> DistributedCoreset:
+    return DistributedCoreset(budget, backend="local", progress=False, random_state=0, **parameters)  # type: ignore[arg-type]
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 6), st.integers(1, 6000), st.booleans())
+def test_everything_sent_up_stays_within_the_budget_and_the_ledger_is_true(n_shards, budget, labelled):
+    shards, labels = skewed_shards(np.random.default_rng(n_shards), n_shards)
+    estimator = local(budget)
+    try:
+        estimator.fit(shards, labels if labelled else None)
+    except ValueError as error:
+        assert "too small" in str(error)  # noqa: PT017
+        assert budget < 200 * n_shards
+        return
+    ledger = estimator.ledger_
+    assert ledger.loc[ledger["direction"] == "up", "bytes"].sum() <= budget
+    summaries = ledger[ledger["round"] == "summary"]
+    assert summaries["bytes"].tolist() == [len(message) for message in estimator.messages_]
+    assert summaries["node"].tolist() == list(range(n_shards))
+    statistics = ledger.loc[ledger["round"] == "statistics", "bytes"].sum()
+    assert statistics <= 0.05 * budget
+    assert estimator.coreset_.total_weight == pytest.approx(sum(map(len, shards)), rel=1e-12)
+    assert estimator.plan_["message_bytes"].tolist() == summaries["bytes"].tolist()
+
+
+def test_bytes_follow_cost(rng):
+    spread = [rng.normal(size=(300, 4)) * scale for scale in (1.0, 3.0, 0.0)]
+    sizes = local(8000).fit(spread).plan_["message_bytes"]
+    # Costs stand at 1 : 9 : 0; the third shard has one distinct row and only gets its least message.
+    assert 5 <= sizes[1] / sizes[0] <= 9
+    assert sizes[2] < 150
+
+
+def test_small_budgets_are_shared_equally_without_statistics(rng):
+    estimator = local(900).fit(*skewed_shards(rng))
+    assert "statistics" not in set(estimator.ledger_["round"])
+    assert (estimator.plan_["message_bytes"] <= 225).all()
+
+
+def test_a_class_on_one_node_only_is_kept(rng):
+    shards = [rng.normal(size=(100, 2)) for _ in range(3)]
+    labels = [np.zeros(100, int), np.zeros(100, int), np.r_[np.zeros(99, int), 7]]
+    fitted = local(2000).fit(shards, labels)
+    assert fitted.coreset_.weights[fitted.coreset_.labels == 7].tolist() == [1.0]
+
+
+def test_messages_decode_to_the_coreset_and_names_travel_once(rng):
+    frames = [pd.DataFrame(X, columns=["left", "middle", "right"]) for X in skewed_shards(rng)[0]]
+    fitted = local().fit(frames)
+    np.testing.assert_array_equal(decode(b"".join(fitted.messages_)).points, fitted.coreset_.points)
+    assert fitted.coreset_.feature_names == ("left", "middle", "right")
+    assert sum(b"middle" in message for message in fitted.messages_) == 1
+
+
+def test_label_and_weight_columns(rng):
+    frames = [
+        pd.DataFrame(rng.normal(size=(80, 2)), columns=["a", "b"]).assign(y=["u", "v"] * 40, w=2.0) for _ in range(2)
+    ]
+    fitted = local(label_column="y", weight_column="w").fit(frames)
+    assert set(fitted.coreset_.labels) == {"u", "v"}
+    assert fitted.coreset_.total_weight == pytest.approx(320)
+    assert fitted.coreset_.feature_names == ("a", "b")
+    with pytest.raises(ValueError, match=r"shard 0: label_column='z' is none of the columns \['a', 'b', 'y', 'w'\]"):
+        local(label_column="z").fit(frames)
+    with pytest.raises(TypeError, match="shard 0: label_column='y' needs a DataFrame, not ndarray"):
+        local(label_column="y").fit([np.eye(3)])
+    with pytest.raises(ValueError, match="both y and label_column='y' are given"):
+        local(label_column="y").fit(frames, [np.zeros(80), np.zeros(80)])
+
+
+def test_one_table_is_cut_by_its_size_alone(rng):
+    X = rng.normal(size=(150_000, 1))
+    shards = split_into_shards(X, np.arange(150_000), None)
+    assert [len(shard[0]) for shard in shards] == [50_000] * 3
+    np.testing.assert_array_equal(np.concatenate([shard[1] for shard in shards]), np.arange(150_000))
+    assert shards[0][2] is None
+
+
+def test_shards_that_disagree_are_named(rng):
+    with pytest.raises(ValueError, match="shard 1 has 2 columns, shard 0 has 3"):
+        local().fit([rng.normal(size=(90, 3)), rng.normal(size=(90, 2))])
+    frames = [pd.DataFrame(rng.normal(size=(90, 2)), columns=list(names)) for names in ("ab", "ac")]
+    with pytest.raises(ValueError, match="shard 1 has other column names"):
+        local().fit(frames)
+    with pytest.raises(ValueError, match="shard 1: Input X contains NaN"):
+        local().fit([np.eye(3), np.full((3, 3), np.nan)])
+    with pytest.raises(ValueError, match=r"shard 0: .*0 sample"):
+        local().fit([np.zeros((0, 3)), np.eye(3)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([],), ValueError, "X is an empty list"),
+        (([np.eye(2)], np.zeros(2)), TypeError, "y must be a list too, not ndarray"),
+        (([np.eye(2)], [np.zeros(2), np.zeros(2)]), ValueError, "y has 2 entries, X has 1 shards"),
+        ((np.eye(2), np.zeros(3)), ValueError, "y has 3 entries, X has 2 rows"),
+        ((np.zeros((0, 2)),), ValueError, r"X has shape \(0, 2\)"),
+        ((np.zeros(3),), ValueError, r"X has shape \(3,\)"),
+    ],
+)
+def test_bad_shards_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        local().fit(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"budget_bytes": 30}, ValueError, "too small"),
+        ({"budget_bytes": "1KB"}, TypeError, "budget_bytes='1KB' must be an integer"),
+        ({"backend": "spark"}, ValueError, "backend='spark' must be 'ray' or 'local'"),
+        ({"num_workers": 0}, ValueError, "num_workers=0 must be at least 1"),
+        ({"timeout_s": 0}, ValueError, "timeout_s=0 must be a positive number"),
+    ],
+)
+def test_bad_parameters_are_named(changes, error, message):
+    with pytest.raises(error, match=message):
+        local().set_params(**changes).fit([np.eye(3)])
+
+
+def workers_and_statistics(rng: np.random.Generator) -> tuple[list[Worker], list[bytes]]:
+    workers = [Worker(i, X, None, None, SETTINGS) for i, X in enumerate(skewed_shards(rng, 2)[0])]
+    return workers, [worker.statistics() for worker in workers]
+
+
+def test_statistics_are_small_and_hostile_ones_are_refused(rng):
+    _, statistics = workers_and_statistics(rng)
+    assert max(map(len, statistics)) <= 28
+    for position in range(len(statistics[1])):
+        broken = bytearray(statistics[1])
+        broken[position] ^= 4
+        with pytest.raises(ValueError, match="shard 1: "):
+            Coordinator(2, 4000).allocate([statistics[0], bytes(broken)])
+    for body in (b"", b"\xd1", b"\xd1\x01\x03" + b"\x00\x00\xc0\xff" + bytes(4) + b"\x10", bytes(500)):
+        with pytest.raises(ValueError, match="shard 1: "):
+            Coordinator(2, 4000).allocate([statistics[0], seal(body)])
+    with pytest.raises(ValueError, match="shard 1: statistics of kind 209 for shard 0"):
+        Coordinator(2, 4000).allocate([statistics[0], statistics[0]])
+
+
+def test_summaries_larger_than_allowed_or_garbled_are_refused(rng):
+    workers, statistics = workers_and_statistics(rng)
+    coordinator = Coordinator(2, 4000)
+    answers = coordinator.allocate(statistics)
+    messages = [worker.summarise(answer) for worker, answer in zip(workers, answers, strict=True)]
+    assert isinstance(coordinator.merge(messages), Coreset)
+    with pytest.raises(ValueError, match=r"shard 1: its summary takes 9999 bytes, \d+ were allowed"):
+        coordinator.merge([messages[0], bytes(9999)])
+    with pytest.raises(ValueError, match="shard 0: message"):
+        coordinator.merge([messages[0][:-1], messages[1]])
+
+
+def test_answers_for_another_shard_or_garbled_are_refused(rng):
+    workers, statistics = workers_and_statistics(rng)
+    answers = Coordinator(2, 4000).allocate(statistics)
+    with pytest.raises(ValueError, match="shard 0: got a message of kind 210 for shard 1"):
+        workers[0].summarise(answers[1])
+    with pytest.raises(ValueError, match="checksum"):
+        workers[0].summarise(answers[0][:-1] + b"?")
+
+
+def test_a_worker_answers_the_same_however_often_it_is_asked(rng):
+    workers, statistics = workers_and_statistics(rng)
+    assert workers[1].statistics() == statistics[1]
+    answer = Coordinator(2, 4000).allocate(statistics)[1]
+    assert workers[1].summarise(answer) == workers[1].summarise(answer)
+
+
+def test_seeds_reach_the_summary(rng):
+    shards, labels = skewed_shards(rng)
+    one, again, other = (local().set_params(random_state=s).fit(shards, labels).messages_ for s in (1, 1, 2))
+    assert one == again != other
+    assert local(base=RobustCoreset(power=1)).fit(shards, labels).messages_ != one
+
+
+def test_progress_is_reported_on_standard_error(rng, capsys):
+    DistributedCoreset(4000, backend="local", random_state=0).fit(*skewed_shards(rng))
+    assert "coreset: summary from 4 of 4 shards" in capsys.readouterr().err

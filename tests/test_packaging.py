@@ -1,0 +1,42 @@
+"""What importing costs, and that every public name is documented and its example runs."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+PACKAGES = ("coreset", "imputation_eval", "analog_eval")
+HEAVY = ("ray", "torch", "matplotlib", "ot")
+MODULES = [
+    f"{package}.{module.name}"
+    for package in PACKAGES
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__)
+]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_import_loads_nothing_heavy(package):
+    script = f"import sys, {package}; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_exists_and_is_documented(package):
+    module = importlib.import_module(package)
+    assert module.__all__ == sorted(module.__all__)
+    for name in module.__all__:
+        documented = inspect.getdoc(getattr(module, name))
+        assert documented, f"{package}.{name} has no docstring"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name):
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0
