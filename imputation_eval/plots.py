@@ -77,11 +77,15 @@ def seconds_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: A
     """
     rows = table[(table.index != truth) & table["score"].notna()]
     ax = _axes(ax, height=4.2)
-    for name, row in rows.iterrows():
+    for i, (name, row) in enumerate(rows.sort_values("seconds").iterrows()):
         ax.plot(row["seconds"], row["score"], "s" if row["reference"] else "o", color=_color(row), ms=7, zorder=3)
-        # The white ground keeps a name legible where the floor line crosses it.
+        # The white ground keeps a name legible where the floor line crosses it; neighbours stand above and below.
         ground = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5}
-        place = {"xy": (row["seconds"], row["score"]), "xytext": (7, 5), "textcoords": "offset points"}
+        place = {
+            "xy": (row["seconds"], row["score"]),
+            "xytext": (7, 5 if i % 2 else -12),
+            "textcoords": "offset points",
+        }
         ax.annotate(str(name), **place, fontsize=9, bbox=ground)
     if truth in table.index:
         ax.axhline(table.loc[truth, "score"], color=_FLOOR, lw=1.2, ls="--")

@@ -76,6 +76,8 @@ class Trial:
 
 def choose_metrics(names: str | Iterable[str], max_rows: int) -> tuple[Metric, ...]:
     """Look up metrics by name; raise if one is unknown, named twice, or cannot take half of ``max_rows``."""
+    if not isinstance(names, Iterable):
+        raise TypeError(f"metrics should be a name or several names, got {names!r}.")
     chosen = [names] if isinstance(names, str) else list(names)
     if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(f"metrics={chosen} should name at least one metric, and none twice.")

@@ -87,6 +87,8 @@ def check_imputer(imputer: Any, name: str) -> None:
 
 def name_imputers(imputers: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Check ``imputers``, a mapping or pairs of name and imputer, and return a dict."""
+    if not isinstance(imputers, Iterable):
+        raise TypeError(f"imputers should be a dict of name and imputer, got {imputers!r}.")
     pairs = list(imputers.items()) if isinstance(imputers, Mapping) else list(imputers)
     if not pairs:
         raise ValueError("imputers is empty; pass {name: imputer}, for instance default_imputers().")

@@ -64,12 +64,20 @@ def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | Non
         return f"{winner!r}, the only imputer, has {what} {score} over {settings['n_repeats']} repeats."
     first = (
         f"{winner!r} ranks first of {len(imputers)} imputers by {what}: {score} over {settings['n_repeats']} repeats; "
-        f"its chance of being the best of them is {row['p_best']:.0%}."
+        f"its chance of being the best of them is {_chance(row['p_best'])}."
     )
     tied = [repr(name) for name in table.index[table["tied_best"]] if name != winner]
     if tied:
         return f"{first} Statistically tied with it: {', '.join(tied)}."
-    return f"{first} Every other imputer is significantly worse (corrected resampled t, Holm, 5 %) or failed."
+    return (
+        f"{first} Every other imputer is significantly worse (corrected resampled t on paired differences, Holm, 5 %) "
+        "or failed; scores within a repeat are paired, so this can be even where intervals overlap."
+    )
+
+
+def _chance(probability: Any) -> str:
+    # The bootstrap can give 1, but no finite number of repeats makes anything certain.
+    return "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
 def _against_references(table: pd.DataFrame, winner: str | None, metrics: list[Metric]) -> list[str]:
@@ -78,15 +86,13 @@ def _against_references(table: pd.DataFrame, winner: str | None, metrics: list[M
     sign = 1 if len(metrics) > 1 or metrics[0].lower_is_better else -1
     score = float(table["score"][winner])
     floor = number(table["score"][TRUTH])
-    lines = [
-        f"The truth itself, compared with other rows of the truth, scores {floor}: no imputer can be expected below."
-    ]
     if len(metrics) > 1:
-        lines = [
-            f"Among the ranks of the imputers the truth itself would stand at {floor} (0.5 is before all of them)."
-        ]
-    elif sign < 0:
-        lines = [f"The truth itself, compared with other rows of the truth, scores {floor}."]
+        lines = [f"Among the ranks of the imputers the truth would stand at {floor} (0.5 is before all of them)."]
+    elif metrics[0].compares == "cells":
+        lines = [f"The truth itself scores {floor}."]
+    else:
+        best = ": no imputer can be expected to do better." if metrics[0].lower_is_better else "."
+        lines = [f"The truth itself, compared with other rows of the truth, scores {floor}{best}"]
     others = table[table["reference"] & (table.index != TRUTH)]
     beaten = [name for name in others.index if sign * float(others["score"][name]) <= sign * score]
     if beaten:
@@ -107,7 +113,7 @@ def _assumption(settings: Mapping[str, Any]) -> str:
     if settings["mode"] == "truth":
         return "Scored against the complete table given as truth, on the rows that have holes."
     return (
-        f"Assumption: {settings['missing_rate']:.0%} of the observed cells were hidden by the mechanism "
+        f"Assumption: {100 * settings['missing_rate']:.3g} % of the observed cells were hidden by the mechanism "
         f"{settings['mechanism']!r}. The order holds for the table's own holes only if they arose in the same way; "
         "values that are missing for a reason related to themselves can reverse it."
     )
