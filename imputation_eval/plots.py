@@ -91,6 +91,8 @@ def seconds_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: A
         ax.axhline(table.loc[truth, "score"], color=_FLOOR, lw=1.2, ls="--")
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
+    if rows["seconds"].max() < 10 * rows["seconds"].min():  # there may be no power of ten to label
+        ax.xaxis.set_minor_formatter("{x:g}")
     ax.margins(x=0.3, y=0.12)
     ax.set_xlabel("seconds an imputation")
     ax.set_ylabel(label)
