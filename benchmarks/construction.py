@@ -1,0 +1,111 @@
+"""Construction and codecs against the bare matrix product, on one core; writes ``results/construction.json``.
+
+Times are CPU seconds of one BLAS thread, divided by those of the n x d x k product of the same run, so that they
+compare over machines. Scenario names are permanent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from coreset import RobustCoreset, RoundingQuantizer, UniformCoreset, UniformQuantizer, distortion
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5, help="data sets a scenario (default: 5)")
+    arguments = parser.parse_args()
+    with threadpool_limits(1):
+        results = {
+            "command": "python benchmarks/construction.py",
+            "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
+            "date": time.strftime("%Y-%m-%d"),
+            "construction": construction(arguments.seeds),
+            "codecs": codecs(),
+        }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / "construction.json"
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {path}")
+
+
+def mixture(kind: str, rng: np.random.Generator, n: int = 100_000, d: int = 50, k: int = 100) -> np.ndarray:
+    """Rows of k Gaussian clusters: of equal or very unequal sizes, or 20 of five rows each, sixty times farther out."""
+    centers = 4 * rng.normal(size=(k, d))
+    sizes = rng.pareto(1, k) + 0.01 if kind == "imbalanced" else np.ones(k)
+    if kind == "far":
+        sizes = np.where(np.arange(k) < 80, (n - 100) / 80, 5)
+        centers[80:] *= 60
+    labels = np.repeat(np.arange(k), np.ceil(n * sizes / sizes.sum()).astype(int))[:n]
+    return centers[rng.permutation(labels)] + rng.normal(size=(n, d))
+
+
+def construction(n_seeds: int) -> list[dict[str, Any]]:
+    """4,000 points of 100,000 x 50 rows in 100 clusters: distortion and time of each method."""
+    rows = []
+    for kind in ("balanced", "imbalanced", "far"):
+        for seed in range(n_seeds):
+            X = mixture(kind, np.random.default_rng(seed))
+            product = cpu_seconds(lambda X=X: X @ X[:100].T)
+            for name, estimator in methods(seed).items():
+                seconds = cpu_seconds(lambda X=X, estimator=estimator: estimator.fit(X))
+                power = getattr(estimator, "power", 2)
+                rows.append(
+                    {
+                        "scenario": f"mixture-{kind}",
+                        "method": name,
+                        "seed": seed,
+                        "distortion": distortion(X, estimator.coreset_, 100, power=power, random_state=seed),
+                        "seconds": seconds,
+                        "products": seconds / product,
+                    }
+                )
+                print(f"{kind:11s} {name:20s} seed {seed}: distortion {rows[-1]['distortion']:.4f}, {seconds:.2f} s")
+    return rows
+
+
+def methods(seed: int) -> dict[str, Any]:
+    return {
+        "RobustCoreset": RobustCoreset(4000, random_state=seed),
+        "RobustCoreset power=1": RobustCoreset(4000, power=1, random_state=seed),
+        "UniformCoreset": UniformCoreset(4000, random_state=seed),
+    }
+
+
+def codecs() -> list[dict[str, Any]]:
+    """Megabytes of float64 a second, encoding and decoding."""
+    points = np.random.default_rng(0).normal(size=(4000, 256))
+    rows = []
+    for codec in (UniformQuantizer(2), UniformQuantizer(8), RoundingQuantizer(6), RoundingQuantizer(23, "paper")):
+        data = codec.encode(points)
+        encode = cpu_seconds(lambda codec=codec: codec.encode(points), repeats=5)
+        decode = cpu_seconds(lambda codec=codec, data=data: codec.decode(data, points.shape), repeats=5)
+        megabytes = points.nbytes / 1e6
+        rows.append({"codec": repr(codec), "encode_MB_s": megabytes / encode, "decode_MB_s": megabytes / decode})
+        print(f"{codec!r}: {rows[-1]['encode_MB_s']:.0f} MB/s encoding, {rows[-1]['decode_MB_s']:.0f} MB/s decoding")
+    return rows
+
+
+def cpu_seconds(call: Callable[[], Any], repeats: int = 1) -> float:
+    """Least CPU time of some runs."""
+    times = []
+    for _ in range(repeats):
+        started = time.process_time()
+        call()
+        times.append(time.process_time() - started)
+    return min(times)
+
+
+if __name__ == "__main__":
+    main()
