@@ -24,10 +24,12 @@ def construction(path: Path) -> None:
     scenarios = list(rows["scenario"].unique())
     for position, (method, part) in enumerate(rows.groupby("method", sort=False)):
         x = part["scenario"].map(scenarios.index) + 0.2 * (position - 1)
-        left.plot(x, part["distortion"], "o", alpha=0.7, label=method)
+        left.plot(x, part["distortion"] - 1, "o", alpha=0.7, label=method)
         right.plot(x, part["products"], "o", alpha=0.7, label=method)
-    left.axhline(1.03, color="gray", ls="--", lw=1, label="goal for RobustCoreset")
-    left.set(ylabel="distortion (1 is perfect)", title="k-means / k-median cost, solved on the summary")
+    left.axhline(0.03, color="gray", ls="--", lw=1, label="goal for RobustCoreset")
+    left.set(
+        ylabel="distortion - 1 (0 is perfect)", title="k-means / k-median cost, solved on the summary", yscale="log"
+    )
     right.set(ylabel="CPU time / bare n x d x k product", title="construction time", yscale="log")
     for axes in (left, right):
         axes.set_xticks(range(len(scenarios)), scenarios)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
@@ -49,9 +50,9 @@ class BudgetPlan:
     quantizer : Quantizer
         Its codec.
     table : pandas.DataFrame
-        A row a candidate: ``quantizer``, ``n_points``, ``message_bytes``, ``error`` and ``chosen``. The error is the
-        root mean squared distance from a row to the nearest decoded point (of its class), in the data's units. A
-        candidate that fits no point has 0 points and no error.
+        A row a candidate: ``quantizer`` (the codec), ``n_points``, ``message_bytes``, ``error`` and ``chosen``. The
+        error is the root mean squared distance from a row to the nearest decoded point (of its class), in the data's
+        units. A candidate that fits no point has 0 points and no error.
     """
 
     n_points: int
@@ -140,12 +141,21 @@ def plan_budget(
     """
     rows = check_rows(BaseEstimator(), X, y, sample_weight)
     codecs = default_quantizers() if quantizers is None else list(quantizers)
-    return search(rows, budget_bytes, None, base, codecs, planner, random_state)[0]
+    return search(
+        rows,
+        budget_bytes,
+        feature_names=None,
+        base=base,
+        quantizers=codecs,
+        planner=planner,
+        random_state=random_state,
+    )[0]
 
 
 def search(
     rows: Rows,
     budget_bytes: int,
+    *,
     feature_names: tuple[str, ...] | None,
     base: BaseEstimator | None,
     quantizers: Sequence[Quantizer],
@@ -212,24 +222,20 @@ def _check_base(base: BaseEstimator | None) -> BaseEstimator:
     return base
 
 
-@dataclasses.dataclass(frozen=True)
 class _Builder:
     """Coresets of the same rows with the same seed, of any number of points."""
 
-    rows: Rows
-    feature_names: tuple[str, ...] | None
-    base: BaseEstimator
-    seed: int
-    built: dict[int, Coreset] = dataclasses.field(default_factory=dict)
+    def __init__(self, rows: Rows, feature_names: tuple[str, ...] | None, base: BaseEstimator, seed: int) -> None:
+        self.rows = rows
+        self.feature_names = feature_names
+        self.base = base
+        self.seed = seed
+        # Codecs of like width ask for like sizes, one after the other.
+        self.build = functools.lru_cache(maxsize=4)(self._build)
 
     @property
     def least_points(self) -> int:
         return 1 if self.rows.labels is None else len(np.unique(self.rows.labels))
-
-    def build(self, n_points: int) -> Coreset:
-        if n_points not in self.built:  # codecs of like width ask for like sizes
-            self.built[n_points] = self._build(n_points)
-        return self.built[n_points]
 
     def _build(self, n_points: int) -> Coreset:
         base = clone(self.base).set_params(n_points=n_points, random_state=self.seed)
@@ -294,7 +300,7 @@ def _table(quantizers: Sequence[Quantizer], candidates: Sequence[_Candidate], bu
     fits = [len(candidate.message) <= budget for candidate in candidates]
     return pd.DataFrame(
         {
-            "quantizer": [repr(quantizer) for quantizer in quantizers],
+            "quantizer": list(quantizers),
             "n_points": [c.n_points if fit else 0 for c, fit in zip(candidates, fits, strict=True)],
             "message_bytes": [len(c.message) if fit else 0 for c, fit in zip(candidates, fits, strict=True)],
             "error": [c.error if fit else np.nan for c, fit in zip(candidates, fits, strict=True)],
@@ -381,11 +387,11 @@ class BudgetedCoreset(BaseEstimator):
         self.plan_, self.message_ = search(
             rows,
             self.budget_bytes,
-            None if names is None else tuple(names),
-            self.base,
-            codecs,
-            self.planner,
-            self.random_state,
+            feature_names=None if names is None else tuple(names),
+            base=self.base,
+            quantizers=codecs,
+            planner=self.planner,
+            random_state=self.random_state,
         )
         self.coreset_ = decode(self.message_)
         return self

@@ -189,12 +189,10 @@ class Clustering:
     centers : ndarray of shape (k, d)
     cost : float
         Weighted sum of distances to the power that was asked for, widths included, without offset.
-    n_iterations : int
     """
 
     centers: NDArray[np.float64]
     cost: float
-    n_iterations: int
 
 
 def lloyd(
@@ -242,7 +240,7 @@ def lloyd(
         pull = weights if power == 2 else weights / np.maximum(distances, 1e-12 * max(distances.max(), 1e-300))
         means, masses = group_means(X, pull, index, len(centers))
         centers = np.where((masses > 0)[:, None], means, centers)
-    return Clustering(centers, cost, iteration)
+    return Clustering(centers, cost)
 
 
 def cluster(

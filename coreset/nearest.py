@@ -36,9 +36,10 @@ def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
 def nearest(X: Floats, centers: Floats) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Nearest centre of every row, and the squared distance to it.
 
-    The search uses the expanded form ``x.c - |c|^2 / 2`` after moving the origin into the middle of the centres,
-    because without centring it loses all digits on data far from the origin. The distance to the centre that was found
-    is then computed directly, so that it is exact to rounding even where the expanded form is not.
+    The search uses the expanded form ``x.c - |c|^2 / 2`` in the rows' type, after moving the origin to the median of
+    the centres: without centring it loses all digits on data far from the origin, and a mean would follow a single far
+    centre. The distance to the centre that was found is then computed directly in float64, so that it is exact to
+    rounding even where the search was not.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def nearest(X: Floats, centers: Floats) -> tuple[NDArray[np.intp], NDArray[np.fl
         Of equal centres the first.
     squared_distance : ndarray of shape (n,), float64
     """
-    origin = centers.mean(axis=0, dtype=np.float64)
+    origin = np.median(centers, axis=0)
     shifted = (centers - origin).astype(X.dtype)
     half_norms = 0.5 * np.einsum("ij,ij->i", shifted, shifted)
     index = np.empty(len(X), dtype=np.intp)
@@ -61,8 +62,8 @@ def nearest(X: Floats, centers: Floats) -> tuple[NDArray[np.intp], NDArray[np.fl
         scores = block @ shifted.T
         scores -= half_norms
         index[rows] = scores.argmax(axis=1)
-        block -= shifted[index[rows]]
-        squared[rows] = np.einsum("ij,ij->i", block, block)
+        gap = X[rows] - centers[index[rows]]
+        squared[rows] = np.einsum("ij,ij->i", gap, gap)
     return index, squared
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -41,19 +41,25 @@ def plot_plan(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     axes = new_axes() if ax is None else ax
     shown = table[table["n_points"] > 0].sort_values("n_points")
-    families = shown["quantizer"].str.replace(r"(bits|significant_bits)=\d+(, )?", "", regex=True)
-    for family, part in shown.groupby(families, sort=True):
-        axes.plot(part["n_points"], part["error"], "o-", label=str(family))
-    for row in shown.itertuples():
-        bits = "".join(c for c in str(row.quantizer).split("bits=")[1].split(",")[0] if c.isdigit())
-        axes.annotate(f"{bits}b", (row.n_points, row.error), textcoords="offset points", xytext=(4, 4), fontsize=8)
+    names = [_codec_name(quantizer.get_config()) for quantizer in shown["quantizer"]]
+    for family in sorted({family for family, _ in names}):
+        part = shown[[name[0] == family for name in names]]
+        axes.plot(part["n_points"], part["error"], "o-", label=family)
+    for (_, numbers), n_points, error in zip(names, shown["n_points"], shown["error"], strict=True):
+        axes.annotate(numbers, (n_points, error), textcoords="offset points", xytext=(4, 4), fontsize=8)
     winner = shown[shown["chosen"]]
     axes.plot(winner["n_points"], winner["error"], "*", markersize=16, color="black", label="chosen")
     axes.set(
         xscale="log",
         xlabel="points that fit the budget",
         ylabel="error: rms distance of a row\nto the nearest decoded point",
-        title="Candidates within one byte budget (labels: bits a value)",
+        title="Candidates within one byte budget (numbers: bits of the codec)",
     )
     axes.legend(frameon=False, fontsize=8)
     return axes
+
+
+def _codec_name(config: dict[str, Any]) -> tuple[str, str]:
+    """The words of a configuration, and its numbers."""
+    words = [str(value) for value in config.values() if isinstance(value, str)]
+    return " ".join(words), " ".join(str(value) for value in config.values() if not isinstance(value, str))

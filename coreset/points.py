@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .labels import as_labels, merge_labels
 from .nearest import nearest
 
 if TYPE_CHECKING:
@@ -28,29 +30,6 @@ def check_power(power: object) -> int:
     if power not in (1, 2) or isinstance(power, bool):
         raise ValueError(f"power={power!r} must be 1 (k-median) or 2 (k-means)")
     return int(power)
-
-
-def as_labels(labels: ArrayLike, name: str = "y") -> NDArray[Any]:
-    """One-dimensional class labels as an array of booleans, integers, floats or strings.
-
-    Raises
-    ------
-    TypeError
-        When the labels are of another type, or of several.
-    """
-    array = np.asarray(labels)
-    if array.dtype == object:
-        if not all(isinstance(label, str) for label in array.ravel()):
-            kinds = sorted({type(label).__name__ for label in array.ravel()})
-            raise TypeError(f"{name} must hold labels of one type (bool, int, float or str), not {kinds}")
-        array = array.astype(np.str_)
-    if array.dtype.kind not in "biufU":
-        raise TypeError(f"{name} of dtype {array.dtype} cannot be class labels: bool, int, float or str are")
-    if array.ndim != 1:
-        raise ValueError(f"{name} has shape {array.shape}, expected one dimension")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{name} contains NaN or infinity")
-    return array
 
 
 def _frozen(array: ArrayLike, dtype: type) -> NDArray[Any]:
@@ -133,16 +112,24 @@ class Coreset:
             raise ValueError("weights must be finite and not negative")
         if not math.isfinite(self.offset):
             raise ValueError(f"offset={self.offset} must be finite")
+        for name in ("max_displacement", "total_displacement"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} must not be negative")
+        n_source = len(points) if self.n_source is None else self.n_source
+        if isinstance(n_source, bool) or not isinstance(n_source, numbers.Integral):
+            raise TypeError(f"n_source={n_source!r} must be an integer")
+        if not 0 <= n_source < 2**63:
+            raise ValueError(f"n_source={n_source} must be in 0..2**63 - 1")
         changes: dict[str, Any] = {
             "points": points,
             "weights": weights,
             "offset": float(self.offset),
-            "n_source": len(points) if self.n_source is None else int(self.n_source),
+            "n_source": int(n_source),
             "source_dtype": np.dtype(self.source_dtype),
         }
         if self.labels is not None:
             labels = as_labels(self.labels, "labels")
-            changes["labels"] = _frozen(labels, labels.dtype)  # type: ignore[arg-type]
+            changes["labels"] = _frozen(labels, labels.dtype)
         if self.spread is not None:
             changes["spread"] = _frozen(self.spread, np.float64)
             if not np.isfinite(changes["spread"]).all() or (changes["spread"] < 0).any():
@@ -186,6 +173,11 @@ class Coreset:
         """Sum of the weights, correctly rounded: the mass of the source."""
         return math.fsum(self.weights)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that points, weights and labels take in memory."""
+        return self.points.nbytes + self.weights.nbytes + (0 if self.labels is None else self.labels.nbytes)
+
     def _spreads(self) -> NDArray[np.float64]:
         if self.spread is not None:
             return self.spread
@@ -196,8 +188,9 @@ class Coreset:
         """Clustering cost of the source on these centres, estimated from the summary.
 
         With ``power=2`` it is ``sum w min d^2 + offset``, which for cells whose rows share their nearest centre is
-        exact. With ``power=1`` it is ``sum w sqrt(min d^2 + spread^2)``, an approximation of this project's own that
-        counts each cell's width once; without it a k-median cost misses the width altogether.
+        exact (and 0 should a negative offset make it less). With ``power=1`` it is ``sum w sqrt(min d^2 + spread^2)``,
+        an approximation of this project's own that counts each cell's width once; without it a k-median cost misses the
+        width altogether.
 
         Parameters
         ----------
@@ -221,7 +214,7 @@ class Coreset:
             raise ValueError("centers contains NaN or infinity")
         squared = nearest(self.points, checked)[1]
         if check_power(power) == 2:
-            return float(self.weights @ squared) + self.offset
+            return max(float(self.weights @ squared) + self.offset, 0.0)
         return float(self.weights @ np.sqrt(squared + self._spreads() ** 2))
 
     def error_bound(self, lipschitz: float) -> float:
@@ -286,7 +279,7 @@ class Coreset:
         return Coreset(
             points=np.concatenate([c.points for c in coresets]),
             weights=np.concatenate([c.weights for c in coresets]),
-            labels=_merged_labels(coresets),
+            labels=merge_labels([c.labels for c in coresets]),
             offset=math.fsum(c.offset for c in coresets),
             spread=_merged_spread(coresets),
             max_displacement=float(np.max([c.max_displacement for c in coresets])),
@@ -346,12 +339,13 @@ class Coreset:
         >>> str(summary.train(LogisticRegression()).predict([[3.0]])[0])
         'yes'
         """
+        import pandas as pd
         from sklearn.base import clone
 
         fitted = clone(estimator)
         keywords = _weight_keywords(fitted)
         target = () if self.labels is None else (self.labels,)
-        X = self.to_frame()[list(self.feature_names)] if self.feature_names else self.points
+        X = pd.DataFrame(self.points, columns=list(self.feature_names)) if self.feature_names else self.points
         return fitted.fit(X, *target, **dict.fromkeys(keywords, self.weights))
 
 
@@ -367,16 +361,6 @@ def _weight_keywords(estimator: Any) -> list[str]:
     if not steps or not has_fit_parameter(steps[-1][1], "sample_weight"):
         raise TypeError(f"the final step of {estimator!r} takes no sample_weight, so it cannot train on a coreset")
     return [f"{name}__sample_weight" for name, step in steps if has_fit_parameter(step, "sample_weight")]
-
-
-def _merged_labels(coresets: tuple[Coreset, ...]) -> NDArray[Any] | None:
-    parts = [c.labels for c in coresets if c.labels is not None]
-    if not parts:
-        return None
-    kinds = {"string" if part.dtype.kind == "U" else "number" for part in parts}
-    if len(kinds) > 1:
-        raise ValueError("some coresets have labels of strings and others of numbers")
-    return np.concatenate(parts)
 
 
 def _merged_spread(coresets: tuple[Coreset, ...]) -> NDArray[np.float64] | None:

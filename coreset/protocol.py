@@ -21,9 +21,9 @@ from threadpoolctl import threadpool_limits
 
 from .budget import default_quantizers, least_message_bytes, search
 from .clustering import rough_cost
-from .construction import Rows, check_rows
+from .construction import Rows, check_count, check_rows
 from .points import Coreset
-from .wire import Reader, decode, seal, unseal, varint
+from .wire import DEFAULT_MAX_OUTPUT_BYTES, Reader, decode, merge_within, seal, unseal, varint
 
 ROUNDS = ("statistics", "allocation", "summary")
 _STATISTICS, _ALLOCATION = 0xD1, 0xD2
@@ -96,10 +96,9 @@ class Worker:
         names = getattr(checker, "feature_names_in_", None)
         self.names = None if names is None else tuple(names)
 
-    @property
-    def _sent_names(self) -> tuple[str, ...] | None:
-        # Names are the same everywhere, which the statistics prove; they travel once.
-        return self.names if self.shard == 0 else None
+    def _sent_names(self, by_all: bool) -> tuple[str, ...] | None:
+        """Names travel once where the statistics prove that all shards have the same, else in every summary."""
+        return self.names if by_all or self.shard == 0 else None
 
     def statistics(self) -> bytes:
         """What the coordinator needs to share the budget out: rough cost, least message, schema."""
@@ -108,7 +107,7 @@ class Worker:
                 rough_cost(part.X, part.weights, _COST_CENTERS, self._rng("statistics", position))
                 for position, part in enumerate(self._classes())
             )
-        least = least_message_bytes(self.rows, self._sent_names, default_quantizers())
+        least = least_message_bytes(self.rows, self._sent_names(by_all=False), default_quantizers())
         schema = zlib.crc32("\0".join(self.names or ()).encode("utf-8", "surrogatepass"))
         head = bytes([_STATISTICS]) + varint(self.shard) + varint(self.rows.X.shape[1])
         narrow_cost = min(cost, float(np.finfo(np.float32).max))
@@ -124,8 +123,8 @@ class Worker:
         """
         reader = Reader(unseal(allocation))
         kind, shard = reader.take(1, "the kind")[0], reader.varint("the shard")
-        budget = reader.varint("the budget")
-        reader.end("the budget")
+        budget, names_by_all = reader.varint("the budget"), reader.varint("who sends names")
+        reader.end("who sends names")
         if kind != _ALLOCATION or shard != self.shard:
             raise ValueError(f"shard {self.shard}: got a message of kind {kind} for shard {shard}")
         with threadpool_limits(1):
@@ -133,11 +132,11 @@ class Worker:
                 message = search(
                     self.rows,
                     budget,
-                    self._sent_names,
-                    self.settings.base,
-                    default_quantizers(),
-                    self.settings.planner,
-                    self._rng("summary"),
+                    feature_names=self._sent_names(by_all=bool(names_by_all)),
+                    base=self.settings.base,
+                    quantizers=default_quantizers(),
+                    planner=self.settings.planner,
+                    random_state=self._rng("summary"),
                 )[1]
             except ValueError as error:
                 raise ValueError(f"shard {self.shard}: {error}") from error
@@ -197,8 +196,8 @@ class Coordinator:
     """
 
     def __init__(self, n_shards: int, budget_bytes: int) -> None:
-        self.n_shards = n_shards
-        self.budget_bytes = budget_bytes
+        self.n_shards = check_count("n_shards", n_shards)
+        self.budget_bytes = check_count("budget_bytes", budget_bytes)
         self.ledger: list[dict[str, Any]] = []
         self._budgets: list[int] = []
 
@@ -229,13 +228,15 @@ class Coordinator:
             if budgets[0] == 0:
                 raise ValueError(f"budget_bytes={self.budget_bytes} is too small for {self.n_shards} shards")
         else:
+            self._check_number("statistics", statistics)
             self._record("statistics", "up", statistics)
             checked = [self._read_statistics(shard, data) for shard, data in enumerate(statistics)]
             _check_same_columns(checked)
             budgets = self._shares(checked, self.budget_bytes - sum(map(len, statistics)))
         self._budgets = [int(budget) for budget in budgets]
         answers = [
-            seal(bytes([_ALLOCATION]) + varint(shard) + varint(budget)) for shard, budget in enumerate(self._budgets)
+            seal(bytes([_ALLOCATION]) + varint(shard) + varint(budget) + varint(statistics is None))
+            for shard, budget in enumerate(self._budgets)
         ]
         self._record("allocation", "down", answers)
         return answers
@@ -256,16 +257,24 @@ class Coordinator:
         ValueError
             When one is corrupt, larger than was allowed, or does not fit the others.
         """
+        if not self._budgets:
+            raise ValueError("merge comes after allocate, which decides what each shard may send")
+        self._check_number("messages", messages)
         self._record("summary", "up", messages)
-        coresets = []
+        coresets: list[Coreset] = []
         for shard, (message, budget) in enumerate(zip(messages, self._budgets, strict=True)):
             if len(message) > budget:
                 raise ValueError(f"shard {shard}: its summary takes {len(message)} bytes, {budget} were allowed")
             try:
-                coresets.append(decode(message))
+                left = DEFAULT_MAX_OUTPUT_BYTES - sum(coreset.nbytes for coreset in coresets)
+                coresets.append(decode(message, max_output_bytes=left))
             except ValueError as error:
                 raise ValueError(f"shard {shard}: {error}") from error
-        return Coreset.merge(*coresets)
+        return merge_within(coresets)
+
+    def _check_number(self, name: str, messages: Sequence[bytes]) -> None:
+        if len(messages) != self.n_shards:
+            raise ValueError(f"{name} has {len(messages)} messages, n_shards is {self.n_shards}")
 
     def _record(self, round_name: str, direction: str, messages: Sequence[bytes]) -> None:
         for node, message in enumerate(messages):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typing import Any, final
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from .construction import RandomState, as_generator, check_count
@@ -42,8 +44,8 @@ class DistributedCoreset(BaseEstimator):
     planner : {"exhaustive"}, default="exhaustive"
         As in `BudgetedCoreset`; every shard plans for itself.
     backend : {"ray", "local"}, default="ray"
-        "local" runs the same protocol in this process. "ray" uses the running cluster, or starts one on this machine
-        and stops it afterwards.
+        "local" runs the same protocol in this process. "ray" uses the cluster that this process is connected to or
+        that Ray finds (``RAY_ADDRESS``, or one started on this machine), and else starts one and stops it afterwards.
     num_workers : int, optional
         Ray actors. By default one a shard, but no more than four a CPU.
     label_column, weight_column : str, optional
@@ -192,6 +194,8 @@ def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
                 raise ValueError(f"{name} has {len(value)} entries, X has {len(X)} shards")
             columns.append(list(value))
         return list(zip(*columns, strict=True))
+    if sparse.issparse(X):
+        raise TypeError("X is a sparse matrix, which is not supported: pass X.toarray() or shards of it")
     table = X if isinstance(X, pd.DataFrame) else np.asarray(X)
     if table.ndim != 2 or len(table) == 0:
         raise ValueError(f"X has shape {table.shape}, expected (n, d) with at least one row, or a list of such tables")
@@ -298,8 +302,9 @@ class _RayPool:
         position = {call: number for number, call in enumerate(calls)}
         answers: list[Any] = [None] * len(calls)
         waiting = list(calls)
+        deadline = time.monotonic() + self._timeout_s
         while waiting:
-            done, waiting = ray.wait(waiting, timeout=self._timeout_s)
+            done, waiting = ray.wait(waiting, timeout=max(0.0, deadline - time.monotonic()))
             if not done:
                 shards = sorted(position[call] for call in waiting)
                 raise TimeoutError(
@@ -328,11 +333,11 @@ def _ray_pool(
         import ray
     except ImportError as error:
         raise ImportError("backend='ray' needs ray: pip install 'coreset-eval[ray]'") from error
-    own_cluster = not ray.is_initialized()
+    own_connection = not ray.is_initialized()
     actors: list[Any] = []
     try:
-        if own_cluster:
-            _start_ray(shards)
+        if own_connection:
+            _connect(shards)
         cpus = float(ray.cluster_resources().get("CPU", 0.0))
         if cpus <= 0:
             raise RuntimeError("the Ray cluster has no CPU for the actors")
@@ -344,24 +349,24 @@ def _ray_pool(
         pool.load(shards)
         yield pool
     finally:
-        if own_cluster:
+        if own_connection:
             ray.shutdown()
         else:
             for actor in actors:
                 ray.kill(actor)
 
 
-def _start_ray(shards: Sequence[Shard]) -> None:
+def _connect(shards: Sequence[Shard]) -> None:
+    """Join the cluster that Ray finds, or start one on this machine."""
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    size = sum(_nbytes(part) for shard in shards for part in shard)
-    ray.init(
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=(256 << 20) + 2 * size,
-    )
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        ray.init(address="auto", **quiet)
+    except ConnectionError:
+        size = sum(_nbytes(part) for shard in shards for part in shard)
+        ray.init(address="local", include_dashboard=False, object_store_memory=(256 << 20) + 2 * size, **quiet)
 
 
 def _nbytes(part: Any) -> int:

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 
 from coreset import (
     BudgetedCoreset,
+    Quantizer,
     RobustCoreset,
     RoundingQuantizer,
     UniformCoreset,
@@ -21,7 +22,9 @@ from coreset import (
     default_quantizers,
     encode,
     plan_budget,
+    register_quantizer,
 )
+from coreset.quantizers.base import _REGISTRY
 
 
 def table_of(n_rows: int, n_features: int, kind: str, rng: np.random.Generator) -> np.ndarray:
@@ -108,6 +111,15 @@ def test_error_is_the_distance_to_the_nearest_decoded_point_of_the_class(rng):
     assert plan.table["error"].item() == pytest.approx(np.sqrt(distances.min(axis=1).mean()))
 
 
+def test_error_counts_rows_by_their_weight(rng):
+    X = np.concatenate([np.zeros((50, 2)), rng.normal(size=(50, 2)) + 9])
+    alike, heavy = (
+        plan_budget(X, 120, sample_weight=weights, random_state=0).table["error"].min()
+        for weights in (np.ones(100), np.r_[np.full(50, 1e6), np.ones(50)])
+    )
+    assert heavy < 0.1 * alike
+
+
 def test_names_travel_and_count(rng):
     frame = pd.DataFrame(rng.normal(size=(100, 2)), columns=["a" * 40, "b"])
     with_names = BudgetedCoreset(200, random_state=0).fit(frame)
@@ -155,6 +167,25 @@ def test_bad_parameters_are_named(rng, changes, error, message):
 def test_no_candidates_is_an_error(rng):
     with pytest.raises(ValueError, match="quantizers is empty"):
         plan_budget(rng.normal(size=(20, 3)), 500, quantizers=[])
+
+
+def test_a_plan_of_foreign_codecs_draws_itself(rng):
+    class Raw(Quantizer):
+        id, wire_id = "raw", 200
+        encode = staticmethod(lambda points: np.ascontiguousarray(points).tobytes())
+        decode = staticmethod(lambda data, shape: np.frombuffer(data).reshape(shape))
+        encoded_size = staticmethod(lambda points: points.nbytes)
+        max_encoded_size = staticmethod(lambda shape: 8 * shape[0] * shape[1])
+        config_bytes = staticmethod(lambda: b"\0\0")
+        from_config_bytes = classmethod(lambda cls, data: cls())
+        get_config = staticmethod(lambda: {"id": "raw"})
+
+    register_quantizer(Raw)
+    try:
+        plan = plan_budget(rng.normal(size=(200, 3)), 500, quantizers=[Raw()], random_state=0)
+    finally:
+        del _REGISTRY["raw"]
+    assert plan.plot().get_legend() is not None
 
 
 def test_plan_draws_itself(rng, tmp_path):

@@ -43,6 +43,17 @@ def test_nearest_agrees_with_all_distances_far_from_the_origin_too(rng, dtype, s
     np.testing.assert_allclose(every[np.arange(700), index], every.min(axis=1), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("far", [1e7, 1e12])
+def test_one_far_center_does_not_blur_the_others(rng, dtype, far):
+    X = rng.normal(size=(500, 3)).astype(dtype)
+    centers = np.concatenate([rng.normal(size=(20, 3)), [[far, 0, 0]]])
+    every = cdist(X.astype(np.float64), centers, "sqeuclidean")
+    index, squared = nearest(X, centers)
+    np.testing.assert_allclose(every[np.arange(500), index], every.min(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(squared, every.min(axis=1), rtol=1e-4)
+
+
 def test_of_equal_centers_the_first_is_found():
     assert nearest(np.zeros((3, 1)), np.array([[5.0], [1.0], [1.0]]))[0].tolist() == [1, 1, 1]
 
@@ -121,6 +132,17 @@ def test_importance_sample_is_unbiased_and_sees_a_far_pair(rng):
         masses.append(sampled.sum())
     error = np.std(masses) / np.sqrt(len(masses))
     assert abs(np.mean(masses) - weights.sum()) <= 5 * error
+
+
+def test_importance_sample_gives_every_row_its_weight_on_average(rng):
+    X, weights = rng.standard_t(2, size=(30, 1)), rng.uniform(0.5, 2, 30)
+    n_runs, n_draws = 4000, 25
+    means = np.zeros((2, 30))  # of the weights given, and of their squares
+    for _ in range(n_runs):
+        rows, sampled = importance_sample(X, weights, n_draws, rng)  # many rows are drawn twice
+        means[:, rows] += np.stack([sampled, sampled**2]) / n_runs
+    error = np.sqrt(np.maximum(means[1] - means[0] ** 2, 1e-12) / n_runs)
+    assert (np.abs(means[0] - weights) <= 5 * error).all()
 
 
 def test_weighted_mean_keeps_its_digits_in_float32():

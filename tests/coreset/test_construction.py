@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from coreset import Coreset, RobustCoreset, UniformCoreset, distortion, effective_sample_size
+from coreset import BudgetedCoreset, Coreset, RobustCoreset, UniformCoreset, distortion, effective_sample_size
 from coreset.construction import share_points
 from coreset.nearest import clustering_cost
 
@@ -214,6 +215,11 @@ def test_pandas_in_and_names_kept(cls, rng):
         (np.eye(3), None, [0, 0, 0], ValueError, "sample_weight is zero|at least one non-zero"),
         (np.eye(3), None, [1, np.nan, 1], ValueError, "sample_weight contains NaN"),
         ([[1e200], [-1e200]], None, None, ValueError, "squared distances overflow"),
+        ([[1e-200], [-1e-200]], None, None, ValueError, "squared distances vanish"),
+        (np.eye(3), None, [1e307] * 3, ValueError, "sample_weight sums to 3e\\+307|X spans"),
+        (np.eye(3), [1, "a", 2], None, TypeError, r"y must hold only one of .* \['int', 'str'\]"),
+        (np.eye(3), ["a", "b", np.nan], None, TypeError, "Unknown label type"),
+        (pd.Series([1.0, 2.0]), None, None, ValueError, "Expected a 2-dimensional container"),
     ],
 )
 def test_bad_input_is_named(cls, X, y, weights, error, message):
@@ -228,6 +234,11 @@ def test_bad_input_is_named(cls, X, y, weights, error, message):
 def test_bad_number_of_points(cls, n_points, error):
     with pytest.raises(error, match=f"n_points={n_points}"):
         summary_of(cls, np.eye(3), n_points=n_points)
+
+
+@parametrize_with_checks([RobustCoreset(20), UniformCoreset(20), BudgetedCoreset(2000)])
+def test_conventions_of_scikit_learn(estimator, check):
+    check(estimator)
 
 
 def test_bad_power_and_random_state():
@@ -275,8 +286,39 @@ def test_shares_respect_their_limits(keys, limits, extra):
 
 
 def test_shares_by_hand():
-    assert share_points(np.array([3.0, 1.0, 0.0]), np.array([100, 100, 100]), 11).tolist() == [7, 3, 1]
+    assert share_points(np.array([3.0, 1.0, 0.0]), np.array([100, 100, 100]), 11).tolist() == [8, 2, 1]
     assert share_points(np.array([3.0, 1.0]), np.array([2, 100]), 11).tolist() == [2, 9]
+    assert share_points(np.zeros(2), np.array([5, 5]), 7).tolist() == [1, 1]
+    half = share_points(np.r_[50.0, np.ones(50)], np.full(51, 1000), 1000)
+    assert half.tolist() == [500] + [10] * 50
+
+
+def test_classes_share_points_by_cost_or_by_mass(rng):
+    X = np.concatenate([rng.normal(size=(300, 2)), 3 * rng.normal(size=(300, 2)) + 50])
+    y = np.repeat([0, 1], 300)
+    robust = summary_of(RobustCoreset, X, y, n_points=100)
+    assert 86 <= (robust.labels == 1).sum() <= 94  # costs stand at 1 : 9
+    uniform = summary_of(UniformCoreset, X, y, np.repeat([3.0, 1.0], 300), n_points=100)
+    assert (uniform.labels == 0).sum() == 75
+
+
+def test_wide_clusters_get_more_cells_than_narrow_ones(rng):
+    X = np.concatenate([rng.normal(size=(3000, 2)), 10 * rng.normal(size=(3000, 2)) + 500])
+    summary = summary_of(RobustCoreset, X, n_points=600)
+    assert (summary.points[:, 0] > 100).sum() >= 1.3 * 300
+
+
+def test_uniform_draws_from_periodic_rows_see_every_phase():
+    phase = np.tile(np.arange(10.0), 100)[:, None]
+    assert len(set(summary_of(UniformCoreset, phase, n_points=100).points.ravel())) >= 9
+
+
+@pytest.mark.parametrize("n_points", [20, 100, 1000])
+def test_one_far_value_in_float32_spoils_nothing(rng, n_points):
+    X = np.concatenate([rng.normal(size=(5000, 3)), [[1e7, 0, 0]]]).astype(np.float32)
+    narrow, wide = (summary_of(RobustCoreset, X.astype(dtype), n_points=n_points) for dtype in ("f4", "f8"))
+    assert len(narrow) >= 0.95 * n_points
+    assert narrow.offset <= 1.1 * wide.offset
 
 
 def test_effective_sample_size_by_hand():

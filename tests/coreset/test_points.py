@@ -80,8 +80,14 @@ def test_merge_keeps_names_and_refuses_what_does_not_fit(rng):
         Coreset.merge(named, random_coreset(rng, n_features=2))
     with pytest.raises(ValueError, match="disagree on having labels"):
         Coreset.merge(named, random_coreset(rng, labels=[0, 1, 0, 1, 0]))
-    with pytest.raises(ValueError, match="labels of strings and others of numbers"):
-        Coreset.merge(random_coreset(rng, labels=["a"] * 5), random_coreset(rng, labels=[1] * 5))
+    for one, other in ((["a"], [1]), ([True], [1]), ([0.5], [1])):
+        with pytest.raises(ValueError, match="labels disagree: some are"):
+            Coreset.merge(random_coreset(rng, labels=one * 5), random_coreset(rng, labels=other * 5))
+    unsigned = random_coreset(rng, labels=np.full(5, 2**60 + 1, dtype=np.uint64))
+    assert Coreset.merge(unsigned, random_coreset(rng, labels=[-7] * 5)).labels[4] == 2**60 + 1
+    unsigned = random_coreset(rng, labels=np.full(5, 2**63 + 1, dtype=np.uint64))
+    with pytest.raises(ValueError, match="int64 and uint64 cannot be merged"):
+        Coreset.merge(unsigned, random_coreset(rng, labels=[-7] * 5))
     with pytest.raises(ValueError, match="at least one coreset"):
         Coreset.merge()
 
@@ -98,6 +104,9 @@ def test_merge_keeps_names_and_refuses_what_does_not_fit(rng):
         ({"labels": [1, 2]}, r"labels has shape \(2,\), expected \(3,\)"),
         ({"offset": np.nan}, "offset=nan must be finite"),
         ({"spread": [1, 2, -3]}, "spread must be finite and not negative"),
+        ({"n_source": -5}, "n_source=-5 must be in"),
+        ({"n_source": 2**63}, "n_source=9223372036854775808 must be in"),
+        ({"max_displacement": -3.0}, "max_displacement=-3.0 must not be negative"),
         ({"feature_names": ("a",)}, "feature_names has 1 names, points has 2 columns"),
     ],
 )
@@ -107,7 +116,9 @@ def test_bad_fields_are_named(changes, message):
 
 
 def test_labels_of_mixed_types_are_refused():
-    with pytest.raises(TypeError, match=r"labels must hold labels of one type .* \['int', 'str'\]"):
+    with pytest.raises(TypeError, match=r"n_source=2\.7 must be an integer"):
+        Coreset(np.zeros((2, 1)), [1, 1], n_source=2.7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"labels must hold only one of .* \['int', 'str'\]"):
         Coreset(np.zeros((2, 1)), [1, 1], labels=np.array([1, "a"], dtype=object))
 
 
@@ -166,6 +177,20 @@ def test_training_names_the_step_that_takes_no_weights(rng):
         summary.train(KNeighborsClassifier())
     with pytest.raises(TypeError, match="the final step of"):
         summary.train(make_pipeline(StandardScaler(), KNeighborsClassifier()))
+
+
+def test_labels_of_one_type_in_an_object_array_are_that_type():
+    for labels, kind in (([0, 1], "i"), (["a", "b"], "U"), ([True, False], "b"), ([np.int8(1), 2], "i")):
+        assert Coreset(np.zeros((2, 1)), [1, 1], labels=np.array(labels, dtype=object)).labels.dtype.kind == kind
+
+
+def test_a_negative_offset_never_makes_a_negative_cost():
+    assert Coreset([[0.0]], [1], offset=-5.0).cost([[1.0]]) == 0.0
+
+
+def test_training_with_features_called_weight_and_label(rng):
+    summary = random_coreset(rng, labels=[0, 1, 0, 1, 0], feature_names=("weight", "label", "c"))
+    assert list(summary.train(Ridge()).feature_names_in_) == ["weight", "label", "c"]
 
 
 def test_training_keeps_feature_names(rng):

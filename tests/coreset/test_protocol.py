@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
+from threadpoolctl import threadpool_info
 
-from coreset import Coreset, DistributedCoreset, RobustCoreset, decode
+from coreset import Coreset, DistributedCoreset, RobustCoreset, decode, protocol
 from coreset.protocol import Coordinator, Worker, WorkerSettings
 from coreset.ray_driver import split_into_shards
 from coreset.wire import seal
@@ -60,6 +62,47 @@ def test_small_budgets_are_shared_equally_without_statistics(rng):
     estimator = local(900).fit(*skewed_shards(rng))
     assert "statistics" not in set(estimator.ledger_["round"])
     assert (estimator.plan_["message_bytes"] <= 225).all()
+
+
+def test_columns_in_another_order_are_noticed_at_every_budget(rng):
+    frame = pd.DataFrame(rng.normal(size=(100, 2)), columns=["a", "b"])
+    with pytest.raises(ValueError, match="disagree on feature_names: column 0 is 'a' and 'b'"):
+        local(900).fit([frame, frame[["b", "a"]]])
+    with pytest.raises(ValueError, match="shard 1 has other column names"):
+        local(9000).fit([frame, frame[["b", "a"]]])
+
+
+def test_equal_shards_draw_their_own_random_numbers(rng):
+    X = rng.normal(size=(300, 3))
+    messages = local(1500).fit([X, X]).messages_
+    assert not np.array_equal(decode(messages[0]).points, decode(messages[1]).points)
+
+
+def test_workers_use_one_blas_thread(rng, monkeypatch):
+    threads: list[int] = []
+    search = protocol.search
+
+    def spy(*arguments, **keywords):
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return search(*arguments, **keywords)
+
+    monkeypatch.setattr(protocol, "search", spy)
+    local(3000).fit([rng.normal(size=(50, 3))])
+    assert set(threads) == {1}
+
+
+def test_a_coordinator_used_wrongly_says_so(rng):
+    _, statistics = workers_and_statistics(rng)
+    with pytest.raises(ValueError, match="statistics has 1 messages, n_shards is 2"):
+        Coordinator(2, 4000).allocate(statistics[:1])
+    with pytest.raises(ValueError, match="n_shards=0 must be at least 1"):
+        Coordinator(0, 4000)
+    with pytest.raises(ValueError, match="merge comes after allocate"):
+        Coordinator(2, 4000).merge([b"", b""])
+    coordinator = Coordinator(2, 4000)
+    coordinator.allocate(statistics)
+    with pytest.raises(ValueError, match="messages has 1 messages, n_shards is 2"):
+        coordinator.merge([b""])
 
 
 def test_a_class_on_one_node_only_is_kept(rng):
@@ -122,6 +165,7 @@ def test_shards_that_disagree_are_named(rng):
         ((np.eye(2), np.zeros(3)), ValueError, "y has 3 entries, X has 2 rows"),
         ((np.zeros((0, 2)),), ValueError, r"X has shape \(0, 2\)"),
         ((np.zeros(3),), ValueError, r"X has shape \(3,\)"),
+        ((sparse.eye_array(3),), TypeError, "X is a sparse matrix"),
     ],
 )
 def test_bad_shards_are_named(arguments, error, message):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from coreset import DistributedCoreset, UniformCoreset
+from coreset.ray_driver import _RayPool
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.timeout(300)
@@ -84,6 +86,19 @@ def test_a_round_that_takes_too_long_is_an_error(shards):
 
 
 @pytest.mark.usefixtures("cluster")
+def test_the_time_limit_is_for_the_round_not_for_each_answer():
+    @ray.remote(num_cpus=2)
+    def slow() -> bytes:
+        time.sleep(0.8)
+        return b""
+
+    ray.get(slow.remote())  # the first call also starts a process
+    pool = _RayPool([], timeout_s=1.2, report=lambda round_name, done: None)
+    with pytest.raises(TimeoutError, match="statistics: no answer from shards"):
+        pool._collect([slow.remote() for _ in range(4)], "statistics")
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_running_cluster_is_left_running(shards):
     run("ray", 1).fit(*shards)
     assert ray.is_initialized()
@@ -102,9 +117,42 @@ local = DistributedCoreset(2000, random_state=0, backend="local").fit([X[:200], 
 assert fitted.messages_ == local.messages_
 print("same bytes")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=200, cwd=tmp_path, check=False
-    )
+    done = run_script(script, tmp_path, RAY_ADDRESS="local")
     assert done.returncode == 0, done.stderr
     assert "same bytes" in done.stdout
     assert "coreset: summary from 2 of 2 shards" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_cluster_that_this_process_has_not_joined_is_joined_and_left_running(tmp_path):
+    script = """
+import os
+import numpy as np, ray
+from ray.cluster_utils import Cluster
+from coreset import DistributedCoreset
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "resources": {"mark": 1}})
+os.environ["RAY_ADDRESS"] = cluster.address
+X = np.random.default_rng(0).normal(size=(500, 3))
+DistributedCoreset(2000, random_state=0, num_workers=1, progress=False).fit([X])
+assert not ray.is_initialized()
+ray.init(address=cluster.address, log_to_driver=False)
+assert ray.cluster_resources()["mark"] == 1
+ray.shutdown()
+cluster.shutdown()
+print("left running")
+"""
+    done = run_script(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "left running" in done.stdout
+
+
+def run_script(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        cwd=folder,
+        check=False,
+        env={**os.environ, **environment},
+    )

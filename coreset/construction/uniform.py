@@ -1,0 +1,60 @@
+"""Uniform sampling, the baseline."""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+
+from ..clustering import systematic_draw
+from ..points import Coreset
+from .base import CoresetConstructor
+from .rows import RandomState, Rows
+
+
+@final
+class UniformCoreset(CoresetConstructor):
+    """Rows drawn in proportion to their weight, each standing for the same mass: the baseline.
+
+    With labels, each class gets points in proportion to its mass and at least one.
+
+    Parameters
+    ----------
+    n_points : int, default=1000
+        Draws. A row whose weight exceeds ``total / n_points`` can be drawn several times and comes back once, with the
+        weight of all its draws, so that fewer points come back.
+    random_state : int, RandomState, Generator or None, default=None
+
+    Attributes
+    ----------
+    coreset_ : Coreset
+        Unbiased for every sum of costs; its total weight is exact. Its certificate is nan.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from coreset import UniformCoreset
+    >>> X = np.arange(100.0).reshape(-1, 1)
+    >>> summary = UniformCoreset(n_points=10, random_state=0).fit(X).coreset_
+    >>> len(summary), summary.total_weight
+    (10, 100.0)
+    """
+
+    def __init__(self, n_points: int = 1000, *, random_state: RandomState = None) -> None:
+        self.n_points = n_points
+        self.random_state = random_state
+
+    def _share_key(self, rows: Rows) -> float:
+        return float(rows.weights.sum())
+
+    def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
+        order = rng.permutation(len(rows))
+        drawn = systematic_draw(rows.weights[order], n_points, rng)
+        chosen, counts = np.unique(order[drawn], return_counts=True)
+        return Coreset(
+            rows.X[chosen].astype(np.float64),
+            counts * (rows.weights.sum() / n_points),
+            n_source=len(rows),
+            source_dtype=rows.source_dtype,
+            sample_indices=rows.indices[chosen],
+        )

@@ -1,0 +1,27 @@
+"""Codecs: points to bytes and back, with their exact size known before encoding."""
+
+from .base import (
+    Quantizer,
+    Shape,
+    check_points,
+    get_quantizer,
+    quantizer_from_wire,
+    register_quantizer,
+)
+from .bits import pack_bits, packed_size, unpack_bits
+from .rounding import RoundingQuantizer
+from .uniform import UniformQuantizer
+
+__all__ = [
+    "Quantizer",
+    "RoundingQuantizer",
+    "Shape",
+    "UniformQuantizer",
+    "check_points",
+    "get_quantizer",
+    "pack_bits",
+    "packed_size",
+    "quantizer_from_wire",
+    "register_quantizer",
+    "unpack_bits",
+]

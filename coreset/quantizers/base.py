@@ -1,0 +1,177 @@
+"""What every codec has, and the registry by which stored messages find theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int, int]
+
+
+class Quantizer(ABC):
+    """A codec. Its public attributes are its whole configuration; it holds no state.
+
+    A subclass is a frozen dataclass with an `id` for people and a `wire_id` for messages, registered by
+    `register_quantizer`. Both ids are for ever: stored messages carry them.
+    """
+
+    id: ClassVar[str]
+    wire_id: ClassVar[int]
+
+    @abstractmethod
+    def encode(self, points: NDArray[np.float64]) -> bytes:
+        """Bytes from finite points of shape (n, d).
+
+        Raises
+        ------
+        ValueError
+            When a value is not finite or lies outside what the codec can express.
+        """
+
+    @abstractmethod
+    def decode(self, data: bytes, shape: Shape) -> NDArray[np.float64]:
+        """Points of the given shape from bytes that may be hostile.
+
+        Raises
+        ------
+        ValueError
+            When the bytes are not what `encode` writes for this shape.
+        """
+
+    @abstractmethod
+    def encoded_size(self, points: NDArray[np.float64]) -> int:
+        """Exactly ``len(encode(points))``, without encoding."""
+
+    @abstractmethod
+    def max_encoded_size(self, shape: Shape) -> int:
+        """Upper bound of `encoded_size` over points of this shape."""
+
+    @abstractmethod
+    def config_bytes(self) -> bytes:
+        """The configuration in two bytes."""
+
+    @classmethod
+    @abstractmethod
+    def from_config_bytes(cls, data: bytes) -> Quantizer:
+        """Inverse of `config_bytes`, for bytes that may be hostile.
+
+        Raises
+        ------
+        ValueError
+            When the bytes are no configuration.
+        """
+
+    def get_config(self) -> dict[str, Any]:
+        """The configuration with its `id`, from which `get_quantizer` makes an equal codec."""
+        return {"id": self.id, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+
+
+_REGISTRY: dict[str, type[Quantizer]] = {}
+
+
+def register_quantizer(cls: type[Quantizer]) -> type[Quantizer]:
+    """Make a codec known to `get_quantizer` and to the message decoder; usable as a class decorator.
+
+    Parameters
+    ----------
+    cls : type
+        Subclass of `Quantizer` with an `id` and a `wire_id` (0 to 255) that no other codec has.
+
+    Returns
+    -------
+    type
+        The same class.
+
+    Raises
+    ------
+    ValueError
+        When the `id` or `wire_id` is taken, or `wire_id` is no byte.
+    """
+    if not 0 <= cls.wire_id <= 255:
+        raise ValueError(f"wire_id={cls.wire_id} of {cls.__name__} must be in 0..255")
+    for other in _REGISTRY.values():
+        if other.__qualname__ != cls.__qualname__ and (other.id == cls.id or other.wire_id == cls.wire_id):
+            raise ValueError(f"{cls.__name__} has the id or wire_id of {other.__name__}")
+    _REGISTRY[cls.id] = cls
+    return cls
+
+
+def get_quantizer(config: dict[str, Any]) -> Quantizer:
+    """Codec from its configuration.
+
+    Parameters
+    ----------
+    config : dict
+        As `Quantizer.get_config` returns it.
+
+    Returns
+    -------
+    Quantizer
+
+    Raises
+    ------
+    ValueError
+        When no codec of that `id` is registered.
+
+    Examples
+    --------
+    >>> from coreset import get_quantizer
+    >>> get_quantizer({"id": "uniform", "bits": 4})
+    UniformQuantizer(bits=4, scope='column')
+    """
+    arguments = dict(config)
+    name = arguments.pop("id", None)
+    if name not in _REGISTRY:
+        raise ValueError(f"config has id={name!r}, known are {sorted(_REGISTRY)}")
+    return _REGISTRY[name](**arguments)
+
+
+def quantizer_from_wire(wire_id: int, config: bytes) -> Quantizer:
+    """Codec from what a message says of it.
+
+    Raises
+    ------
+    ValueError
+        When the codec is unknown or its configuration is not valid.
+    """
+    for cls in _REGISTRY.values():
+        if cls.wire_id == wire_id:
+            return cls.from_config_bytes(config)
+    raise ValueError(f"the message uses quantizer {wire_id}, which is unknown here")
+
+
+def check_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return finite float64 points of two dimensions, in C order.
+
+    Raises
+    ------
+    ValueError
+        When the shape is another, or a value is NaN or infinite.
+    """
+    checked = np.ascontiguousarray(points, dtype=np.float64)
+    if checked.ndim != 2 or 0 in checked.shape:
+        raise ValueError(f"points has shape {checked.shape}, expected (n, d) with at least one of each")
+    if not np.isfinite(checked).all():
+        raise ValueError("points contains NaN or infinity")
+    return checked
+
+
+def check_bits(name: str, value: object, low: int, high: int) -> None:
+    """Check an integer parameter.
+
+    Raises
+    ------
+    TypeError
+        When it is no integer.
+    ValueError
+        When it is not in ``low..high``.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name}={value!r} must be an integer")
+    if not low <= int(value) <= high:
+        raise ValueError(f"{name}={value} must be in {low}..{high}")

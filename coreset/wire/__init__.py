@@ -1,0 +1,19 @@
+"""The message: a coreset and a quantizer to bytes, and back from bytes that may be hostile."""
+
+from .decoding import DEFAULT_MAX_OUTPUT_BYTES, decode, inspect, merge_within
+from .encoding import encode, encoded_size, max_encoded_size
+from .fields import Reader, seal, unseal, varint
+
+__all__ = [
+    "DEFAULT_MAX_OUTPUT_BYTES",
+    "Reader",
+    "decode",
+    "encode",
+    "encoded_size",
+    "inspect",
+    "max_encoded_size",
+    "merge_within",
+    "seal",
+    "unseal",
+    "varint",
+]

@@ -1,0 +1,192 @@
+"""Bytes that may be hostile to coresets."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..points import Coreset
+from ..quantizers import Quantizer, Shape, quantizer_from_wire
+from .fields import Reader, unseal
+from .labels import decode_labels, decode_names
+from .layout import DTYPES, HAS_LABELS, HAS_NAMES, MAGIC, NUMBERS, VERSION
+from .weights import decode_weights
+
+DEFAULT_MAX_OUTPUT_BYTES = 1 << 30
+
+
+def decode(message: bytes, *, max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) -> Coreset:
+    """Read one message, or several one after the other, which are merged.
+
+    Parameters
+    ----------
+    message : bytes-like
+        May come from anywhere: it is checked before it is believed.
+    max_output_bytes : int, default=2**30
+        The most bytes that the decoded points, weights and labels may take; a message that says more is refused before
+        anything of that size is allocated.
+
+    Returns
+    -------
+    Coreset
+
+    Raises
+    ------
+    ValueError
+        When the bytes are truncated, corrupt, of an unknown version, or larger than allowed when decoded.
+    TypeError
+        When `message` is not bytes-like.
+    """
+    coresets = []
+    left = max_output_bytes
+    for body, _ in _bodies(bytes(memoryview(message))):
+        coresets.append(_decode_body(Reader(body), left))
+        left -= coresets[-1].nbytes
+    return coresets[0] if len(coresets) == 1 else merge_within(coresets, max_output_bytes)
+
+
+def merge_within(coresets: list[Coreset], max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) -> Coreset:
+    """Merge, unless the result would take more than `max_output_bytes`.
+
+    Raises
+    ------
+    ValueError
+        When it would, or when the coresets do not fit together.
+    """
+    label_bytes = max(0 if c.labels is None else c.labels.itemsize for c in coresets)
+    output = sum(c.points.nbytes + c.weights.nbytes + label_bytes * len(c) for c in coresets)
+    if output > max_output_bytes:
+        raise ValueError(f"the merged messages take {output} bytes, max_output_bytes is {max_output_bytes}")
+    return Coreset.merge(*coresets)
+
+
+def inspect(message: bytes) -> list[dict[str, Any]]:
+    """What messages say of themselves, without decoding their points.
+
+    Parameters
+    ----------
+    message : bytes-like
+        One message, or several one after the other.
+
+    Returns
+    -------
+    list of dict
+        One a message: ``n_points``, ``n_features``, ``n_source``, ``quantizer`` and ``message_bytes``.
+
+    Raises
+    ------
+    ValueError
+        When the bytes are truncated, corrupt, or of an unknown version.
+    """
+    return [
+        {
+            "n_points": fields.shape[0],
+            "n_features": fields.shape[1],
+            "n_source": fields.n_source,
+            "quantizer": fields.quantizer,
+            "message_bytes": size,
+        }
+        for body, size in _bodies(bytes(memoryview(message)))
+        for fields in [_read_fields(Reader(body))]
+    ]
+
+
+def _bodies(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Body and size of each message, after its magic, version and checksum were checked."""
+    if not data:
+        raise ValueError("message is empty")
+    reader = Reader(data)
+    while reader.position < len(data):
+        start = reader.position
+        if reader.take(4, "the magic") != MAGIC:
+            raise ValueError(f"message does not begin with {MAGIC!r} at byte {start}")
+        (version,) = reader.take(1, "the version")
+        if version != VERSION:
+            raise ValueError(f"message has version {version}, this library reads {VERSION}")
+        body = reader.block("the body")
+        reader.take(4, "the checksum")
+        unseal(data[start : reader.position])
+        yield body, reader.position - start
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fields:
+    """A body taken apart, its blocks still encoded."""
+
+    shape: Shape
+    n_source: int
+    source_dtype: np.dtype[Any]
+    total_weight: float
+    offset: float
+    max_displacement: float
+    total_displacement: float
+    weights: bytes
+    labels: bytes | None
+    names: bytes | None
+    quantizer: Quantizer
+    points: bytes
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes that points and weights take once decoded."""
+        return 8 * self.shape[0] * (self.shape[1] + 1)
+
+
+def _read_fields(reader: Reader) -> _Fields:
+    flags, dtype = reader.take(2, "the flags")
+    if flags > (HAS_LABELS | HAS_NAMES) or dtype >= len(DTYPES):
+        raise ValueError(f"message is corrupt: flags {flags} or dtype {dtype} is unknown")
+    n_source, n_points, n_features = (reader.varint(what) for what in ("n_source", "n_points", "n_features"))
+    if n_points < 1 or n_features < 1:
+        raise ValueError(f"message is corrupt: it says that it holds {n_points} points of {n_features} features")
+    total, offset, largest, displacement = NUMBERS.unpack(reader.take(NUMBERS.size, "the totals"))
+    if not (math.isfinite(total) and total >= 0):
+        raise ValueError(f"message is corrupt: its total weight is {total}")
+    weights = reader.block("the weights")
+    labels = reader.block("the labels") if flags & HAS_LABELS else None
+    names = reader.block("the feature names") if flags & HAS_NAMES else None
+    quantizer = quantizer_from_wire(reader.take(1, "the quantizer")[0], reader.take(2, "its configuration"))
+    points = reader.block("the points")
+    reader.end("the points")
+    return _Fields(
+        shape=(n_points, n_features),
+        n_source=n_source,
+        source_dtype=np.dtype(DTYPES[dtype]),
+        total_weight=total,
+        offset=offset,
+        max_displacement=largest,
+        total_displacement=displacement,
+        weights=weights,
+        labels=labels,
+        names=names,
+        quantizer=quantizer,
+        points=points,
+    )
+
+
+def _decode_body(reader: Reader, budget: int) -> Coreset:
+    fields = _read_fields(reader)
+    n_points, n_features = fields.shape
+    left = budget - fields.output_bytes
+    if left < 0:
+        raise ValueError(f"decoding takes {fields.output_bytes} bytes, max_output_bytes leaves {budget}")
+    labels = None if fields.labels is None else decode_labels(fields.labels, n_points, left)
+    # Checksums stop accidents, not malice: hostile ranges may overflow, and Coreset refuses what is not finite.
+    with np.errstate(all="ignore"):
+        points = fields.quantizer.decode(fields.points, fields.shape)
+        weights = decode_weights(fields.weights, n_points, fields.total_weight)
+    return Coreset(
+        points,
+        weights,
+        labels=labels,
+        offset=fields.offset,
+        max_displacement=fields.max_displacement,
+        total_displacement=fields.total_displacement,
+        n_source=fields.n_source,
+        source_dtype=fields.source_dtype,
+        feature_names=None if fields.names is None else decode_names(fields.names, n_features),
+    )

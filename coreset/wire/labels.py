@@ -1,0 +1,96 @@
+"""Class labels as a table of classes and a count of each; feature names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .fields import Reader, block, varint
+
+
+def _zigzag(value: int) -> int:
+    return value << 1 if value >= 0 else (-value << 1) - 1
+
+
+def encode_label_table(classes: NDArray[Any]) -> bytes:
+    """Kind of label, number of classes and the classes; a count for each follows."""
+    kind = {"b": b"b", "i": b"i", "u": b"i", "f": b"f", "U": b"U"}[classes.dtype.kind]
+    head = kind + varint(len(classes))
+    if kind == b"U":
+        return head + encode_names(classes.tolist())
+    if kind == b"f":
+        return head + classes.astype("<f8").tobytes()
+    if len(classes) and not -(2**61) <= int(classes[0]) <= int(classes[-1]) < 2**61:
+        raise ValueError(f"labels {classes[0]} to {classes[-1]} are too large: their size must stay below 2**61")
+    return head + b"".join(varint(_zigzag(int(value))) for value in classes)
+
+
+def decode_labels(data: bytes, n_points: int, budget: int) -> NDArray[Any]:
+    """Label of every point.
+
+    Raises
+    ------
+    ValueError
+        When the bytes are corrupt, or the labels would take more than `budget` bytes.
+    """
+    reader = Reader(data)
+    kind = reader.take(1, "the labels")
+    _check_room(8 * n_points, budget)
+    n_classes = reader.varint("the number of classes")
+    if not 1 <= n_classes <= n_points:
+        raise ValueError(f"message is corrupt: {n_classes} classes for {n_points} points")
+    if kind == b"U":
+        texts = [_text(reader.block("a label")) for _ in range(n_classes)]
+        # NumPy gives every string the room of the longest, so that one long label would multiply.
+        _check_room(4 * max(map(len, texts)) * n_points, budget)
+        classes = np.array(texts)
+    elif kind == b"f":
+        classes = np.frombuffer(reader.take(8 * n_classes, "the labels"), "<f8").astype(np.float64)
+    elif kind in (b"i", b"b"):
+        raw = [reader.varint("a label") for _ in range(n_classes)]
+        classes = np.array([value >> 1 if value % 2 == 0 else -(value + 1 >> 1) for value in raw], dtype=np.int64)
+    else:
+        raise ValueError(f"message is corrupt: {kind!r} is no kind of label")
+    if kind == b"b":
+        if not np.isin(classes, (0, 1)).all():
+            raise ValueError("message is corrupt: a boolean label is neither 0 nor 1")
+        classes = classes.astype(bool)
+    counts = [reader.varint("a class's count") for _ in range(n_classes)]
+    reader.end("the labels")
+    if sum(counts) != n_points:
+        raise ValueError(f"message is corrupt: the classes count {sum(counts)} points of {n_points}")
+    return np.repeat(classes, counts)
+
+
+def _check_room(output: int, budget: int) -> None:
+    if output > budget:
+        raise ValueError(f"decoding the labels takes {output} bytes, max_output_bytes leaves {budget}")
+
+
+def encode_names(names: Sequence[str]) -> bytes:
+    """Names as blocks of UTF-8, one after the other."""
+    return b"".join(block(name.encode("utf-8", "surrogatepass")) for name in names)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise ValueError("message is corrupt: a name is no UTF-8") from None
+
+
+def decode_names(data: bytes, n_features: int) -> tuple[str, ...]:
+    """Inverse of `encode_names`.
+
+    Raises
+    ------
+    ValueError
+        When the bytes do not hold exactly `n_features` names.
+    """
+    reader = Reader(data)
+    names = tuple(_text(reader.block("a feature name")) for _ in range(n_features))
+    reader.end("the feature names")
+    return names
