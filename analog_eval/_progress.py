@@ -1,4 +1,4 @@
-"""One updated line on stderr for work that takes long."""
+"""One line on standard error that says how far a sweep is."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from types import TracebackType
 
 __all__ = ["ProgressLine"]
 
-_QUIET_SECONDS = 3.0
-_UPDATE_SECONDS = 0.5
+_LIVE_SECONDS = 0.2
+_LOG_SECONDS = 30.0
 
 
 class ProgressLine:
     """Count steps and show them with the time left.
+
+    On a terminal one line is kept up to date and wiped at the end; elsewhere (a log, a notebook) a line is written
+    every half minute.  Work that is done before the first of these is due shows nothing.
 
     Parameters
     ----------
@@ -21,15 +24,15 @@ class ProgressLine:
         What is being counted.
     total : int
         Number of steps.
-    enabled : bool or None
-        None shows the line on a terminal once the work has taken some seconds.
+    enabled : bool
+        Whether to show anything.
     """
 
-    def __init__(self, label: str, total: int, enabled: bool | None) -> None:
-        self._label, self._total = label, total
-        self._delay = 0.0 if enabled else _QUIET_SECONDS
-        self._enabled = sys.stderr.isatty() if enabled is None else enabled
-        self._done, self._width = 0, 0
+    def __init__(self, label: str, total: int, *, enabled: bool) -> None:
+        self._label, self._total, self._enabled = label, total, enabled
+        self._live = sys.stderr.isatty()
+        self._interval = _LIVE_SECONDS if self._live else _LOG_SECONDS
+        self._done = 0
         self._start = self._shown = time.monotonic()
 
     def __enter__(self) -> ProgressLine:
@@ -38,21 +41,27 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._enabled and self._width:
-            sys.stderr.write("\n")
-            sys.stderr.flush()
+        if self._enabled and self._live:
+            self._write("\r\x1b[K")
 
     def step(self) -> None:
-        """Count one step and update the line when it is time to."""
+        """Count one step and show the line when it is due."""
         self._done += 1
-        if not self._enabled:
-            return
         now = time.monotonic()
-        closing = self._done == self._total and (self._width > 0 or self._delay == 0.0)
-        if not closing and (now - self._start < self._delay or now - self._shown < _UPDATE_SECONDS):
+        if not self._enabled or now - self._shown < self._interval:
             return
+        self._shown = now
         left = (now - self._start) / self._done * (self._total - self._done)
-        line = f"{self._label}: {self._done} of {self._total}, {left:.0f} s left"
-        sys.stderr.write("\r" + line.ljust(self._width))
+        text = f"{self._label}: {self._done} of {self._total}, {_duration(left)} left"
+        self._write(f"\r\x1b[K{text}" if self._live else f"{text}\n")
+
+    @staticmethod
+    def _write(text: str) -> None:
+        sys.stderr.write(text)
         sys.stderr.flush()
-        self._width, self._shown = len(line), now
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

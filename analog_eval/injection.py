@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_eval.adapters import Adapter, Targets, adapt, target_indices
-from analog_eval.noise import RandomState, WeightNoise, generators
+from analog_eval.noise import RandomState, WeightNoise, check_random_state, generators
 
 __all__ = ["NoisyTensors", "inject_noise"]
 
@@ -123,8 +123,8 @@ def inject_noise(
     (True, True)
     """
     check_noise(noise)
-    adapter = adapt(model)
-    target_indices(adapter.tensors, targets)
+    target_indices(adapt(model).tensors, targets)
+    check_random_state(random_state)
     return _injected(model, noise, noise.check_level(level), targets, random_state)
 
 

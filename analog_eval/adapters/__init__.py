@@ -63,7 +63,7 @@ def adapt(model: Any) -> Adapter:
         if isinstance(holder, types):
             if not hasattr(holder, attribute):
                 raise ValueError(f"model: {type(holder).__name__} is not fitted; call its fit method first")
-            return adapter(model, holder, prefixes)
+            return adapter(holder, prefixes)
     kind = f"class {holder.__name__}, not a fitted object" if isinstance(holder, type) else type(holder).__name__
     raise TypeError(f"model: cannot see the weights of {kind}. Supported: {_SUPPORTED}")
 

@@ -23,7 +23,8 @@ class ArrayModel:
     arrays : mapping of str to array-like, or sequence of array-likes
         The weights.  `forward` gets them in the same form: a dict or a list.
     forward : callable ``(arrays, X) -> ndarray``
-        The output for every row of `X`, along the first axis.  It must not write to `arrays`.
+        The output for every row of `X`, along the first axis.  NumPy arrays reach it read-only: to compute in place, it
+        has to copy them first.
     roles : mapping of str to role, or sequence of roles, optional
         Role of each array, see `Tensor`.  Default: arrays of two or more dimensions are kernels, the others biases;
         so name the role of a kernel that is a vector.
@@ -71,7 +72,11 @@ class ArrayModel:
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Return what `forward` returns for `X`, an ndarray of shape (n_rows, ...)."""
-        return np.asarray(self.forward(self.arrays, X))
+        if isinstance(self.arrays, dict):
+            arrays: Any = {name: _read_only(array) for name, array in self.arrays.items()}
+        else:
+            arrays = [_read_only(array) for array in self.arrays]
+        return np.asarray(self.forward(arrays, _read_only(X)))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return labels if `classes` were given, else what `forward` returns, of shape (n_rows, ...)."""
@@ -104,6 +109,15 @@ class ArrayAdapter(Adapter):
         """Return ``arrays`` in the form that the model keeps them in."""
         names = self.holder.arrays
         return {"arrays": dict(zip(names, arrays, strict=True)) if isinstance(names, dict) else list(arrays)}
+
+
+def _read_only(array: Any) -> Any:
+    """Return a view that cannot be written to, so that one prediction cannot change the next."""
+    if not isinstance(array, np.ndarray):
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _roles(arrays: Any, roles: Mapping[str, Role] | Sequence[Role] | None) -> tuple[Role, ...]:

@@ -54,8 +54,8 @@ class Adapter(ABC):
     Replacements are lists of arrays in the order of `tensors`, of the same shapes.
     """
 
-    def __init__(self, model: Any, holder: Any, prefixes: Sequence[Any] = ()) -> None:
-        self.model, self.holder, self._prefixes = model, holder, tuple(prefixes)
+    def __init__(self, holder: Any, prefixes: Sequence[Any] = ()) -> None:
+        self.holder, self._prefixes = holder, tuple(prefixes)
         self.tensors: tuple[Tensor, ...] = tuple(self._tensors())
         for tensor in self.tensors:
             check_weights(tensor.values, f"model: {tensor.name}")
@@ -110,7 +110,7 @@ def target_indices(tensors: Sequence[Tensor], targets: str) -> list[int]:
     ValueError
         If `targets` is unknown or names no tensor of the model.
     """
-    if targets not in _TARGET_ROLES:
+    if not isinstance(targets, str) or targets not in _TARGET_ROLES:
         raise ValueError(f"targets={targets!r} is not one of {', '.join(map(repr, _TARGET_ROLES))}")
     chosen = [i for i, tensor in enumerate(tensors) if tensor.role in _TARGET_ROLES[targets] and tensor.values.size]
     if not chosen:

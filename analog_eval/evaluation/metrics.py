@@ -10,15 +10,16 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import get_scorer
 
-from analog_eval.adapters import Adapter, Arrays
+from analog_eval.adapters import Adapter, Arrays, Predictor
 
-__all__ = ["Data", "Evaluation", "Metric", "MetricArgument", "RowMetric", "resolve_metric"]
+__all__ = ["Data", "Evaluation", "Metric", "MetricArgument", "PredictionMetric", "RowMetric", "resolve_metric"]
 
 MetricArgument: TypeAlias = str | Callable[..., float] | None
 Evaluation: TypeAlias = tuple[float, NDArray[Any] | None]
@@ -35,13 +36,23 @@ class Data:
         What the innermost model gets: the test rows after the steps before it.
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         True labels or targets.
-    weights : ndarray of shape (n_rows,) or None
-        Weights of the rows, finite, >= 0, not all 0.
+    sample_weight : ndarray of shape (n_rows,) or None
+        Weights of the rows as the user gave them, finite, >= 0, not all 0.
     """
 
     inputs: Any
     y: NDArray[Any]
-    weights: NDArray[np.float64] | None
+    sample_weight: NDArray[np.float64] | None
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64] | None:
+        """Weights of shape (n_rows,) in units of the greatest, so that their squares neither vanish nor overflow."""
+        return None if self.sample_weight is None else self.sample_weight / self.sample_weight.max()
+
+    @property
+    def keywords(self) -> dict[str, NDArray[np.float64]]:
+        """What functions and scorers get besides the rows: the weights, in the user's own unit."""
+        return {} if self.sample_weight is None else {"sample_weight": self.sample_weight}
 
     @property
     def n_used(self) -> int:
@@ -61,13 +72,29 @@ class Metric(ABC):
     name: str
     #: Score of the best constant guess, NaN where there is none or it is not known.
     chance: float
+    #: Least and greatest possible score, infinite where not known.
+    bounds: tuple[float, float] = (-np.inf, np.inf)
 
     @abstractmethod
     def __call__(self, arrays: Arrays) -> Evaluation:
         """Return the score and, for a row metric, the losses of the rows, (n_rows,) or (n_rows, n_outputs)."""
 
 
-class RowMetric(Metric):
+class PredictionMetric(Metric):
+    """A score that depends on the model only through its predictions."""
+
+    _predict: Predictor
+
+    def __call__(self, arrays: Arrays) -> Evaluation:
+        """Return the score of a model that holds `arrays`."""
+        return self.score(self._predict(arrays))
+
+    @abstractmethod
+    def score(self, predictions: NDArray[Any]) -> Evaluation:
+        """Return the score of given predictions."""
+
+
+class RowMetric(PredictionMetric):
     """Score ``ceiling - mean(losses)``.
 
     Parameters
@@ -79,7 +106,7 @@ class RowMetric(Metric):
     data : Data
         Test data.
     losses : callable
-        From predictions to losses, of shape (n_rows,) or (n_rows, n_outputs).
+        From predictions to losses >= 0, of shape (n_rows,) or (n_rows, n_outputs).
     ceiling : float
         Score of perfect predictions.
     chance : float
@@ -93,7 +120,7 @@ class RowMetric(Metric):
     def __init__(
         self,
         name: str,
-        predict: Callable[[Arrays], NDArray[Any]],
+        predict: Predictor,
         data: Data,
         losses: Losses,
         *,
@@ -104,11 +131,8 @@ class RowMetric(Metric):
     ) -> None:
         self.name, self.chance, self.ceiling, self.leverage = name, chance, ceiling, leverage
         self.proportion, self.data = proportion, data
+        self.bounds = (-np.inf, ceiling)
         self._predict, self._losses = predict, losses
-
-    def __call__(self, arrays: Arrays) -> Evaluation:
-        """Return the score and the losses of the rows."""
-        return self.score(self._predict(arrays))
 
     def score(self, predictions: NDArray[Any]) -> Evaluation:
         """Return the score and the losses of given predictions."""
@@ -116,37 +140,42 @@ class RowMetric(Metric):
         return self.ceiling - float(np.mean(self.data.mean(losses))), losses
 
 
-class _FunctionMetric(Metric):
+class _FunctionMetric(PredictionMetric):
     """A user's ``f(y_true, y_pred)``."""
 
-    def __init__(self, function: Callable[..., float], predict: Callable[[Arrays], NDArray[Any]], data: Data) -> None:
+    def __init__(self, function: Callable[..., float], predict: Predictor, data: Data) -> None:
         self.name = _function_name(function)
         self.chance = float("nan")
         self._function, self._predict, self._data = function, predict, data
-        self._extra = {} if data.weights is None else {"sample_weight": data.weights}
-        if self._extra and not _takes_sample_weight(function):
+        if data.keywords and not _takes_sample_weight(function):
             raise ValueError(f"sample_weight was given, but metric {self.name} has no argument of that name")
 
-    def __call__(self, arrays: Arrays) -> Evaluation:
-        return self.score(self._predict(arrays))
-
     def score(self, predictions: NDArray[Any]) -> Evaluation:
-        return _number(self._function(self._data.y, predictions, **self._extra), self.name), None
+        return _number(self._function(self._data.y, predictions, **self._data.keywords), self.name), None
 
 
 class _ScorerMetric(Metric):
     """A scikit-learn scorer, called with a stand-in that holds the noisy weights."""
 
-    def __init__(self, scorer: Callable[..., float], name: str, adapter: Adapter, data: Data, chance: float) -> None:
-        self.name, self.chance = name, chance
+    def __init__(
+        self,
+        scorer: Callable[..., float],
+        name: str,
+        adapter: Adapter,
+        data: Data,
+        *,
+        chance: float = float("nan"),
+        bounds: tuple[float, float] = Metric.bounds,
+    ) -> None:
+        self.name, self.chance, self.bounds = name, chance, bounds
         self._scorer, self._adapter, self._data = scorer, adapter, data
-        self._extra = {} if data.weights is None else {"sample_weight": data.weights}
 
     def __call__(self, arrays: Arrays) -> Evaluation:
         stand_in = self._adapter.rebuilt(arrays)
         try:
-            value = self._scorer(stand_in, self._data.inputs, self._data.y, **self._extra)
-        except AttributeError as error:
+            value = self._scorer(stand_in, self._data.inputs, self._data.y, **self._data.keywords)
+        except (AttributeError, TypeError) as error:
+            # A missing predict_proba, or no place for sample_weight.
             raise TypeError(f"metric={self.name!r} does not suit {type(stand_in).__name__}: {error}") from error
         return _number(value, self.name), None
 
@@ -157,7 +186,7 @@ def resolve_metric(metric: MetricArgument, adapter: Adapter, data: Data, task: s
     Parameters
     ----------
     metric : str, callable or None
-        Scorer name, ``f(y_true, y_pred)``, scorer object, or None: accuracy for labels, R^2 for numbers.
+        Scorer, its name, ``f(y_true, y_pred)``, or None: accuracy for labels, R^2 for numbers.
     adapter : Adapter
         View of the model.
     data : Data
@@ -189,15 +218,17 @@ def resolve_metric(metric: MetricArgument, adapter: Adapter, data: Data, task: s
             scorer = get_scorer(metric)
         except (ValueError, KeyError) as error:
             raise ValueError(f"metric={metric!r} is not the name of a scikit-learn scorer") from error
-        return _ScorerMetric(scorer, metric, adapter, data, _known_chance(metric, data.y))
+        return _ScorerMetric(
+            scorer, metric, adapter, data, chance=_known_chance(metric, data.y), bounds=_known_bounds(metric)
+        )
     if not callable(metric):
-        raise TypeError(f"metric must be a scorer name, f(y_true, y_pred) or None, got {metric!r}")
+        raise TypeError(f"metric must be a scorer or its name, f(y_true, y_pred) or None, got {metric!r}")
     if _is_scorer(metric):
-        return _ScorerMetric(metric, _function_name(metric), adapter, data, float("nan"))
+        return _ScorerMetric(metric, _function_name(metric), adapter, data)
     return _FunctionMetric(metric, predict, data)
 
 
-def _accuracy(predict: Callable[[Arrays], NDArray[Any]], data: Data) -> RowMetric:
+def _accuracy(predict: Predictor, data: Data) -> RowMetric:
     def wrong(predictions: NDArray[Any]) -> NDArray[np.bool_]:
         if predictions.shape != data.y.shape:
             raise ValueError(f"y has shape {data.y.shape}, but the model predicts shape {predictions.shape}")
@@ -210,7 +241,7 @@ def _accuracy(predict: Callable[[Arrays], NDArray[Any]], data: Data) -> RowMetri
     return RowMetric("accuracy", predict, data, wrong, ceiling=1.0, chance=chance, proportion=True)
 
 
-def _regression(name: str, predict: Callable[[Arrays], NDArray[Any]], data: Data) -> RowMetric:
+def _regression(name: str, predict: Predictor, data: Data) -> RowMetric:
     if data.y.dtype.kind not in "fiub":
         raise ValueError(f"metric={name!r} needs numbers in y, got dtype {data.y.dtype}")
     truth = data.y.astype(np.float64).reshape(len(data.y), -1)
@@ -242,6 +273,16 @@ def _known_chance(name: str, y: NDArray[Any]) -> float:
     if name == "balanced_accuracy":
         return 1.0 / len(np.unique(y))
     return 0.5 if name == "roc_auc" else float("nan")
+
+
+def _known_bounds(name: str) -> tuple[float, float]:
+    """Return the least and the greatest score of scikit-learn's scorers where those are certain."""
+    shares = ("average_precision", "balanced_accuracy", "f1", "jaccard", "precision", "recall", "roc_auc", "top_k")
+    if name.startswith(shares):
+        return 0.0, 1.0
+    if name == "matthews_corrcoef":
+        return -1.0, 1.0
+    return (-np.inf, 0.0) if name.startswith("neg_") else Metric.bounds
 
 
 def _number(value: Any, name: str) -> float:

@@ -77,15 +77,17 @@ def summarize(scores: NDArray[np.float64], mean_losses: NDArray[np.float64] | No
         ``rows_se`` is NaN, and the interval covers the draws alone, unless `metric` is a `RowMetric`.
     """
     n_draws = len(scores)
-    mean = float(scores.mean())
-    draw_sd = float(scores.std(ddof=1)) if n_draws > 1 else float("nan")
-    draws_se = draw_sd / np.sqrt(n_draws)
+    mean, draw_sd = _mean_and_sd(scores)
+    draws_se = draw_sd / float(np.sqrt(n_draws))
     if not isinstance(metric, RowMetric) or mean_losses is None:
+        rows_se = float("nan")
         low, high = interval(mean, [(draws_se, n_draws - 1)])
-        return LevelSummary(mean, low, high, draw_sd, draws_se, float("nan"))
-    rows_se, n_effective = _rows_se(mean_losses, metric)
-    parts = [(draws_se, n_draws - 1), (rows_se, max(1, round(n_effective) - 1))]
-    low, high = interval(mean, parts, n_effective if metric.proportion else None)
+    else:
+        rows_se, n_effective = _rows_se(mean_losses, metric)
+        parts = [(draws_se, n_draws - 1), (rows_se, max(1, round(n_effective) - 1))]
+        low, high = interval(mean, parts, n_effective if metric.proportion else None)
+    # Student's interval knows nothing of the range of the score.
+    low, high = np.clip((low, high), *metric.bounds).tolist()
     return LevelSummary(mean, low, high, draw_sd, draws_se, rows_se)
 
 
@@ -127,6 +129,15 @@ def interval(
     half = z / (n + z**2) * float(np.sqrt(n * spread + z**2 / 4))
     # The mean is inside by construction; the bounds keep rounding from saying otherwise.
     return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
+
+
+def _mean_and_sd(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Return mean and sample standard deviation of the draws; NaN for the latter if there is only one."""
+    sd = float(scores.std(ddof=1)) if len(scores) > 1 else float("nan")
+    if np.ptp(scores) > 0.0 or not np.isfinite(scores).all():
+        return float(scores.mean()), sd
+    # The rounding of the mean would give equal scores a tiny spread, and a mean that is not their value.
+    return float(scores[0]), 0.0 * sd
 
 
 def _rows_se(mean_losses: NDArray[np.float64], metric: RowMetric) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from scipy.sparse import issparse
 
 from analog_eval._progress import ProgressLine
 from analog_eval.adapters import Adapter, Targets, adapt
-from analog_eval.evaluation.metrics import Data, Metric, MetricArgument, RowMetric, resolve_metric
+from analog_eval.evaluation.metrics import Data, Metric, MetricArgument, PredictionMetric, RowMetric, resolve_metric
 from analog_eval.evaluation.report import SweepReport
 from analog_eval.evaluation.statistics import Tally, summarize
 from analog_eval.injection import NoisyTensors, check_noise
@@ -33,7 +33,7 @@ def noise_sweep(
     n_draws: int = 25,
     metric: MetricArgument = None,
     targets: Targets = "weights",
-    progress: bool | None = None,
+    progress: bool = True,
     random_state: RandomState = None,
 ) -> SweepReport:
     r"""Measure how a fitted model's score falls as its weights get noisier.
@@ -52,8 +52,8 @@ def noise_sweep(
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
         True labels or targets.
     sample_weight : array-like of shape (n_rows,), optional
-        Importance of each row.  Scores are those of rows repeated that many times; intervals are not, because a row
-        stays one observation however much it weighs.
+        Importance of each row, in any unit.  Scores are those of rows repeated that many times; intervals are not,
+        because a row stays one observation however much it weighs.  Functions and scorers get it as it is given here.
     noise : WeightNoise, default=GaussianNoise("std")
         What is added to the weights.
     levels : array-like of shape (n_levels,), default=(0.01, 0.05, 0.1, 0.2, 0.3, 0.4)
@@ -62,13 +62,15 @@ def noise_sweep(
     n_draws : int, default=25
         Noisy copies per level.
     metric : str, callable or None, default=None
-        Name of a scikit-learn scorer; a function ``f(y_true, y_pred) -> float`` (which must have an argument
-        ``sample_weight`` if weights are given); or None: accuracy for labels, R^2 for numbers.
+        Name of a scikit-learn scorer; a scorer such as ``make_scorer`` makes, known by its first argument, which must
+        be called ``estimator``; a function ``f(y_true, y_pred) -> float``; or None: accuracy for labels, R^2 for
+        numbers.  If weights are given, scorers and functions must take ``sample_weight``.
     targets : {"weights", "parameters", "state"}, default="weights"
         ``weights``: kernels only; ``parameters``: also biases (and gains and shifts of normalizations); ``state``: also
         running statistics.
-    progress : bool or None, default=None
-        Whether to keep one line on stderr up to date.  None: on a terminal, once the sweep takes some seconds.
+    progress : bool, default=True
+        Show how far the sweep is, on standard error: one line kept up to date on a terminal, elsewhere a line every
+        half minute.  A sweep that is quickly done shows nothing.
     random_state : None, int, RandomState or Generator, default=None
         Source of the noise.  The same int gives the same numbers; raising `n_draws` keeps the first draws.
 
@@ -96,9 +98,9 @@ def noise_sweep(
       draws alone; the report says so.
     - ``ci_low``, ``ci_high``: 95 % interval from draws_se^2 + rows_se^2, with Student's t at Satterthwaite's degrees of
       freedom; for accuracy Wilson's interval at the number of rows that has this standard error.  The sum counts the
-      interaction of draws and rows twice, so the interval is a little wide; with fewer
-      than some 8 draws of a skewed score, such as a squared error under strong noise, it is a little narrow.  It holds
-      for one level at a time.
+      interaction of draws and rows twice, so the interval is a little wide; with fewer than some 8 draws of a skewed
+      score, such as a squared error under strong noise, it is a little narrow.  It holds for one level at a time.  It
+      is cut off where scikit-learn's named scores end; a function or scorer object of yours has no known end.
     - ``normalized`` = mean / clean.  NaN unless the clean score is positive, as for squared errors, which scikit-learn
       reports with a minus sign.  With a metric where less is better, more than 1 means worse.
     - ``chance_corrected`` = (mean - c) / (clean - c), where c is the score of the best constant guess on these rows:
@@ -141,11 +143,9 @@ def noise_sweep(
     return _report(score, tally, grid, clean, noise, settings, untouched)
 
 
-def _run(
-    metric: Metric, noisy: NoisyTensors, levels: NDArray[np.float64], n_draws: int, progress: bool | None
-) -> Tally:
+def _run(metric: Metric, noisy: NoisyTensors, levels: NDArray[np.float64], n_draws: int, progress: bool) -> Tally:
     tally = Tally(len(levels), n_draws)
-    with ProgressLine("noise sweep, draws", n_draws, progress) as line:
+    with ProgressLine("noise sweep, draws", n_draws, enabled=progress) as line:
         for draw in range(n_draws):
             units = noisy.draw()
             # Strong noise may overflow inside the model; what comes of it shows in the scores.
@@ -158,7 +158,7 @@ def _run(
 
 def _clean_score(metric: Metric, noisy: NoisyTensors, predictions: NDArray[Any]) -> float:
     # From the model's own predictions where possible: the sweep's shortcuts have no say in the reference.
-    if isinstance(metric, RowMetric):
+    if isinstance(metric, PredictionMetric):
         return metric.score(predictions)[0]
     return metric(noisy.clean)[0]
 
@@ -212,13 +212,13 @@ def _report(
 def _notes(metric: Metric, tally: Tally, clean: float, untouched: list[str]) -> list[str]:
     notes = []
     failed = int((~np.isfinite(tally.scores)).sum())
-    if failed:
+    if np.isnan(clean):
+        notes.append(f"{metric.name} is NaN even without noise, so nothing can be compared with it")
+    elif failed:
         notes.append(
             f"{metric.name} is NaN or infinite in {failed} of {tally.scores.size} evaluations, and so in their means"
         )
-    if np.isnan(clean):
-        notes.append(f"the clean {metric.name} is NaN, so nothing can be compared with it")
-    elif clean <= 0.0:
+    if clean <= 0.0:
         notes.append(f"normalized is NaN: the clean score {clean:.4g} is not positive, so a ratio to it means nothing")
     if np.isnan(metric.chance):
         notes.append(f"chance_corrected is NaN: the score of a constant guess is not known for {metric.name}")
@@ -229,7 +229,8 @@ def _notes(metric: Metric, tally: Tally, clean: float, untouched: list[str]) -> 
         )
     if untouched:
         notes.append(
-            f"no noise on {', '.join(untouched)}: constant, a single number or zero, it gets none at this scale"
+            f"no noise on {', '.join(untouched)}: constant, a single number or zero, which get none at this scale, "
+            "or too little to change a float"
         )
     if tally.scores.shape[1] < 2:
         notes.append("intervals are NaN: one draw says nothing about the spread between devices")
@@ -270,12 +271,12 @@ def _check_count(value: int, name: str) -> int:
 
 def _check_data(adapter: Adapter, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Data, NDArray[Any]]:
     """Return the checked test data and the model's own predictions for it."""
-    rows = X if hasattr(X, "shape") or hasattr(X, "iloc") else np.asarray(X)
+    rows = X if hasattr(X, "shape") else np.asarray(X)
     n_rows = rows.shape[0] if rows.shape else 0
     if n_rows == 0:
         raise ValueError(f"X must have rows, got shape {rows.shape}")
     truth = _check_truth(y, n_rows)
-    weights = _check_weights(sample_weight, n_rows)
+    weights = _check_sample_weight(sample_weight, n_rows)
     inputs = adapter.transform(rows)
     predictions = np.asarray(adapter.holder.predict(inputs))
     if predictions.ndim == 0 or len(predictions) != n_rows:
@@ -298,7 +299,7 @@ def _check_truth(y: ArrayLike, n_rows: int) -> NDArray[Any]:
     return np.array(truth.tolist()) if truth.dtype.kind == "O" else truth
 
 
-def _check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64] | None:
+def _check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64] | None:
     if sample_weight is None:
         return None
     try:
@@ -309,7 +310,7 @@ def _check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.f
         raise ValueError(f"sample_weight has shape {weights.shape}, but X has {n_rows} rows")
     if not np.isfinite(weights).all() or (weights < 0.0).any():
         raise ValueError("sample_weight holds entries that are negative, NaN or infinite")
-    if weights.sum() == 0.0:
+    if not weights.any():
         raise ValueError("sample_weight is 0 in every row")
     return weights
 

@@ -111,7 +111,19 @@ def test_arguments_are_checked_before_the_block(linear):
         inject_noise(linear, 0.1, 0.1)
     with pytest.raises(ValueError, match="level=-1"):
         inject_noise(linear, NOISE, -1)
+    with pytest.raises(ValueError, match="random_state=-1"):
+        inject_noise(linear, NOISE, 0.1, random_state=-1)
+    with pytest.raises(TypeError, match="random_state must be"):
+        inject_noise(linear, NOISE, 0.1, random_state="seed")
     with pytest.raises(ValueError, match="targets='kernels'"):
         inject_noise(linear, NOISE, 0.1, targets="kernels")
     with pytest.raises(TypeError, match="Supported"):
         inject_noise(object(), NOISE, 0.1)
+
+
+def test_a_generator_moves_on_only_inside_the_block(linear):
+    source = np.random.default_rng(0)
+    block = inject_noise(linear, NOISE, 0.1, random_state=source)
+    assert source.bit_generator.state == np.random.default_rng(0).bit_generator.state
+    with block:
+        assert source.bit_generator.state != np.random.default_rng(0).bit_generator.state

@@ -46,6 +46,15 @@ def test_nan_in_nan_out():
     assert np.isnan(interval(np.nan, [(0.1, 5)])).all()
 
 
+def test_draws_that_agree_have_no_spread(logistic, cancer):
+    # The mean of seven equal numbers is not always that number.
+    scores = np.full(7, 146 / 150)
+    assert scores.mean() != scores[0]
+    report = noise_sweep(logistic, *cancer, metric=lambda t, p: scores[0], levels=(0.0, 0.1), n_draws=7)
+    expected = {"mean": scores[0], "ci_low": scores[0], "ci_high": scores[0], "draw_sd": 0.0, "normalized": 1.0}
+    assert report.table[list(expected)].eq(expected).all(axis=None)
+
+
 def test_rows_se_by_hand():
     # Without noise the losses are the squared errors 1, 0, 4, 3 of a model that answers 0: mean 2, squared deviations
     # 1, 4, 4, 1 -> variance 10 / 3 -> standard error sqrt(10 / 12).

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, f1_score, make_scorer, mean_squared_
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analog_eval import ArrayModel, GaussianNoise, noise_sweep
+from analog_eval import ArrayModel, GaussianNoise, inject_noise, noise_sweep
 
 LEVELS = (0.3, 0.5, 1.0, 2.0)
 
@@ -131,8 +131,24 @@ class TestWeights:
 
     def test_their_unit_does_not_matter(self, logistic, cancer, rng):
         weights = rng.random(len(cancer[1]))
-        one, two = (noise_sweep(logistic, *cancer, sample_weight=w, random_state=0) for w in (weights, 1000 * weights))
-        np.testing.assert_allclose(one.table, two.table, rtol=1e-9)
+        plain = noise_sweep(logistic, *cancer, sample_weight=weights, n_draws=3, random_state=0)
+        for unit in (1000.0, 1e-300, 1e-200, 1e-163, 1e200, 1e308):
+            other = noise_sweep(logistic, *cancer, sample_weight=unit * weights, n_draws=3, random_state=0)
+            np.testing.assert_allclose(other.table, plain.table, rtol=1e-7)
+            assert other.chance == pytest.approx(plain.chance)
+
+    def test_functions_and_scorers_get_them_as_given(self, logistic, cancer):
+        seen = []
+
+        def total(y_true, y_pred, sample_weight):
+            seen.append(sample_weight)
+            return float(sample_weight @ (y_true == y_pred))
+
+        weights = np.full(len(cancer[1]), 250.0)
+        for metric in (total, make_scorer(total)):
+            report = noise_sweep(logistic, *cancer, sample_weight=weights, metric=metric, n_draws=2)
+            assert report.clean == pytest.approx(250.0 * 569 * logistic.score(*cancer))
+        assert all((given == weights).all() for given in seen)
 
     def test_functions_and_scorers_get_them(self, logistic, cancer, rng):
         weights = rng.random(len(cancer[1]))
@@ -143,6 +159,8 @@ class TestWeights:
             np.testing.assert_allclose(other.table["mean"], known.table["mean"], rtol=1e-12)
         with pytest.raises(ValueError, match="no argument of that name"):
             noise_sweep(logistic, *cancer, metric=lambda t, p: 1.0, **arguments)
+        with pytest.raises(TypeError, match=r"metric='neg_max_error' .*'sample_weight'"):
+            noise_sweep(logistic, *cancer, metric="neg_max_error", **arguments)
 
     @pytest.mark.parametrize("bad", [np.ones(3), np.full(569, -1.0), np.full(569, np.nan), np.zeros(569)])
     def test_bad_ones(self, logistic, cancer, bad):
@@ -187,6 +205,29 @@ class TestMetrics:
         by_name = noise_sweep(pipeline, *cancer, metric="f1", n_draws=3, random_state=0)
         by_function = noise_sweep(pipeline, *cancer, metric=f1_score, n_draws=3, random_state=0)
         np.testing.assert_allclose(by_name.table["mean"], by_function.table["mean"], rtol=1e-12)
+
+    @pytest.mark.parametrize(
+        ("metric", "low", "high"),
+        [("balanced_accuracy", 0, 1), ("roc_auc", 0, 1), ("matthews_corrcoef", -1, 1), ("neg_log_loss", -np.inf, 0)],
+    )
+    def test_intervals_end_where_the_score_does(self, logistic, cancer, metric, low, high):
+        # Two draws: Student's interval is thirteen standard deviations wide.
+        levels = np.linspace(0.2, 5.0, 20)
+        table = noise_sweep(logistic, *cancer, metric=metric, levels=levels, n_draws=2, random_state=1).table
+        assert table["ci_high"].max() == high
+        assert table["ci_low"].min() >= low
+        assert (table["ci_low"] <= table["mean"]).all()
+        assert (table["mean"] <= table["ci_high"]).all()
+
+    def test_r2_ends_at_one(self, linear, diabetes):
+        # Four rows: Student's interval is wider than anything a few rows can say.
+        table = noise_sweep(linear, diabetes[0][:4], diabetes[1][:4], n_draws=2, random_state=0).table
+        assert (table["ci_high"] == 1.0).any()
+        assert (table["ci_high"] <= 1.0).all()
+
+    def test_functions_are_scored_on_the_models_own_predictions(self, logistic, cancer):
+        report = noise_sweep(logistic, *cancer, metric=accuracy_score, n_draws=1)
+        assert report.clean == accuracy_score(cancer[1], logistic.predict(cancer[0]))
 
     def test_a_failing_metric_leaves_the_model_alone(self, mlp, digits):
         before = [(id(a), a.tobytes()) for a in (*mlp.coefs_, *mlp.intercepts_)], id(mlp.coefs_)
@@ -261,7 +302,8 @@ class TestLevels:
         X, y = digits[0][1000:], digits[1][1000:]
         report = noise_sweep(mlp, X, y, levels=(0, 0.5), n_draws=3, random_state=0)
         assert report.table.loc[0.0, "mean"] == report.clean
-        assert report.table.loc[0.0, "draw_sd"] == 0.0
+        assert report.table.loc[0.0, ["draw_sd", "draws_se"]].tolist() == [0.0, 0.0]
+        assert report.table.loc[0.0, "normalized"] == 1.0
         assert report.average_normalized == report.table.loc[0.5, "normalized"]
         assert np.isnan(noise_sweep(mlp, X, y, levels=0.0, n_draws=3).average_normalized)
 
@@ -340,7 +382,8 @@ class TestStrangeInput:
         report = noise_sweep(linear, diabetes[0], np.full(442, 3.0), n_draws=3, random_state=0)
         assert np.isnan(report.clean)
         assert report.table["mean"].isna().all()
-        assert len(report.notes) == 2
+        assert len(report.notes) == 1
+        assert "r2 is NaN even without noise" in report.notes[0]
 
     def test_labels_that_do_not_meet(self, logistic, cancer):
         X, y = cancer
@@ -364,6 +407,9 @@ class TestStrangeInput:
         report = noise_sweep(model, X, y, n_draws=2)
         assert any("no noise on coef_" in note for note in report.notes)
         assert (report.table["mean"] == report.clean).all()
+        # Weights that differ, at a level that rounding swallows.
+        report = noise_sweep(LogisticRegression().fit(*cancer), *cancer, levels=1e-20, n_draws=2)
+        assert any("too little to change a float" in note for note in report.notes)
 
     def test_noise_without_bound(self, mlp, digits):
         report = noise_sweep(mlp, *digits, levels=(1e200,), n_draws=2, random_state=0)
@@ -381,6 +427,9 @@ class TestStrangeInput:
             noise_sweep(linear, *diabetes, noise="std")
         with pytest.raises(ValueError, match="targets"):
             noise_sweep(linear, *diabetes, targets="kernel")
+        for several in (["weights"], np.array(["weights"])):
+            with pytest.raises(ValueError, match=r"targets=.*is not one of 'weights'"):
+                noise_sweep(linear, *diabetes, targets=several)
         with pytest.raises(TypeError, match="levels must be numbers"):
             noise_sweep(linear, *diabetes, levels=["low"])
         with pytest.raises(TypeError, match="levels must be numbers"):
@@ -402,10 +451,24 @@ def test_plain_arrays_match_the_estimator(logistic, cancer):
     assert scored.clean == pytest.approx(noise_sweep(logistic, *cancer, metric="roc_auc", n_draws=2).clean)
 
 
-def test_progress_line(linear, diabetes, capsys):
-    noise_sweep(linear, *diabetes, n_draws=3)
-    assert capsys.readouterr().err == ""
-    noise_sweep(linear, *diabetes, n_draws=3, progress=True)
-    err = capsys.readouterr().err
-    assert "3 of 3, 0 s left" in err
-    assert err.endswith("\n")
+@pytest.mark.parametrize("level", [0.0, 0.3])
+@pytest.mark.parametrize("written", ["arrays", "X"])
+def test_a_model_that_computes_in_place_is_stopped_before_it_harms_anything(cancer, written, level):
+    X, y = cancer[0][:50].copy(), cancer[1][:50]
+    weights = np.ones((30, 2))
+    before = X.tobytes(), weights.tobytes()
+
+    def forward(arrays, X):
+        target = X if written == "X" else arrays[0]
+        target += 1.0
+        return X @ arrays[0]
+
+    model = ArrayModel([weights], forward, classes=[0, 1])
+    with pytest.raises(ValueError, match="read-only"):
+        noise_sweep(model, X, y, levels=level)
+    with pytest.raises(ValueError, match="read-only"), inject_noise(model, GaussianNoise("absmax"), level):
+        model.predict(X)
+    assert (X.tobytes(), weights.tobytes()) == before
+    # The caller's own arrays stay as writable as they were.
+    assert X.flags.writeable
+    assert weights.flags.writeable
