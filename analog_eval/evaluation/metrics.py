@@ -10,7 +10,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -293,7 +293,10 @@ def _number(value: Any, name: str) -> float:
 
 
 def _function_name(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__name__", None) or function)
+    if isinstance(function, partial):
+        # Its own text holds a memory address.
+        return _function_name(function.func)
+    return str(getattr(function, "__name__", function))
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

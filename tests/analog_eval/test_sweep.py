@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -183,6 +185,7 @@ class TestMetrics:
         plain = noise_sweep(model, *data, metric=function, n_draws=4, random_state=0)
         np.testing.assert_allclose(short.table["mean"], sign * plain.table["mean"], rtol=1e-10)
         assert plain.table["rows_se"].isna().all()
+        assert noise_sweep(model, *data, metric=partial(function), n_draws=1).metric == function.__name__
         assert "draws) only" in plain.covers
         assert "of test rows" in short.covers
 
