@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator
 from .clustering import cluster
 from .construction import RandomState, as_generator, check_count, check_rows
 from .nearest import clustering_cost
-from .points import Coreset, check_power
+from .points import Coreset
+from .validation import check_power
 
 
 def distortion(

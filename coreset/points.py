@@ -5,37 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .labels import as_labels, merge_labels
 from .nearest import nearest
+from .scattering import scatter_points
+from .training import Estimator, fit_weighted
+from .validation import check_power, frozen, not_negative, row_count
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Estimator = TypeVar("Estimator")
-
-
-def check_power(power: object) -> int:
-    """Return `power` if it is 1 or 2.
-
-    Raises
-    ------
-    ValueError
-        Otherwise.
-    """
-    if power not in (1, 2) or isinstance(power, bool):
-        raise ValueError(f"power={power!r} must be 1 (k-median) or 2 (k-means)")
-    return int(power)
-
-
-def _frozen(array: ArrayLike, dtype: type) -> NDArray[Any]:
-    copy: NDArray[Any] = np.array(array, dtype=dtype, order="C")
-    copy.flags.writeable = False
-    return copy
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +40,10 @@ class Coreset:
     spread : array-like of shape (n_points,), optional
         Root mean squared distance of a cell's rows to its point, in the data's units. When None, the single spread
         ``sqrt(offset / total weight)`` serves every point.
+    groups : array-like of int of shape (n_points,), optional
+        Rough cluster of each point, a row of `group_variances`.
+    group_variances : array-like of shape (n_groups, n_features), optional
+        Mean variance of each column within the cells of each group: the shape of what `scatter` gives back.
     max_displacement, total_displacement : float, default=nan
         Certificate: the largest distance of a source row to the point that stands for it, and the weighted sum of these
         distances, in the data's units; nan when unknown, as for samples.
@@ -92,6 +78,8 @@ class Coreset:
     labels: NDArray[Any] | None = None
     offset: float = 0.0
     spread: NDArray[np.float64] | None = None
+    groups: NDArray[np.int64] | None = None
+    group_variances: NDArray[np.float64] | None = None
     max_displacement: float = math.nan
     total_displacement: float = math.nan
     n_source: int | None = None
@@ -100,58 +88,54 @@ class Coreset:
     sample_indices: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        points, weights = _frozen(self.points, np.float64), _frozen(self.weights, np.float64)
+        points = frozen(self.points, np.float64)
         if points.ndim != 2 or 0 in points.shape:
-            raise ValueError(
-                f"points has shape {points.shape}, expected (n_points, n_features) with at least one of each"
-            )
+            raise ValueError(f"points has shape {points.shape}, expected (n_points, n_features), both at least one")
         if not np.isfinite(points).all():
             raise ValueError("points contains NaN or infinity")
-        self._check_length("weights", weights, len(points))
-        if not np.isfinite(weights).all() or (weights < 0).any():
-            raise ValueError("weights must be finite and not negative")
         if not math.isfinite(self.offset):
             raise ValueError(f"offset={self.offset} must be finite")
+        fields = {
+            "points": points,
+            "weights": not_negative("weights", self.weights),
+            "offset": float(self.offset),
+            "n_source": row_count(len(points) if self.n_source is None else self.n_source),
+            "source_dtype": np.dtype(self.source_dtype),
+            **self._checked_optional_fields(),
+        }
+        for name in ("weights", "labels", "spread", "groups", "sample_indices"):
+            if name in fields and fields[name].shape != (len(points),):
+                raise ValueError(f"{name} has shape {fields[name].shape}, expected ({len(points)},) to match points")
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def _checked_optional_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
         for name in ("max_displacement", "total_displacement"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must not be negative")
-        n_source = len(points) if self.n_source is None else self.n_source
-        if isinstance(n_source, bool) or not isinstance(n_source, numbers.Integral):
-            raise TypeError(f"n_source={n_source!r} must be an integer")
-        if not 0 <= n_source < 2**63:
-            raise ValueError(f"n_source={n_source} must be in 0..2**63 - 1")
-        changes: dict[str, Any] = {
-            "points": points,
-            "weights": weights,
-            "offset": float(self.offset),
-            "n_source": int(n_source),
-            "source_dtype": np.dtype(self.source_dtype),
-        }
         if self.labels is not None:
             labels = as_labels(self.labels, "labels")
-            changes["labels"] = _frozen(labels, labels.dtype)
+            fields["labels"] = frozen(labels, labels.dtype)
         if self.spread is not None:
-            changes["spread"] = _frozen(self.spread, np.float64)
-            if not np.isfinite(changes["spread"]).all() or (changes["spread"] < 0).any():
-                raise ValueError("spread must be finite and not negative")
+            fields["spread"] = not_negative("spread", self.spread)
         if self.sample_indices is not None:
-            changes["sample_indices"] = _frozen(self.sample_indices, np.int64)
-        for name in ("labels", "spread", "sample_indices"):
-            if name in changes:
-                self._check_length(name, changes[name], len(points))
+            fields["sample_indices"] = frozen(self.sample_indices, np.int64)
+        n_features = np.shape(self.points)[1]
+        if (self.groups is None) != (self.group_variances is None):
+            raise ValueError("groups and group_variances come together: one is given, the other is None")
+        if self.groups is not None and self.group_variances is not None:
+            fields["groups"] = frozen(self.groups, np.int64)
+            variances = fields["group_variances"] = not_negative("group_variances", self.group_variances)
+            if variances.ndim != 2 or variances.shape[1] != n_features:
+                raise ValueError(f"group_variances has shape {variances.shape}, points has {n_features} columns")
+            if fields["groups"].size and not 0 <= fields["groups"].min() <= fields["groups"].max() < len(variances):
+                raise ValueError(f"groups must be in 0..{len(variances) - 1}, the rows of group_variances")
         if self.feature_names is not None:
-            changes["feature_names"] = tuple(str(name) for name in self.feature_names)
-            if len(changes["feature_names"]) != points.shape[1]:
-                raise ValueError(
-                    f"feature_names has {len(changes['feature_names'])} names, points has {points.shape[1]} columns"
-                )
-        for name, value in changes.items():
-            object.__setattr__(self, name, value)
-
-    @staticmethod
-    def _check_length(name: str, array: NDArray[Any], n_points: int) -> None:
-        if array.shape != (n_points,):
-            raise ValueError(f"{name} has shape {array.shape}, expected ({n_points},) to match points")
+            names = fields["feature_names"] = tuple(str(name) for name in self.feature_names)
+            if len(names) != n_features:
+                raise ValueError(f"feature_names has {len(names)} names, points has {n_features} columns")
+        return fields
 
     def __len__(self) -> int:
         return len(self.points)
@@ -282,6 +266,7 @@ class Coreset:
             labels=merge_labels([c.labels for c in coresets]),
             offset=math.fsum(c.offset for c in coresets),
             spread=_merged_spread(coresets),
+            **_merged_groups(coresets),
             max_displacement=float(np.max([c.max_displacement for c in coresets])),
             total_displacement=float(np.sum([c.total_displacement for c in coresets])),
             n_source=sum(c.n_source or 0 for c in coresets),
@@ -309,17 +294,73 @@ class Coreset:
             raise ValueError(f"feature_names {taken} are the names of the columns that to_frame adds")
         return pd.DataFrame(self.points.copy(), columns=pd.Index(names)).assign(**extra)
 
-    def train(self, estimator: Estimator) -> Estimator:
-        """Fit a clone of a scikit-learn estimator on the weighted points.
+    def scatter(self, copies: int = 4, *, random_state: int | np.random.Generator | None = 0) -> Coreset:
+        """Cells given their width back: each point replaced by `copies` seeded deviates around it.
+
+        A cell counts all its rows at one place, so on data without structure it over-estimates the cost of centres that
+        would share its rows, and it hides variance from models. The deviates come in antipodal pairs, so that every
+        cell's mean stays exact, and their expected squared distance to the point is ``spread ** 2``, so that the offset
+        is no longer needed. Their shape follows `group_variances`; without these, the variances of the points' columns.
+
+        Solve clusterings on the coreset itself, and evaluate centres or train models on the scatter. (Ours.)
+
+        Parameters
+        ----------
+        copies : int, default=4
+            Even, at least 2.
+        random_state : int, Generator or None, default=0
+
+        Returns
+        -------
+        Coreset
+            Of ``copies * n_points`` points with the same total weight, offset 0 and no certificate.
+
+        Raises
+        ------
+        ValueError
+            When `copies` is odd or less than 2.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from coreset import RobustCoreset
+        >>> X = np.random.default_rng(0).normal(size=(20_000, 8))        # no clusters at all
+        >>> summary = RobustCoreset(n_points=400, random_state=0).fit(X).coreset_
+        >>> centers = X[:50]
+        >>> truth = ((X[:, None] - centers) ** 2).sum(axis=2).min(axis=1).sum()
+        >>> summary.cost(centers) / truth > 1.1, bool(abs(summary.scatter().cost(centers) / truth - 1) < 0.02)
+        (True, True)
+        """
+        if isinstance(copies, bool) or not isinstance(copies, numbers.Integral) or copies < 2 or copies % 2:
+            raise ValueError(f"copies={copies!r} must be an even number of at least 2, since deviates come in pairs")
+        if self.groups is not None and self.group_variances is not None:
+            variances = self.group_variances[self.groups]
+        else:
+            mean = np.average(self.points, axis=0, weights=self.weights) if self.weights.any() else self.points[0]
+            variances = np.tile(self.weights @ (self.points - mean) ** 2, (len(self), 1))
+        rng = np.random.default_rng(random_state)
+        return Coreset(
+            scatter_points(self.points, self._spreads(), variances, int(copies), rng),
+            np.tile(self.weights / copies, copies),
+            labels=None if self.labels is None else np.tile(self.labels, copies),
+            n_source=self.n_source,
+            source_dtype=self.source_dtype,
+            feature_names=self.feature_names,
+        )
+
+    def train(self, estimator: Estimator, *, copies: int = 1) -> Estimator:
+        """Fit a clone of a scikit-learn estimator on the weighted points, or on their scatter.
 
         Weights go to every step of a pipeline that takes them; they sum to the mass of the source, so that a penalty
         weighs as much as it would on the full data. Centres have a smaller variance than the rows they replace, which a
-        scaler in the pipeline will see.
+        scaler in the pipeline will see; the scatter restores it.
 
         Parameters
         ----------
         estimator : scikit-learn estimator or Pipeline
             Its final step must take ``sample_weight``.
+        copies : int, default=1
+            1 trains on the points themselves; an even number on ``scatter(copies)``.
 
         Returns
         -------
@@ -330,6 +371,8 @@ class Coreset:
         ------
         TypeError
             When the final step takes no sample weights.
+        ValueError
+            When `copies` is neither 1 nor even.
 
         Examples
         --------
@@ -340,33 +383,29 @@ class Coreset:
         'yes'
         """
         import pandas as pd
-        from sklearn.base import clone
 
-        fitted = clone(estimator)
-        keywords = _weight_keywords(fitted)
-        target = () if self.labels is None else (self.labels,)
-        X = pd.DataFrame(self.points, columns=list(self.feature_names)) if self.feature_names else self.points
-        return fitted.fit(X, *target, **dict.fromkeys(keywords, self.weights))
-
-
-def _weight_keywords(estimator: Any) -> list[str]:
-    from sklearn.pipeline import Pipeline
-    from sklearn.utils.validation import has_fit_parameter
-
-    if not isinstance(estimator, Pipeline):
-        if not has_fit_parameter(estimator, "sample_weight"):
-            raise TypeError(f"{type(estimator).__name__}.fit takes no sample_weight, so it cannot train on a coreset")
-        return ["sample_weight"]
-    steps = [(name, step) for name, step in estimator.steps if step not in (None, "passthrough")]
-    if not steps or not has_fit_parameter(steps[-1][1], "sample_weight"):
-        raise TypeError(f"the final step of {estimator!r} takes no sample_weight, so it cannot train on a coreset")
-    return [f"{name}__sample_weight" for name, step in steps if has_fit_parameter(step, "sample_weight")]
+        rows = self if copies == 1 else self.scatter(copies)
+        X = pd.DataFrame(rows.points, columns=list(rows.feature_names)) if rows.feature_names else rows.points
+        return fit_weighted(estimator, X, rows.labels, rows.weights)
 
 
 def _merged_spread(coresets: tuple[Coreset, ...]) -> NDArray[np.float64] | None:
     if all(c.spread is None and c.offset == 0 for c in coresets):
         return None
     return np.concatenate([c._spreads() for c in coresets])
+
+
+def _merged_groups(coresets: tuple[Coreset, ...]) -> dict[str, NDArray[Any]]:
+    """Groups and their variances, numbered on; nothing unless all have them."""
+    groups = [c.groups for c in coresets if c.groups is not None]
+    variances = [c.group_variances for c in coresets if c.group_variances is not None]
+    if len(groups) < len(coresets):
+        return {}
+    starts = np.cumsum([0, *(len(part) for part in variances[:-1])])
+    return {
+        "groups": np.concatenate([part + start for part, start in zip(groups, starts, strict=True)]),
+        "group_variances": np.concatenate(variances),
+    }
 
 
 def _merged_names(coresets: tuple[Coreset, ...]) -> tuple[str, ...] | None:

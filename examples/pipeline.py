@@ -21,26 +21,28 @@ import ray
 from datasets import Task, images, segments, split_over_nodes
 from matplotlib.figure import Figure
 from report import Report
-from sklearn.base import ClassifierMixin, clone
+from sklearn.base import ClassifierMixin
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from analog_eval import SweepReport, noise_sweep, plot_sweeps
-from coreset import Coreset, DistributedCoreset, Quantizer, RobustCoreset, UniformCoreset
+from coreset import Coreset, DistributedCoreset, Quantizer, UniformCoreset
 from imputation_eval import ampute, default_imputers, rank_imputers
 
 MISSING_RATE = 0.1
-TABLE_SHARES, IMAGE_SHARES = (0.01, 0.05, 0.2), (0.002, 0.01, 0.05)
-SUMMARY, UNIFORM, UNIFORM_FLOAT32 = "summary", "uniform, same codec", "uniform, float32"
+TABLE_SHARES, IMAGE_SHARES = (0.01, 0.05, 0.2), (0.001, 0.003, 0.01)
+SEEDS = (0, 1, 2)
+SUMMARY, SCATTER, UNIFORM, FLOAT32 = "summary", "its scatter", "uniform, same codec", "uniform, float32"
 NOISE_LEVELS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 MODELS: dict[str, ClassifierMixin] = {
     "logistic": LogisticRegression(max_iter=300),
     "MLP": MLPClassifier((64,), max_iter=150, random_state=0),
 }
 
-Summaries = dict[float, dict[str, Coreset]]
+Summaries = dict[float, dict[str, list[Coreset]]]
 
 
 def main() -> None:
@@ -105,31 +107,29 @@ def split_task(name: str, X: Any, y: np.ndarray, n_nodes: int) -> Task:
 
 
 def summarise(task: Task, shares: tuple[float, ...], report: Report, results: dict[str, Any]) -> Summaries:
-    """Summaries of the nodes under each budget, and two uniform samples of the same bytes."""
+    """Summaries of the nodes under each budget, and two uniform samples of the same bytes, for each seed."""
     report.heading(f"{task.name}: summaries of {len(task.X)} nodes, built by Ray actors under a byte budget")
     report.text(task.describe())
     rows, summaries = [], {}
     for share in shares:
         budget = int(share * task.raw_bytes)
         started = time.perf_counter()
-        ours = DistributedCoreset(budget, base=RobustCoreset(), num_workers=len(task.X), random_state=0)
-        ours.fit(task.X, task.y)
+        run = DistributedCoreset(budget, num_workers=len(task.X), random_state=SEEDS[0]).fit(task.X, task.y)
         seconds = time.perf_counter() - started
-        # The bytes are the same with and without Ray, so the baseline saves the start of the actors.
-        baseline = DistributedCoreset(budget, base=UniformCoreset(), backend="local", progress=False, random_state=0)
-        baseline.fit(task.X, task.y)
-        plain = float32_sample(task, budget)
-        summaries[share] = {SUMMARY: ours.coreset_, UNIFORM: baseline.coreset_, UNIFORM_FLOAT32: plain}
-        up = int(ours.ledger_.query("direction == 'up'")["bytes"].sum())
+        # The bytes are the same with and without Ray: the other seeds and the baseline save the start of the actors.
+        local = DistributedCoreset(budget, backend="local", progress=False)
+        summaries[share] = {
+            SUMMARY: [run.coreset_, *(fit_local(local, task, seed) for seed in SEEDS[1:])],
+            UNIFORM: [fit_local(local.set_params(base=UniformCoreset()), task, seed) for seed in SEEDS],
+            FLOAT32: [float32_sample(task, budget, seed) for seed in SEEDS],
+        }
         rows.append(
             {
                 "share of raw": f"{share:.1%}",
                 "budget": budget,
-                "sent up": up,
-                "points": len(ours.coreset_),
-                "codecs": ", ".join(sorted({short_name(codec) for codec in ours.plan_["quantizer"]})),
-                "uniform points": len(baseline.coreset_),
-                "float32 rows": len(plain),
+                "sent up": int(run.ledger_.query("direction == 'up'")["bytes"].sum()),
+                "codecs": ", ".join(sorted({short_name(codec) for codec in run.plan_["quantizer"]})),
+                **{f"points: {method}": len(coresets[0]) for method, coresets in summaries[share].items()},
                 "seconds": round(seconds, 1),
             }
         )
@@ -138,12 +138,15 @@ def summarise(task: Task, shares: tuple[float, ...], report: Report, results: di
     report.text(
         f"'sent up' counts every byte of statistics and summaries. Bytes by node, up and down, at {shares[-1]:.1%}:"
     )
-    report.table(
-        ours.ledger_.pivot_table(index="node", columns=["direction", "round"], values="bytes"),
-        float_format="{:.0f}".format,
-    )
+    ledger = run.ledger_.pivot_table(index="node", columns=["direction", "round"], values="bytes")
+    report.table(ledger, float_format="{:.0f}".format)
     results.setdefault("summaries", {})[task.name] = table.reset_index().to_dict("records")
     return summaries
+
+
+def fit_local(local: DistributedCoreset, task: Task, seed: int) -> Coreset:
+    """The summary of another seed, without Ray."""
+    return local.set_params(random_state=seed).fit(task.X, task.y).coreset_
 
 
 def short_name(codec: Quantizer) -> str:
@@ -152,11 +155,11 @@ def short_name(codec: Quantizer) -> str:
     return f"{name}/{bits}"
 
 
-def float32_sample(task: Task, budget: int) -> Coreset:
+def float32_sample(task: Task, budget: int, seed: int) -> Coreset:
     """As many random rows as fit in float32 with a byte for the label: what one would send without this package."""
     X, y = np.concatenate(task.X), np.concatenate(task.y)
     n_rows = min(len(X), budget // (X.shape[1] * 4 + 1))
-    rows = np.random.default_rng(0).choice(len(X), n_rows, replace=False)
+    rows = np.random.default_rng(seed).choice(len(X), n_rows, replace=False)
     return Coreset(X[rows], np.full(n_rows, len(X) / n_rows), labels=y[rows], n_source=len(X), source_dtype=X.dtype)
 
 
@@ -171,46 +174,50 @@ def train(
     rows, kept = [], {}
     for name, model in MODELS.items():
         full = fit(model, everything)
-        rows.append({"model": name, "share of raw": 1.0, "trained on": "everything", "accuracy": accuracy(full, task)})
+        kept[name] = {"everything": full}
+        rows.append({"model": name, "share of raw": 1.0, "trained on": "everything", **accuracies([full], task)})
         for share, methods in summaries.items():
-            for method, coreset in methods.items():
-                fitted = fit(model, coreset)
-                score = accuracy(fitted, task)
-                rows.append({"model": name, "share of raw": share, "trained on": method, "accuracy": score})
-                if (share, method) == (middle, SUMMARY):
-                    kept[name] = {"everything": full, f"summary of {share:.1%}": fitted}
+            for method, coresets in {**methods, SCATTER: methods[SUMMARY]}.items():
+                fitted = [fit(model, coreset, scattered=method == SCATTER) for coreset in coresets]
+                rows.append({"model": name, "share of raw": share, "trained on": method, **accuracies(fitted, task)})
+                if (share, method) == (middle, SCATTER):
+                    kept[name][f"scatter of {share:.1%}"] = fitted[0]
     scores = pd.DataFrame(rows)
-    report.table(accuracy_table(scores), float_format="{:.3f}".format, na_rep="")
+    report.table(accuracy_table(scores), na_rep="")
     error = np.sqrt(0.9 * 0.1 / len(task.y_test))
     report.text(
-        f"Accuracy on {len(task.y_test)} test rows, one split and one seed: an accuracy of 0.9 has a standard error of "
-        f"{error:.3f}, so smaller differences say little."
+        f"Accuracy on {len(task.y_test)} test rows: mean over {len(SEEDS)} seeds of the summary, and their standard "
+        f"deviation. The split is one: an accuracy of 0.9 has a standard error of {error:.3f} from the test rows. "
+        "'its scatter' trains on the same bytes, every point replaced by deviates as wide as its cell."
     )
     report.picture(f"accuracy-{slug(task)}", accuracy_plot(scores, task.name), "Test accuracy against the bytes sent")
     results.setdefault("accuracy", {})[task.name] = rows
     return kept
 
 
-def fit(model: ClassifierMixin, coreset: Coreset) -> ClassifierMixin:
+def fit(model: ClassifierMixin, coreset: Coreset, *, scattered: bool = False) -> ClassifierMixin:
     """Train on the weighted points; a sample that holds one class trains the only model that it can."""
-    from sklearn.dummy import DummyClassifier
-
-    chosen = clone(model) if len(np.unique(coreset.labels)) > 1 else DummyClassifier()
+    chosen = model if len(np.unique(coreset.labels)) > 1 else DummyClassifier()
+    # About as many deviates as the source had rows, in pairs, but no more than 16 a point.
+    copies = 2 * int(np.clip(round(coreset.n_source / len(coreset) / 2), 1, 8)) if scattered else 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the step limits in MODELS are part of the comparison
-        return coreset.train(chosen)
+        return coreset.train(chosen, copies=copies)
 
 
-def accuracy(model: ClassifierMixin, task: Task) -> float:
-    return float(model.score(task.X_test, task.y_test))
+def accuracies(models: list[ClassifierMixin], task: Task) -> dict[str, float]:
+    """Mean and standard deviation of test accuracy."""
+    scores = [model.score(task.X_test, task.y_test) for model in models]
+    return {"accuracy": float(np.mean(scores)), "sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0}
 
 
 def accuracy_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """A row a share, a column a model and method."""
-    table = scores.pivot_table(index="share of raw", columns=["model", "trained on"], values="accuracy", sort=False)
-    table = table.sort_index()
-    table.index = pd.Index([f"{share:.1%}" for share in table.index], name="share of raw")
-    return table
+    """A row a share and method, a column a model."""
+    text = scores["accuracy"].map("{:.3f}".format) + scores["sd"].map(lambda sd: f" ± {sd:.3f}" if sd else "")
+    shares = scores["share of raw"].map("{:.1%}".format)
+    return scores.assign(text=text, **{"share of raw": shares}).pivot_table(
+        index=["share of raw", "trained on"], columns="model", values="text", aggfunc="first", sort=False
+    )
 
 
 def accuracy_plot(scores: pd.DataFrame, title: str) -> Figure:
@@ -219,7 +226,7 @@ def accuracy_plot(scores: pd.DataFrame, title: str) -> Figure:
     for axes, (name, part) in zip(figure.subplots(1, 2, sharey=True), scores.groupby("model", sort=False), strict=True):
         shares = sorted(part.loc[part["share of raw"] < 1, "share of raw"].unique())
         for method, line in part[part["share of raw"] < 1].groupby("trained on", sort=False):
-            axes.plot(line["share of raw"], line["accuracy"], "o-", label=method)
+            axes.errorbar(line["share of raw"], line["accuracy"], yerr=line["sd"], fmt="o-", capsize=3, label=method)
         axes.axhline(part.loc[part["share of raw"] == 1, "accuracy"].item(), color="gray", ls="--", label="everything")
         axes.set(xscale="log", xlabel="bytes sent, share of the raw float32", title=f"{title}: {name}")
         axes.set_xticks(shares, [f"{share:.1%}" for share in shares])

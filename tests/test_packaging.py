@@ -14,9 +14,12 @@ import pytest
 PACKAGES = ("coreset", "imputation_eval", "analog_eval")
 HEAVY = ("ray", "torch", "matplotlib", "ot")
 MODULES = [
-    f"{package}.{module.name}"
-    for package in PACKAGES
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__)
+    *PACKAGES,
+    *(
+        module.name
+        for package in PACKAGES
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
+    ),
 ]
 
 

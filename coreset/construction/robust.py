@@ -14,11 +14,13 @@ from ..clustering import (
     importance_sample,
     lloyd,
     seed_centers,
+    sums_by_group,
     systematic_draw,
     weighted_mean,
 )
-from ..nearest import Floats, nearest, squared_distances_to
-from ..points import Coreset, check_power
+from ..nearest import Floats, nearest, row_blocks, squared_distances_to
+from ..points import Coreset
+from ..validation import check_power
 from .base import CoresetConstructor, share_points
 from .rows import RandomState, Rows
 
@@ -81,11 +83,10 @@ class RobustCoreset(CoresetConstructor):
         return float(rows.weights @ (squared if self.power == 2 else np.sqrt(squared)))
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
-        if n_points <= _ONE_LEVEL_POINTS:
-            cells = nearest(rows.X, self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng))[0]
-        else:
-            cells = self._two_level_cells(rows, n_points, rng)
-        return _replace_cells(rows, cells)
+        if n_points > _ONE_LEVEL_POINTS:
+            return _replace_cells(rows, *self._two_level_cells(rows, n_points, rng))
+        cells = nearest(rows.X, self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng))[0]
+        return _replace_cells(rows, cells, np.zeros(len(rows), dtype=np.intp))
 
     def _centers(self, rows: Rows, n_centers: int, n_steps: int, rng: np.random.Generator) -> NDArray[np.float64]:
         sample, weights = importance_sample(rows.X, rows.weights, SEEDING_ROWS, rng)
@@ -93,7 +94,10 @@ class RobustCoreset(CoresetConstructor):
         seeds = seed_centers(X, weights, n_centers, rng, power=self.power)
         return lloyd(X, weights, X[seeds].astype(np.float64), max_iterations=n_steps).centers
 
-    def _two_level_cells(self, rows: Rows, n_points: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    def _two_level_cells(
+        self, rows: Rows, n_points: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Cell and rough cluster of each row."""
         # Assigning costs n d (rough + points / rough); the quality gains from more rough clusters than the optimum.
         rough = self._centers(rows, min(n_points // 2, round(3 * math.sqrt(n_points))), 1, rng)
         index, squared = nearest(rows.X, rough)
@@ -114,7 +118,7 @@ class RobustCoreset(CoresetConstructor):
             cells[part], n_new = _cells_around(rows.X[part], drawn, int(share))
             cells[part] += n_cells
             n_cells += n_new
-        return cells
+        return cells, index
 
 
 def _cells_around(X: Floats, drawn: NDArray[np.intp], n_cells: int) -> tuple[NDArray[np.intp], int]:
@@ -133,18 +137,28 @@ def _cells_around(X: Floats, drawn: NDArray[np.intp], n_cells: int) -> tuple[NDA
     return index, used
 
 
-def _replace_cells(rows: Rows, cells: NDArray[np.intp]) -> Coreset:
+def _replace_cells(rows: Rows, cells: NDArray[np.intp], groups: NDArray[np.intp]) -> Coreset:
     """Replace every cell by its weighted mean and account for what that loses."""
     used, cells = np.unique(cells, return_inverse=True)
+    present, groups = np.unique(groups, return_inverse=True)
     means, masses = group_means(rows.X, rows.weights, cells, len(used))
-    squared = squared_distances_to(rows.X, means[cells])
+    squared = np.empty(len(rows))
+    variances = np.zeros((len(present), rows.X.shape[1]))
+    for block in row_blocks(len(rows), rows.X.shape[1]):
+        gap = (rows.X[block] - means[cells[block]]) ** 2
+        squared[block] = gap.sum(axis=1)
+        variances += sums_by_group(gap, rows.weights[block], groups[block], len(present))
     residuals = np.bincount(cells, weights=rows.weights * squared, minlength=len(used))
     distances = np.sqrt(squared)
+    group_of_cell = np.empty(len(used), dtype=np.int64)
+    group_of_cell[cells] = groups
     return Coreset(
         means,
         masses,
         offset=float(residuals.sum()),
         spread=np.sqrt(residuals / masses),
+        groups=group_of_cell,
+        group_variances=variances / np.bincount(groups, weights=rows.weights)[:, None],
         max_displacement=float(distances.max()),
         total_displacement=float(rows.weights @ distances),
         n_source=len(rows),

@@ -1,0 +1,60 @@
+"""Checks of what a `Coreset` is made of."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+
+def check_power(power: object) -> int:
+    """Return `power` if it is 1 or 2.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if power not in (1, 2) or isinstance(power, bool):
+        raise ValueError(f"power={power!r} must be 1 (k-median) or 2 (k-means)")
+    return int(power)
+
+
+def not_negative(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Read-only float64 copy of values that are finite and not negative.
+
+    Raises
+    ------
+    ValueError
+        When some are not.
+    """
+    array = frozen(values, np.float64)
+    if not np.isfinite(array).all() or (array < 0).any():
+        raise ValueError(f"{name} must be finite and not negative")
+    return array
+
+
+def row_count(value: object) -> int:
+    """Return a number of source rows that a message can hold.
+
+    Raises
+    ------
+    TypeError
+        When it is no integer.
+    ValueError
+        When it is negative or 2**63 or more.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"n_source={value!r} must be an integer")
+    if not 0 <= int(value) < 2**63:
+        raise ValueError(f"n_source={value} must be in 0..2**63 - 1")
+    return int(value)
+
+
+def frozen(array: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
+    """Read-only copy in C order."""
+    copy: NDArray[Any] = np.array(array, dtype=dtype, order="C")
+    copy.flags.writeable = False
+    return copy
