@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
+import warnings
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 RandomStateLike = int | np.random.RandomState | np.random.Generator | None
+LARGEST_COORDINATE = 1e150  # squared distances between larger ones would overflow
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"
+
+
+def warn_user(message: str) -> None:
+    """Warn in such a way that the warning names the line outside this package from which it was called."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def as_entropy(random_state: RandomStateLike) -> int:
@@ -59,6 +73,17 @@ def check_integer(value: Any, name: str, *, minimum: int) -> int:
     return int(value)
 
 
+def check_n_jobs(value: Any) -> int | None:
+    """Return ``n_jobs`` as joblib takes it: None, or an int other than 0."""
+    if value is None:
+        return None
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"n_jobs should be None or an int, got {value!r}.")
+    if value == 0:
+        raise ValueError("n_jobs=0 should be positive, or negative to count from all cores (-1).")
+    return int(value)
+
+
 def check_open_fraction(value: Any, name: str) -> float:
     """Return ``value`` as a float that lies strictly between 0 and 1."""
     if not isinstance(value, Real) or isinstance(value, bool):
@@ -88,7 +113,7 @@ def check_no_empty_column(table: pd.DataFrame, name: str) -> None:
 
 
 def check_sample(sample: Any, name: str) -> NDArray[np.float64]:
-    """Return ``sample`` as a float array of shape (n_rows, n_features) with finite entries; 1-D means one feature."""
+    """Return ``sample`` as a float array (n_rows, n_features) whose squares are finite; 1-D means one feature."""
     array = np.asarray(sample, dtype=np.float64)
     if array.ndim == 1:
         array = array[:, None]
@@ -98,4 +123,6 @@ def check_sample(sample: Any, name: str) -> NDArray[np.float64]:
         raise ValueError(f"{name} should have at least one row and one column, got shape {array.shape}.")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} contains NaN or infinity.")
+    if np.abs(array).max() > LARGEST_COORDINATE:
+        raise ValueError(f"{name} contains values beyond {LARGEST_COORDINATE:g}, whose distances overflow.")
     return array

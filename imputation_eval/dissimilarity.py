@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from imputation_eval._validation import RandomStateLike, as_generator, check_integer
+from imputation_eval._validation import RandomStateLike, as_generator, check_integer, warn_user
 from imputation_eval.encoding import encode_pair
 from imputation_eval.neighborhoods import nearest_neighbors
 
@@ -96,7 +95,8 @@ def nds(
     Raises
     ------
     ValueError
-        If the samples have different columns, contain NaN or infinity, or have no more than `n_neighbors` rows.
+        If the samples have different columns, contain NaN or infinity, or hold values beyond 1e150, or have no
+        more than `n_neighbors` rows.
     TypeError
         If one is a DataFrame and the other is not.
 
@@ -135,23 +135,20 @@ def nds(
     k = _check_n_neighbors(n_neighbors, len(x), len(y))
     n_permutations = check_integer(n_permutations, "n_permutations", minimum=0)
     rng = as_generator(random_state)
-    _warn_of_duplicates(np.vstack([x, y]))
-    neighbors = nearest_neighbors(np.vstack([x, y]), k, rng)
-    labels = np.repeat([0.0, 1.0], [len(x), len(y)])
-    local = labels[neighbors].mean(axis=1)
-    statistic = _statistic(local[:, None], labels[:, None])[0]
+    pooled = np.vstack([x, y])
+    _warn_of_duplicates(pooled)
+    neighbors = nearest_neighbors(pooled, k, rng)
+    labels, local, statistic = _compare(neighbors, len(x))
     p_value = _p_value(statistic, neighbors, labels, n_permutations, rng) if n_permutations else None
-    score = _normalize(statistic, k, len(labels))
-    return NdsResult(score, p_value, local, k, len(x), len(y), n_permutations)
+    return NdsResult(_normalize(statistic, k, len(pooled)), p_value, local, k, len(x), len(y), n_permutations)
 
 
 def nds_score(reference: _Array, candidate: _Array, rng: np.random.Generator) -> float:
     """Return the score alone, of clean arrays and with the default k; what :func:`nds` gives without its checks."""
     k = default_n_neighbors(len(reference), len(candidate))
     neighbors = nearest_neighbors(np.vstack([reference, candidate]), k, rng)
-    labels = np.repeat([0.0, 1.0], [len(reference), len(candidate)])
-    local = labels[neighbors].mean(axis=1)
-    return _normalize(_statistic(local[:, None], labels[:, None])[0], k, len(labels))
+    *_, statistic = _compare(neighbors, len(reference))
+    return _normalize(statistic, k, len(neighbors))
 
 
 def default_n_neighbors(n: int, m: int) -> int:
@@ -162,19 +159,27 @@ def default_n_neighbors(n: int, m: int) -> int:
 def _check_n_neighbors(n_neighbors: int | None, n: int, m: int) -> int:
     k = default_n_neighbors(n, m) if n_neighbors is None else check_integer(n_neighbors, "n_neighbors", minimum=2)
     if k >= min(n, m):
-        raise ValueError(f"n_neighbors={k} should be smaller than both samples; reference has {n} rows, candidate {m}.")
+        default = " (the default)" if n_neighbors is None else ""
+        raise ValueError(
+            f"n_neighbors={k}{default} should be smaller than both samples; reference has {n} rows, candidate {m}."
+        )
     return k
 
 
 def _warn_of_duplicates(pooled: _Array) -> None:
     share = 1 - len(np.unique(pooled, axis=0)) / len(pooled)
     if share > 0.2:
-        warnings.warn(
+        warn_user(
             f"{share:.0%} of the pooled rows repeat another row; neighbours among them are drawn at random. "
-            "Reference and candidate should not contain the same rows.",
-            UserWarning,
-            stacklevel=3,
+            "Reference and candidate should not contain the same rows."
         )
+
+
+def _compare(neighbors: NDArray[np.intp], n_reference: int) -> tuple[_Array, _Array, float]:
+    """Return the labels (1 for a candidate row), the share of candidates around each row, and T."""
+    labels = (np.arange(len(neighbors)) >= n_reference).astype(np.float64)
+    local = labels[neighbors].mean(axis=1)
+    return labels, local, float(_statistic(local[:, None], labels[:, None])[0])
 
 
 def _statistic(shares: _Array, labels: _Array) -> _Array:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -11,11 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imputation_eval._validation import check_no_empty_column, check_sample, check_table
+from imputation_eval._validation import (
+    LARGEST_COORDINATE,
+    check_no_empty_column,
+    check_sample,
+    check_table,
+    warn_user,
+)
 
 _Array = NDArray[np.float64]
 _MAX_LEVELS = 1000  # one-hot columns beyond this are identifiers, and would fill the memory
-_LARGEST = 1e100  # squared distances of larger values would overflow
+_LARGEST = 1e100  # larger values, and columns that vary by less than the inverse, may overflow once scaled
+_ROUNDING = 1e-14  # what varies less, relative to the largest value, varies by rounding alone
 
 
 @final
@@ -23,10 +29,12 @@ class TableEncoder:
     """Encode a table as rows of a scaled numeric space.
 
     Numeric columns become ``(x - median) / scale``, the scale being the interquartile range over 1.349 (which equals
-    the standard deviation on Gaussian data), or 1.2533 times the mean absolute deviation from the median where the
-    range is zero. Nominal columns (boolean, string, object, unordered category) become indicators divided by
-    ``sqrt(2)``, so that a mismatch is a distance of 1. Ordered categories become ranks scaled to [0, 1]. Columns with
-    one observed value are left out of the space. Only observed cells are used to fit; holes are encoded as NaN.
+    the standard deviation on Gaussian data), but at least half of what the 5 % and 95 % quantiles would give (so that a
+    column of three quarters zeros is not blown up), or 1.2533 times the mean absolute deviation from the median where
+    both ranges are zero or rounding. Nominal columns (boolean, string, object, unordered category) become indicators
+    divided by ``sqrt(2)``, so that a mismatch is a distance of 1. Ordered categories become ranks scaled to [0, 1].
+    Columns with one observed value are left out of the space. Only observed cells are used to fit; holes are encoded as
+    NaN.
 
     Parameters
     ----------
@@ -74,7 +82,8 @@ class TableEncoder:
         Raises
         ------
         TypeError
-            If a column holds what has no encoding (dates, complex numbers, unhashable objects).
+            If a column holds what has no encoding (dates, complex numbers, unhashable objects), or `categorical` is
+            neither a str nor a list.
         ValueError
             If a column is empty or infinite, has over 1000 levels, or if no column varies.
         """
@@ -93,7 +102,7 @@ class TableEncoder:
         if self.n_features_ == 0:
             raise ValueError(f"table has no column that varies: {constant} are constant.")
         if constant and warn:
-            warnings.warn(f"constant columns are left out of distances: {constant}.", UserWarning, stacklevel=2)
+            warn_user(f"constant columns are left out of distances: {constant}.")
         return self
 
     def transform(self, table: pd.DataFrame) -> _Array:
@@ -107,7 +116,8 @@ class TableEncoder:
         Raises
         ------
         ValueError
-            If the columns differ from those fitted, a value is infinite, or a level was never seen in fitting.
+            If the columns differ from those fitted, a value is infinite or so far off that distances overflow, or a
+            level was never seen in fitting.
         """
         if list(table.columns) != self.columns_:
             raise ValueError(f"table has columns {list(table.columns)}, fitted were {self.columns_}.")
@@ -149,12 +159,14 @@ class TableEncoder:
             Column by column, padded with zeros.
         """
         widest = int(self.widths_.max())
+        blocks = self.column_cells(encoded, mask)
+        return np.vstack([np.pad(block, ((0, 0), (0, widest - block.shape[1]))) for _, block in blocks])
+
+    def column_cells(self, encoded: _Array, mask: NDArray[np.bool_]) -> Iterator[tuple[int, _Array]]:
+        """Yield for each column that varies its position and its masked cells, of shape (n_cells, width)."""
         starts = np.cumsum(self.widths_) - self.widths_
-        pieces = []
         for j in np.flatnonzero(self.widths_):
-            block = encoded[mask[:, j], starts[j] : starts[j] + self.widths_[j]]
-            pieces.append(np.pad(block, ((0, 0), (0, widest - block.shape[1]))))
-        return np.vstack(pieces)
+            yield int(j), encoded[mask[:, j], starts[j] : starts[j] + self.widths_[j]]
 
 
 def column_roles(table: pd.DataFrame, categorical: str | Iterable[Hashable] = "infer") -> dict[Hashable, str]:
@@ -164,13 +176,22 @@ def column_roles(table: pd.DataFrame, categorical: str | Iterable[Hashable] = "i
         if categorical != "infer":
             raise ValueError(f"categorical={categorical!r} should be 'infer' or a list of column names.")
         return inferred
-    named = list(categorical)
+    named = list(check_categorical(categorical))
     unknown = [name for name in named if name not in inferred]
     if unknown:
         raise ValueError(f"categorical names columns that the table lacks: {unknown}; it has {list(table.columns)}.")
     return {
         name: "nominal" if name in named else _role_unless_named(table[name], role) for name, role in inferred.items()
     }
+
+
+def check_categorical(categorical: Any) -> str | list[Hashable]:
+    """Return ``categorical`` as a str or a list, whatever iterable it was."""
+    if isinstance(categorical, str):
+        return categorical
+    if not isinstance(categorical, Iterable):
+        raise TypeError(f"categorical should be 'infer' or a list of column names, got {categorical!r}.")
+    return list(categorical)
 
 
 def encode_pair(x: Any, y: Any, names: tuple[str, str]) -> tuple[_Array, _Array]:
@@ -255,14 +276,23 @@ def _fit_codec(column: pd.Series, role: str) -> _NumericCodec | _NominalCodec | 
 def _fit_numeric(column: pd.Series) -> _NumericCodec | _ConstantCodec:
     values = as_float(column)
     values = values[~np.isnan(values)]
-    low, center, high = np.quantile(values, [0.25, 0.5, 0.75])
-    if np.ptp(values) <= 1e-14 * np.abs(values).max():  # equal, or different by rounding alone
+    if np.ptp(values) <= _negligible(values):
         return _ConstantCodec(column.name, column.dropna().iloc[0])
-    scale = (high - low) / 1.349
-    if scale == 0:
-        # Both constants make the scale equal to the standard deviation on Gaussian data.
+    return _NumericCodec(column.name, float(np.median(values)), robust_scale(values))
+
+
+def robust_scale(values: _Array) -> float:
+    """Return a spread that few outliers do not move and that many equal values do not make vanish."""
+    lowest, low, center, high, highest = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
+    # Each constant makes its estimate equal to the standard deviation on Gaussian data.
+    scale = max((high - low) / 1.349, 0.5 * (highest - lowest) / 3.29)
+    if scale <= _negligible(values):
         scale = 1.2533 * np.abs(values - center).mean()
-    return _NumericCodec(column.name, float(center), float(scale))
+    return float(scale)
+
+
+def _negligible(values: _Array) -> float:
+    return max(_ROUNDING * float(np.abs(values).max()), 1 / _LARGEST)
 
 
 @dataclass(frozen=True)
@@ -274,7 +304,12 @@ class _NumericCodec:
     width: ClassVar[int] = 1
 
     def encode(self, column: pd.Series) -> _Array:
-        return ((as_float(column) - self.center) / self.scale)[:, None]
+        encoded = (as_float(column) - self.center) / self.scale
+        if (np.abs(encoded) > LARGEST_COORDINATE).any():
+            raise ValueError(
+                f"column {self.name!r} holds values so far beyond its scale of {self.scale:g} that distances overflow."
+            )
+        return encoded[:, None]
 
     def decode(self, block: _Array) -> _Array:
         return block[:, 0] * self.scale + self.center

@@ -42,7 +42,7 @@ def ampute(
     Raises
     ------
     TypeError
-        If `df` is not a DataFrame.
+        If `df` is not a DataFrame, `mechanism` no str or `missing_rate` no number.
     ValueError
         If `mechanism` is unknown, `missing_rate` lies outside (0, 1), `df` is empty, has duplicate column names, or
         has no cell that may be hidden.
@@ -67,7 +67,9 @@ def ampute(
 
 
 def check_mechanism(mechanism: str) -> None:
-    """Raise a ValueError that lists the mechanisms unless ``mechanism`` is one of them."""
+    """Raise an error that lists the mechanisms unless ``mechanism`` is one of them."""
+    if not isinstance(mechanism, str):
+        raise TypeError(f"mechanism should be one of {sorted(_MECHANISMS)}, got {mechanism!r}.")
     if mechanism not in _MECHANISMS:
         raise ValueError(f"mechanism={mechanism!r} is unknown; available: {sorted(_MECHANISMS)}.")
 

@@ -12,16 +12,19 @@ _BLOCK_ENTRIES = 2**20  # 8 MiB of distances at a time: stays near the cache, an
 _TIE_TOLERANCE = 1e-12  # some thousand times the rounding error of the product form, far below any real difference
 
 
-def squared_distance_blocks(x: _Array, y: _Array) -> Iterator[tuple[slice, _Array]]:
+def squared_distance_blocks(x: _Array, y: _Array) -> Iterator[tuple[slice, _Array, _Array]]:
     """Yield the squared Euclidean distances between all rows of two samples, a block of rows of ``x`` at a time.
 
     Uses ||x||^2 - 2 x.y + ||y||^2 on BLAS after centring; uncentred, that form loses all digits on data that lie far
-    from the origin.
+    from the origin. The centre is the median of each column, because one far row would drag the mean away from all
+    others, whose distances would then be lost.
 
     Parameters
     ----------
     x : ndarray of shape (n, n_features)
+        No entry beyond ``LARGEST_COORDINATE``.
     y : ndarray of shape (m, n_features)
+        Likewise.
 
     Yields
     ------
@@ -29,8 +32,10 @@ def squared_distance_blocks(x: _Array, y: _Array) -> Iterator[tuple[slice, _Arra
         The rows of `x` that the block covers.
     block : ndarray of shape (n_block, m)
         Squared distances, never negative.
+    norms : ndarray of shape (n_block,)
+        Squared distance of each of these rows of `x` from the centre; rounding errors are in proportion to it.
     """
-    center = y.mean(axis=0)
+    center = np.median(y, axis=0)
     x, y = x - center, y - center
     x_norms, y_norms = np.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", y, y)
     n_block = max(1, _BLOCK_ENTRIES // len(y))
@@ -39,12 +44,12 @@ def squared_distance_blocks(x: _Array, y: _Array) -> Iterator[tuple[slice, _Arra
         block = x[rows] @ (-2 * y.T)
         block += x_norms[rows, None]
         block += y_norms
-        yield rows, np.maximum(block, 0, out=block)
+        yield rows, np.maximum(block, 0, out=block), x_norms[rows]
 
 
 def mean_distance(x: _Array, y: _Array) -> float:
     """Return the mean Euclidean distance over all n x m pairs of rows."""
-    total = sum(float(np.sqrt(block).sum()) for _, block in squared_distance_blocks(x, y))
+    total = sum(float(np.sqrt(block).sum()) for _, block, _ in squared_distance_blocks(x, y))
     return total / (len(x) * len(y))
 
 
@@ -68,10 +73,9 @@ def nearest_neighbors(points: _Array, n_neighbors: int, rng: np.random.Generator
         Indices, in no particular order; a point is never its own neighbour.
     """
     neighbors = np.empty((len(points), n_neighbors), dtype=np.intp)
-    norms = np.einsum("ij,ij->i", points - points.mean(axis=0), points - points.mean(axis=0))
-    for rows, block in squared_distance_blocks(points, points):
+    for rows, block, norms in squared_distance_blocks(points, points):
         block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf
-        neighbors[rows] = _smallest(block, n_neighbors, norms[rows], rng)
+        neighbors[rows] = _smallest(block, n_neighbors, norms, rng)
     return neighbors
 
 

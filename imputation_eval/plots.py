@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 _BEST, _OTHER, _REFERENCE, _FLOOR = "#0b6e4f", "#4a4e69", "#9a9a9a", "#c1121f"
 
 
 def forest_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: Any = None) -> Any:
-    """Draw scores with their intervals, best on top, and the score of the truth as a floor line.
+    """Draw scores with their intervals, best on top, and the score of the truth as a line.
 
     Parameters
     ----------
@@ -77,28 +78,38 @@ def seconds_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: A
     """
     rows = table[(table.index != truth) & table["score"].notna()]
     ax = _axes(ax, height=4.2)
-    for i, (name, row) in enumerate(rows.sort_values("seconds").iterrows()):
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    levels = np.sort(rows["score"].to_numpy(dtype=np.float64))
+    for name, row in rows.iterrows():
         ax.plot(row["seconds"], row["score"], "s" if row["reference"] else "o", color=_color(row), ms=7, zorder=3)
-        # The white ground keeps a name legible where the floor line crosses it; neighbours stand above and below.
+        # The white ground keeps a name legible where the line of the truth crosses it; names point away from the
+        # nearest score, so that those of neighbours do not meet.
         ground = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5}
         place = {
             "xy": (row["seconds"], row["score"]),
-            "xytext": (7, 5 if i % 2 else -12),
+            "xytext": (7, 5 if _has_room_above(row["score"], levels) else -12),
             "textcoords": "offset points",
         }
         ax.annotate(str(name), **place, fontsize=9, bbox=ground)
     if truth in table.index:
         ax.axhline(table.loc[truth, "score"], color=_FLOOR, lw=1.2, ls="--")
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter("{x:g}")
     if rows["seconds"].max() < 10 * rows["seconds"].min():  # there may be no power of ten to label
-        ax.xaxis.set_minor_formatter("{x:g}")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(x=0.3, y=0.12)
     ax.set_xlabel("seconds an imputation")
     ax.set_ylabel(label)
     _tidy(ax, grid="both")
     _legend(ax, rows, with_floor=truth in table.index)
     return ax
+
+
+def _has_room_above(score: float, levels: NDArray[np.float64]) -> bool:
+    above, below = levels[levels > score], levels[levels < score]
+    return len(above) == 0 or (len(below) > 0 and above[0] - score > score - below[-1])
 
 
 def _axes(ax: Any, *, height: float) -> Any:

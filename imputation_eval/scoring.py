@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from imputation_eval._progress import Progress
-from imputation_eval._validation import derive_generator, derive_seed
+from imputation_eval._validation import derive_generator, derive_seed, warn_user
 from imputation_eval.dissimilarity import nds_score
 from imputation_eval.encoding import TableEncoder
 from imputation_eval.imputers import impute
 from imputation_eval.masking import ampute
-from imputation_eval.metrics import METRICS, Metric
+from imputation_eval.metrics import ENERGY, RMSE, WASSERSTEIN, Metric, marginal_distance
 
 _Array = NDArray[np.float64]
 _Mask = NDArray[np.bool_]
@@ -35,7 +36,7 @@ MIN_ROWS = 30
 # the sampling error of the whole (delete-half subsampling).
 _FIXED_MASK_SHARE = 0.5
 TRUTH = "truth"
-KNOWN_METRICS: dict[str, Metric] = {"nds": Metric("nds", nds_score), **METRICS}
+KNOWN_METRICS = {metric.name: metric for metric in (Metric("nds", nds_score), ENERGY, WASSERSTEIN, RMSE)}
 RAW_COLUMNS = ["imputer", "repeat", "draw", "metric", "score", "seconds", "failure"]
 
 
@@ -74,11 +75,29 @@ class Trial:
     entropy: int
 
 
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What :func:`score_imputers` returns.
+
+    Attributes
+    ----------
+    raw : DataFrame
+        One row a (imputer, repeat, draw, metric) with the columns imputer, repeat, draw, metric, score, seconds (of
+        that imputation) and failure (the reason if the score is NaN, else None). An imputer whose first two draws agree
+        is deterministic and gets no further ones.
+    per_column : DataFrame of shape (n_columns that vary, n_imputers)
+        Marginal distance between imputed and true values of the hidden cells, averaged over draws and repeats.
+    """
+
+    raw: pd.DataFrame
+    per_column: pd.DataFrame
+
+
 def choose_metrics(names: str | Iterable[str], max_rows: int) -> tuple[Metric, ...]:
     """Look up metrics by name; raise if one is unknown, named twice, or cannot take half of ``max_rows``."""
-    if not isinstance(names, Iterable):
+    chosen = [names] if isinstance(names, str) else list(names) if isinstance(names, Iterable) else [names]
+    if not all(isinstance(name, str) for name in chosen):
         raise TypeError(f"metrics should be a name or several names, got {names!r}.")
-    chosen = [names] if isinstance(names, str) else list(names)
     if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(f"metrics={chosen} should name at least one metric, and none twice.")
     unknown = [name for name in chosen if name not in KNOWN_METRICS]
@@ -93,7 +112,7 @@ def choose_metrics(names: str | Iterable[str], max_rows: int) -> tuple[Metric, .
 
 def score_imputers(
     trial: Trial, imputers: Mapping[str, Any], *, n_repeats: int, n_jobs: int | None = None, progress: bool = True
-) -> pd.DataFrame:
+) -> Scores:
     """Score every imputer, and the truth itself, in every repeat.
 
     Parameters
@@ -109,10 +128,8 @@ def score_imputers(
 
     Returns
     -------
-    DataFrame
-        One row a (imputer, repeat, draw, metric) with the columns imputer, repeat, draw, metric, score, seconds (of
-        that imputation) and failure (the reason if the score is NaN, else None). An imputer whose first two draws agree
-        is deterministic and gets no further ones.
+    Scores
+        Also the truth's.
 
     Raises
     ------
@@ -133,17 +150,44 @@ def score_imputers(
             outcomes.append(outcome)
             line.step()
     _report_warnings(outcomes)
-    raw = pd.DataFrame([row for rows, _ in outcomes for row in rows], columns=RAW_COLUMNS)
+    raw = pd.DataFrame([row for outcome in outcomes for row in outcome.rows], columns=RAW_COLUMNS)
     # Processes finish in any order; the table always has this one.
     position = {name: i for i, (name, _) in enumerate(contestants)}
     order = raw.assign(_position=raw["imputer"].map(position)).sort_values(["repeat", "_position"], kind="stable").index
-    return raw.loc[order].reset_index(drop=True)
+    return Scores(raw.loc[order].reset_index(drop=True), _per_column(trial, list(imputers), outcomes))
 
 
-def _run(trial: Trial, tasks: list[tuple[int, str, Any]], n_jobs: int | None) -> Iterable[Any]:
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """One imputer in one repeat: its rows of the raw table, its distance in each column, and what it warned of."""
+
+    name: str
+    repeat: int
+    rows: list[dict[str, Any]]
+    per_column: _Array | None  # (n_columns,), NaN where no cell was hidden; None after a failure
+    warned: set[str]
+
+
+def _run(trial: Trial, tasks: list[tuple[int, str, Any]], n_jobs: int | None) -> Iterable[_Outcome]:
     if n_jobs in (None, 1):
-        return (_score_one(trial, *task) for task in tasks)
-    return Parallel(n_jobs=n_jobs, return_as="generator_unordered")(delayed(_score_one)(trial, *task) for task in tasks)
+        # Tasks go repeat by repeat, so that the last split serves all imputers of a repeat.
+        split_of = lru_cache(maxsize=1)(partial(_split, trial))
+        return (_score_one(trial, split_of(repeat), repeat, name, imputer) for repeat, name, imputer in tasks)
+    # Here each task splits anew, so that tasks stay independent and no table with holes has to be sent to a process.
+    run = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    return run(delayed(_split_and_score_one)(trial, *task) for task in tasks)
+
+
+def _per_column(trial: Trial, names: list[str], outcomes: list[_Outcome]) -> pd.DataFrame:
+    varying = trial.encoder.widths_ > 0
+    table = pd.DataFrame(index=trial.table.columns[varying], columns=pd.Index(names, name="imputer"), dtype=np.float64)
+    for name in names:
+        # In the order of the repeats, since sums depend on it.
+        ordered = sorted((o for o in outcomes if o.name == name), key=lambda o: o.repeat)
+        columns = [outcome.per_column[varying] for outcome in ordered if outcome.per_column is not None]
+        if columns:
+            table[name] = pd.DataFrame(columns).mean().to_numpy()  # pandas leaves NaN out, and is silent if all are
+    return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,19 +250,23 @@ def _known(encoded: _Array, unknown: _Mask) -> _Array:
     return np.where(unknown, 0.0, encoded)
 
 
-def _score_one(trial: Trial, repeat: int, name: str, imputer: Any) -> tuple[list[dict[str, Any]], tuple[str, set[str]]]:
-    """Return the rows of one imputer in one repeat, and what it warned of."""
+def _split_and_score_one(trial: Trial, repeat: int, name: str, imputer: Any) -> _Outcome:
+    return _score_one(trial, _split(trial, repeat), repeat, name, imputer)
+
+
+def _score_one(trial: Trial, split: _Split, repeat: int, name: str, imputer: Any) -> _Outcome:
     # One BLAS thread: sums then do not depend on how many processes share the machine.
     with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        split = _split(trial, repeat)
-        rows = _score_draws(trial, split, repeat, name, imputer)
-    return rows, (name, {f"{warning.category.__name__}: {warning.message}" for warning in caught})
+        rows, per_column = _score_draws(trial, split, repeat, name, imputer)
+    return _Outcome(name, repeat, rows, per_column, {f"{w.category.__name__}: {w.message}" for w in caught})
 
 
-def _score_draws(trial: Trial, split: _Split, repeat: int, name: str, imputer: Any) -> list[dict[str, Any]]:
+def _score_draws(
+    trial: Trial, split: _Split, repeat: int, name: str, imputer: Any
+) -> tuple[list[dict[str, Any]], _Array | None]:
     rows: list[dict[str, Any]] = []
-    previous = None
+    per_column: list[_Array] = []
     for draw in range(1 if name == TRUTH else trial.n_draws):
         start = time.perf_counter()
         try:
@@ -226,15 +274,27 @@ def _score_draws(trial: Trial, split: _Split, repeat: int, name: str, imputer: A
         except Exception as error:  # whatever goes wrong inside an imputer is a result, and must not end the run
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
             failed = [(metric.name, np.nan, reason) for metric in trial.metrics]
-            return rows + _raw_rows(name, repeat, draw, time.perf_counter() - start, failed)
+            return rows + _raw_rows(name, repeat, draw, time.perf_counter() - start, failed), None
         seconds = np.nan if name == TRUTH else time.perf_counter() - start
-        # Two equal draws mean a deterministic imputer: further ones would repeat the score at full cost.
-        if previous is not None and np.array_equal(candidate, previous):
+        # Two equal draws mean a deterministic imputer: further ones would repeat the score at full cost. Only the first
+        # two tell: few hidden cells with few levels agree by chance sooner or later.
+        if draw == 0:
+            first = candidate
+        elif draw == 1 and np.array_equal(candidate, first):
             break
         scores = [(m.name, *_score(m, trial, split, candidate, repeat)) for m in trial.metrics]
         rows += _raw_rows(name, repeat, draw, seconds, scores)
-        previous = candidate
-    return rows
+        per_column.append(_column_distances(trial.encoder, split, candidate))
+    return rows, np.mean(per_column, axis=0)
+
+
+def _column_distances(encoder: TableEncoder, split: _Split, candidate: _Array) -> _Array:
+    distances = np.full(split.hidden.shape[1], np.nan)
+    pairs = zip(*(encoder.column_cells(rows, split.hidden) for rows in (split.truth, candidate)), strict=True)
+    for (j, true), (_, imputed) in pairs:
+        if len(true):
+            distances[j] = marginal_distance(true, imputed)
+    return distances
 
 
 def _raw_rows(
@@ -254,7 +314,7 @@ def _imputed(trial: Trial, split: _Split, repeat: int, draw: int, name: str, imp
 def _score(metric: Metric, trial: Trial, split: _Split, candidate: _Array, repeat: int) -> tuple[float, str | None]:
     # The same generator for every imputer and draw, so that ties are broken alike.
     rng = derive_generator(trial.entropy, "metric", repeat, metric.name)
-    with np.errstate(all="ignore"):  # absurd imputed values overflow; the check below reports them
+    with np.errstate(all="ignore"):  # sums over absurd imputed values may overflow; the check below reports them
         if metric.compares == "cells":
             cells = [trial.encoder.cells(encoded, split.hidden) for encoded in (split.truth, candidate)]
             score = metric.compute(cells[0], cells[1], rng)
@@ -265,13 +325,13 @@ def _score(metric: Metric, trial: Trial, split: _Split, candidate: _Array, repea
     return (score, None) if np.isfinite(score) else (np.nan, f"metric {metric.name!r} is {score}")
 
 
-def _report_warnings(outcomes: list[Any]) -> None:
+def _report_warnings(outcomes: list[_Outcome]) -> None:
     collected: dict[str, dict[str, int]] = {}
-    for _, (name, messages) in outcomes:
-        for message in messages:
-            counts = collected.setdefault(name, {})
+    for outcome in outcomes:
+        for message in outcome.warned:
+            counts = collected.setdefault(outcome.name, {})
             counts[message] = counts.get(message, 0) + 1
     for name, counts in collected.items():
         message, n = max(counts.items(), key=lambda item: item[1])
         others = f" (and {len(counts) - 1} other warnings)" if len(counts) > 1 else ""
-        warnings.warn(f"imputer {name!r} warned in {n} repeats: {message}{others}", UserWarning, stacklevel=4)
+        warn_user(f"imputer {name!r} warned in {n} repeats: {message}{others}")

@@ -14,10 +14,12 @@ from scipy import sparse
 from sklearn.base import clone
 
 from imputation_eval._validation import check_table
-from imputation_eval.encoding import as_float, holds_numbers
+from imputation_eval.encoding import as_float, holds_numbers, robust_scale
 
-# Observed cells may come back changed by rounding, e.g. out of a pipeline that scales and scales back in float32.
+# Observed cells may come back changed by rounding, e.g. out of a pipeline that scales and scales back in float32: by
+# the first share of themselves plus, for those near 0, the second share of the scale of their column.
 _ROUNDING = 1e-5
+_SCALED_ROUNDING = 1e-6
 
 
 class ImputationError(ValueError):
@@ -41,15 +43,16 @@ def impute(imputer: Any, df: pd.DataFrame, random_state: int) -> pd.DataFrame:
     -------
     DataFrame of shape (n_rows, n_columns)
         `df` with its holes filled: same index and columns, observed cells exactly as they were. Dtypes stay where they
-        can hold the imputed values; nullable integers become float.
+        can hold the imputed values; nullable integers become float, nullable booleans that were imputed numbers object.
 
     Raises
     ------
     TypeError
         If `imputer` is no imputer.
     ImputationError
-        If observed cells changed by more than rounding, holes or infinite values are left, or shape, index or columns
-        differ. Exceptions of the imputer itself pass through.
+        If observed cells changed by more than rounding (numbers: by over 1e-5 of themselves plus 1e-6 of the column's
+        robust scale, see :class:`~imputation_eval.TableEncoder`), holes or infinite values are left, or shape, index or
+        columns differ. Exceptions of the imputer itself pass through.
 
     Examples
     --------
@@ -136,7 +139,7 @@ def _as_frame(df: pd.DataFrame, output: Any) -> pd.DataFrame:
     """Give an imputer's output the labels of ``df``, or raise."""
     if isinstance(output, pd.DataFrame):
         if not output.index.equals(df.index):
-            raise ImputationError(f"the index changed: {len(df)} rows went in, {len(output)} came out.")
+            raise ImputationError(f"the index changed: {index_difference(df.index, output.index)}.")
         if set(output.columns) != set(df.columns) or output.shape[1] != df.shape[1]:
             raise ImputationError(f"the columns changed from {list(df.columns)} to {list(output.columns)}.")
         return output[df.columns]
@@ -150,6 +153,13 @@ def _as_frame(df: pd.DataFrame, output: Any) -> pd.DataFrame:
     if array.shape != df.shape:
         raise ImputationError(f"the shape changed from {df.shape} to {array.shape}.")
     return pd.DataFrame(array, index=df.index, columns=df.columns)
+
+
+def index_difference(index: pd.Index, other: pd.Index) -> str:
+    """Say in words how two indices that are not equal differ."""
+    if len(index) != len(other):
+        return f"{len(index)} rows against {len(other)}"
+    return f"all {len(index)} rows are there, but labels differ or are in another order"
 
 
 def _checked(df: pd.DataFrame, output: pd.DataFrame) -> pd.DataFrame:
@@ -170,7 +180,8 @@ def count_changed(before: pd.Series, after: pd.Series) -> int:
         old, new = as_float(before)[observed], _numbers(after)[observed]
         if not len(old):
             return 0
-        return int((np.abs(new - old) > _ROUNDING * np.abs(old).max()).sum())
+        tolerance = _ROUNDING * np.abs(old) + _SCALED_ROUNDING * robust_scale(old)
+        return int((np.abs(new - old) > tolerance).sum())
     same = before.astype(object).to_numpy()[observed] == after.astype(object).to_numpy()[observed]
     return int((~np.asarray(same, dtype=bool)).sum())
 
@@ -197,13 +208,25 @@ def _fill(column: pd.Series, holes: NDArray[np.bool_], values: Any) -> pd.Series
     if holds_numbers(column):
         filled = as_float(column)
         filled[holes] = _numbers(pd.Series(values, name=column.name))
-        return pd.Series(filled, index=column.index, name=column.name)
+        return _with_float_dtype(pd.Series(filled, index=column.index, name=column.name), column.dtype)
     array = column.array.copy()
     try:
         array[holes] = values
     except (TypeError, ValueError) as error:
+        if pd.api.types.is_bool_dtype(column.dtype):  # numbers, where booleans are read as 0 and 1
+            return _fill(column.astype(object), holes, values)
+        examples = ", ".join(repr(value) for value in pd.unique(pd.Series(values, dtype=object))[:3])
         raise ImputationError(
-            f"column {column.name!r} ({column.dtype}) cannot hold what was imputed: {error}"
+            f"column {column.name!r} ({column.dtype}) cannot hold what was imputed, among it {examples}."
         ) from error
     # With its dtype, since pandas would turn objects that are all strings into its string dtype.
     return pd.Series(array, index=column.index, name=column.name, dtype=column.dtype)
+
+
+def _with_float_dtype(filled: pd.Series, dtype: Any) -> pd.Series:
+    """Give floats the precision that the column had, if no value is too large for it."""
+    if not pd.api.types.is_float_dtype(dtype):
+        return filled
+    with np.errstate(over="ignore"):
+        narrowed = filled.astype(dtype)
+    return narrowed if np.isfinite(narrowed.to_numpy(dtype=np.float64)).all() else filled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
@@ -12,13 +11,15 @@ from imputation_eval._validation import (
     RandomStateLike,
     as_entropy,
     check_integer,
+    check_n_jobs,
     check_no_empty_column,
     check_open_fraction,
     check_table,
+    warn_user,
 )
-from imputation_eval.encoding import TableEncoder
+from imputation_eval.encoding import TableEncoder, check_categorical, column_roles
 from imputation_eval.imputers import HotDeckImputer, MeanImputer, name_imputers
-from imputation_eval.imputers.contract import count_changed
+from imputation_eval.imputers.contract import count_changed, index_difference
 from imputation_eval.masking import check_mechanism
 from imputation_eval.ranking.result import Ranking
 from imputation_eval.ranking.summary import summarize
@@ -87,13 +88,15 @@ def rank_imputers(
     Returns
     -------
     Ranking
-        With the truth as floor, hot-deck and mean imputation as reference rows: shown, but neither ranked nor tested.
-        Imputers of your own named "hot-deck" or "mean" take the place of these references and do compete.
+        With the truth, hot-deck and mean imputation as reference rows: shown, but not ranked; the winner is tested
+        against the latter two. Imputers of your own named "hot-deck" or "mean" take the place of these references and
+        do compete.
 
     Raises
     ------
     TypeError
-        If `df` is no DataFrame, an imputer is none, or a column has a dtype without distances.
+        If `df` is no DataFrame, an imputer is none, an argument has the wrong type, or a column has a dtype without
+        distances.
     ValueError
         If an argument is out of range, `df` has duplicate column names, empty columns or infinity, fewer than 30 rows
         can be scored, or every imputer fails in every repeat.
@@ -142,14 +145,17 @@ def rank_imputers(
         missing_rate=missing_rate,
         n_draws=check_integer(n_draws, "n_draws", minimum=1),
         max_rows=max_rows,
-        categorical=categorical if isinstance(categorical, str) else list(categorical),
+        categorical=check_categorical(categorical),
         entropy=as_entropy(random_state),
     )
     n_repeats = check_integer(n_repeats, "n_repeats", minimum=2)
+    n_jobs = check_n_jobs(n_jobs)
     references = {"hot-deck": HotDeckImputer(), "mean": MeanImputer(categorical=trial.encoder.categorical)}
     references = {name: imputer for name, imputer in references.items() if name not in named}
-    raw = score_imputers(trial, {**named, **references}, n_repeats=n_repeats, n_jobs=n_jobs, progress=progress)
-    summary = summarize(raw, trial.metrics, [TRUTH, *references], ratio=overlap_ratio(trial), entropy=trial.entropy)
+    scores = score_imputers(trial, {**named, **references}, n_repeats=n_repeats, n_jobs=n_jobs, progress=progress)
+    summary = summarize(
+        scores.raw, trial.metrics, [TRUTH, *references], ratio=overlap_ratio(trial), entropy=trial.entropy
+    )
     settings = {
         "metrics": [metric.name for metric in trial.metrics],
         "lower_is_better": {metric.name: metric.lower_is_better for metric in trial.metrics},
@@ -160,7 +166,15 @@ def rank_imputers(
         "n_draws": n_draws,
         "max_rows": max_rows,
     }
-    return Ranking(summary.table, summary.per_metric, summary.pairwise, raw, settings)
+    return Ranking(
+        table=summary.table,
+        per_metric=summary.per_metric,
+        pairwise=summary.pairwise,
+        against_references=summary.against_references,
+        per_column=scores.per_column,
+        raw=scores.raw,
+        settings=settings,
+    )
 
 
 def _check_imputers(imputers: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -189,29 +203,37 @@ def _make_trial(
     categorical: str | list[Hashable],
     **rest: Any,
 ) -> Trial:
-    hiding: dict[str, Any]
     if len(df) < MIN_ROWS:
         raise ValueError(f"df has {len(df)} rows, at least {MIN_ROWS} are needed.")
     check_no_empty_column(df, "df")
-    if truth is None:
-        check_mechanism(mechanism)
-        hiding = {"mechanism": mechanism, "missing_rate": check_open_fraction(missing_rate, "missing_rate")}
-    else:
-        _check_truth(df, truth)
+    check_mechanism(mechanism)
+    hiding: dict[str, Any] = {
+        "mechanism": mechanism,
+        "missing_rate": check_open_fraction(missing_rate, "missing_rate"),
+    }
+    if truth is not None:
+        _check_truth(df, truth, categorical)
         hiding = {"mechanism": None, "missing_rate": None}
     reference = df if truth is None else truth
-    _warn_of_weak_data(reference)
+    _warn_of_weak_data(reference, "df" if truth is None else "truth")
     encoder = TableEncoder(categorical=categorical).fit(reference)
     return Trial(table=df, truth=reference, encoder=encoder, **hiding, **rest)
 
 
-def _check_truth(df: pd.DataFrame, truth: pd.DataFrame) -> None:
+def _check_truth(df: pd.DataFrame, truth: pd.DataFrame, categorical: str | list[Hashable]) -> None:
     if list(truth.columns) != list(df.columns):
         raise ValueError(f"truth has columns {list(truth.columns)} but df has {list(df.columns)}.")
     if not truth.index.equals(df.index):
-        raise ValueError(f"truth and df differ in their index; they have {len(truth)} and {len(df)} rows.")
+        raise ValueError(f"truth and df differ in their index: {index_difference(truth.index, df.index)}.")
     if not df.isna().to_numpy().any():
         raise ValueError("df has no holes, so there is nothing to compare with truth.")
+    roles, true_roles = column_roles(df, categorical), column_roles(truth, categorical)
+    for name in df.columns:
+        if roles[name] != true_roles[name]:
+            raise ValueError(
+                f"column {name!r} is {roles[name]} in df ({df[name].dtype}) but {true_roles[name]} in truth "
+                f"({truth[name].dtype}); give both the same kind of values."
+            )
     lacking = [name for name in df.columns if (df[name].notna() & truth[name].isna()).any()]
     if lacking:
         raise ValueError(f"truth lacks cells that df has, in the columns {lacking}.")
@@ -220,19 +242,15 @@ def _check_truth(df: pd.DataFrame, truth: pd.DataFrame) -> None:
         raise ValueError(f"truth differs from df in observed cells (column: cells): {changed}.")
 
 
-def _warn_of_weak_data(table: pd.DataFrame) -> None:
+def _warn_of_weak_data(table: pd.DataFrame, name: str) -> None:
     if len(table) < _FEW_ROWS:
-        warnings.warn(
-            f"df has only {len(table)} rows; below {_FEW_ROWS} ranks are mostly noise.", UserWarning, stacklevel=4
-        )
+        warn_user(f"{name} has only {len(table)} rows; below {_FEW_ROWS} ranks are mostly noise.")
     try:
         duplicated = table.duplicated().mean()
     except TypeError:  # unhashable cells: the encoder names the column
         return
     if duplicated > 0.2:
-        warnings.warn(
-            f"{duplicated:.0%} of the rows of df repeat another row; reference and candidate then share rows, which "
-            "favours imputers that copy.",
-            UserWarning,
-            stacklevel=4,
+        warn_user(
+            f"{duplicated:.0%} of the rows of {name} repeat another row; reference and candidate then share rows, "
+            "which favours imputers that copy."
         )

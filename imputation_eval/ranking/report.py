@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from imputation_eval.metrics import Metric
-from imputation_eval.ranking.summary import failure_reasons
+from imputation_eval.ranking.summary import failure_reasons, significantly_worse
 from imputation_eval.scoring import KNOWN_METRICS, TRUTH
 
 
@@ -19,19 +19,27 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     cells["rank interval"] = ["" if row.reference else _integers(row.rank_low, row.rank_high) for row in _rows(table)]
     cells["score"] = [number(row.score) for row in _rows(table)]
     cells["95 % interval"] = [f"{number(row.ci_low)} to {number(row.ci_high)}" for row in _rows(table)]
-    cells["p best"] = ["" if row.reference else f"{row.p_best:.2f}" for row in _rows(table)]
+    several = _contends(table).sum() > 1  # the chance of being best of one says nothing
+    cells["p best"] = [f"{row.p_best:.2f}" if several and not row.reference else "" for row in _rows(table)]
     cells["tied best"] = ["yes" if row.tied_best else "" for row in _rows(table)]
     cells["failures"] = [str(row.failures) for row in _rows(table)]
     cells["seconds"] = ["" if pd.isna(row.seconds) else f"{row.seconds:.2g}" for row in _rows(table)]
     return cells
 
 
-def explain(table: pd.DataFrame, raw: pd.DataFrame, settings: Mapping[str, Any], winner: str | None) -> str:
+def explain(
+    table: pd.DataFrame,
+    against_references: pd.DataFrame,
+    raw: pd.DataFrame,
+    settings: Mapping[str, Any],
+    winner: str | None,
+) -> str:
     """Say in plain words who won, how surely, and under which assumption; one line a statement."""
     metrics = [KNOWN_METRICS[name] for name in settings["metrics"]]
     lines = [
         _verdict(table, settings, winner),
-        *_against_references(table, winner, metrics),
+        _truth(table, metrics),
+        *_against_references(against_references, winner),
         *_failures(table, raw, settings["n_repeats"]),
         _assumption(settings),
         *[f"Note: {metric.note}." for metric in metrics if metric.note],
@@ -44,6 +52,10 @@ def number(value: Any) -> str:
     return "-" if pd.isna(value) else f"{value:.3g}"
 
 
+def _contends(table: pd.DataFrame) -> pd.Series:
+    return ~table["reference"] & (table["failures"] == 0)
+
+
 def _rows(table: pd.DataFrame) -> Any:
     return table.itertuples(index=False)
 
@@ -53,25 +65,27 @@ def _integers(low: Any, high: Any) -> str:
 
 
 def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | None) -> str:
-    imputers = table[~table["reference"]]
     if winner is None:
         return "There is no winner: every imputer failed in at least one repeat."
+    n_contenders, n_imputers = int(_contends(table).sum()), int((~table["reference"]).sum())
     names = settings["metrics"]
     what = f"the mean rank over {', '.join(names)}" if len(names) > 1 else names[0]
     row = table.loc[winner]
     score = f"{number(row['score'])} (95 % interval {number(row['ci_low'])} to {number(row['ci_high'])})"
-    if len(imputers) == 1:
-        return f"{winner!r}, the only imputer, has {what} {score} over {settings['n_repeats']} repeats."
+    if n_contenders == 1:
+        alone = "imputer" if n_imputers == 1 else f"one of {n_imputers} imputers that never failed"
+        return f"{winner!r}, the only {alone}, has {what} {score} over {settings['n_repeats']} repeats."
+    field = f"{n_contenders} imputers{' that never failed' if n_contenders < n_imputers else ''}"
     first = (
-        f"{winner!r} ranks first of {len(imputers)} imputers by {what}: {score} over {settings['n_repeats']} repeats; "
+        f"{winner!r} ranks first of {field} by {what}: {score} over {settings['n_repeats']} repeats; "
         f"its chance of being the best of them is {_chance(row['p_best'])}."
     )
     tied = [repr(name) for name in table.index[table["tied_best"]] if name != winner]
     if tied:
         return f"{first} Statistically tied with it: {', '.join(tied)}."
     return (
-        f"{first} Every other imputer is significantly worse (corrected resampled t on paired differences, Holm, 5 %) "
-        "or failed; scores within a repeat are paired, so this can be even where intervals overlap."
+        f"{first} Every other one of them is significantly worse (corrected resampled t on paired differences, Holm, "
+        "5 %); scores within a repeat are paired, so this can be even where intervals overlap."
     )
 
 
@@ -80,31 +94,35 @@ def _chance(probability: Any) -> str:
     return "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
-def _against_references(table: pd.DataFrame, winner: str | None, metrics: list[Metric]) -> list[str]:
+def _truth(table: pd.DataFrame, metrics: list[Metric]) -> str:
+    score = number(table["score"][TRUTH])
+    if len(metrics) > 1:
+        return f"Among the ranks of the imputers the truth would stand at {score} (0.5 is before all of them)."
+    if metrics[0].compares == "cells":
+        return f"The truth itself scores {score}."
+    floor, no_floor = "no imputer can be expected to do better", "no floor, an imputer can do better"
+    reading = floor if metrics[0].truth_is_floor else no_floor
+    return f"The truth itself, compared with other rows of the truth, scores {score}: {reading}."
+
+
+def _against_references(against_references: pd.DataFrame, winner: str | None) -> list[str]:
     if winner is None:
         return []
-    sign = 1 if len(metrics) > 1 or metrics[0].lower_is_better else -1
-    score = float(table["score"][winner])
-    floor = number(table["score"][TRUTH])
-    if len(metrics) > 1:
-        lines = [f"Among the ranks of the imputers the truth would stand at {floor} (0.5 is before all of them)."]
-    elif metrics[0].compares == "cells":
-        lines = [f"The truth itself scores {floor}."]
-    else:
-        best = ": no imputer can be expected to do better." if metrics[0].lower_is_better else "."
-        lines = [f"The truth itself, compared with other rows of the truth, scores {floor}{best}"]
-    others = table[table["reference"] & (table.index != TRUTH)]
-    beaten = [name for name in others.index if sign * float(others["score"][name]) <= sign * score]
-    if beaten:
-        lines.append(f"Beware: the references {beaten} do no worse than the winner, so no imputer earns its cost.")
-    return lines
+    tested = {*against_references["better"], *against_references["worse"]} - {winner}
+    doubtful = sorted(tested - set(significantly_worse(against_references, winner)))
+    if not doubtful:
+        return []
+    return [
+        f"Beware: {winner!r} is not significantly better than {' or '.join(map(repr, doubtful))}; filling each column "
+        "by itself may do as well."
+    ]
 
 
 def _failures(table: pd.DataFrame, raw: pd.DataFrame, n_repeats: int) -> list[str]:
     reasons = failure_reasons(raw, [])
     return [
         f"{name!r} failed in {table['failures'][name]} of {n_repeats} repeats"
-        f"{'' if table['reference'][name] else ' and is ranked last'}: {reason}"
+        f"{'' if table['reference'][name] else ' and ranks behind those that never failed'}: {reason}"
         for name, reason in reasons.items()
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ from imputation_eval import plots
 from imputation_eval.ranking.report import explain, format_table
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ranking:
     """Imputers in order, with the certainty of that order.
 
@@ -22,13 +22,21 @@ class Ranking:
     table : DataFrame
         One row an imputer (the index), best first, references below. Columns: score (mean over repeats; with several
         metrics the mean rank over them), ci_low and ci_high (95 % interval of the score), rank (1 is best), rank_low
-        and rank_high (95 % interval of the rank), p_best (chance of being the best), tied_best (whether it is the
-        leader or not significantly worse), failures (repeats that failed), seconds (mean of one imputation), reference
-        (True for rows that are shown for comparison: not ranked, never the winner).
+        and rank_high (95 % interval of the rank), p_best (chance of being the best of the imputers that never failed; 0
+        for those that did), tied_best (whether it is the leader or not significantly worse), failures (repeats that
+        failed), seconds (mean of one imputation), reference (True for rows that are shown for comparison: not ranked,
+        never the winner).
     per_metric : DataFrame
         The same for each metric; index (metric, imputer).
     pairwise : DataFrame
         One row a pair of imputers that never failed: better, worse, difference, ci_low, ci_high, p_value, p_holm.
+    against_references : DataFrame
+        The same for the winner against hot-deck and mean imputation, which use no relations between columns.
+    per_column : DataFrame
+        Where each imputer errs: one row a column of the data, one column an imputer. Distance between imputed and true
+        values of the hidden cells, averaged over draws and repeats, 0 is best: 1-Wasserstein in the scaled unit for
+        numbers and ordered categories, total variation (a share) for nominal ones. Marginal only: it ignores relations
+        between columns, so hot-deck does well here, and it decides no rank.
     raw : DataFrame
         One row a scored draw: imputer, repeat, draw, metric, score, seconds, failure.
     settings : mapping
@@ -36,10 +44,12 @@ class Ranking:
     """
 
     table: pd.DataFrame
-    per_metric: pd.DataFrame = field(repr=False)
-    pairwise: pd.DataFrame = field(repr=False)
-    raw: pd.DataFrame = field(repr=False)
-    settings: Mapping[str, Any] = field(repr=False)
+    per_metric: pd.DataFrame
+    pairwise: pd.DataFrame
+    against_references: pd.DataFrame
+    per_column: pd.DataFrame
+    raw: pd.DataFrame
+    settings: Mapping[str, Any]
 
     @property
     def winner(self) -> str | None:
@@ -54,7 +64,7 @@ class Ranking:
 
     def explain(self) -> str:
         """Say in plain words who won, how surely, and under which assumption."""
-        return explain(self.table, self.raw, self.settings, self.winner)
+        return explain(self.table, self.against_references, self.raw, self.settings, self.winner)
 
     def to_markdown(self) -> str:
         """Return the table as GitHub-flavoured Markdown."""
@@ -69,7 +79,7 @@ class Ranking:
         Parameters
         ----------
         kind : {"forest", "seconds"}
-            ``"forest"``: scores with intervals, sorted, with the truth as a floor line; ``"seconds"``: score against
+            ``"forest"``: scores with intervals, sorted, with the truth as a line; ``"seconds"``: score against
             the time of one imputation.
         ax : matplotlib Axes, optional
             Where to draw; a new figure by default.
@@ -97,7 +107,7 @@ class Ranking:
         name = f"mean rank over {', '.join(names)}" if len(names) > 1 else names[0]
         return f"{name} ({direction} is better)"
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{format_table(self.table).to_string()}\n\n{self.explain()}"
 
     def _repr_html_(self) -> str:

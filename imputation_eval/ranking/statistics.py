@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -49,26 +49,34 @@ def corrected_interval(values: _Array, ratio: float) -> tuple[float, float, floa
     return mean, mean - half_width, mean + half_width
 
 
-def compare_pairs(values: _Array, names: Sequence[str] | NDArray[Any], ratio: float) -> pd.DataFrame:
-    """Compare all pairs of imputers by the corrected resampled t on their paired differences.
+def compare_pairs(
+    values: _Array,
+    names: Sequence[str] | NDArray[Any],
+    ratio: float,
+    *,
+    pairs: Iterable[tuple[int, int]] | None = None,
+) -> pd.DataFrame:
+    """Compare pairs of imputers by the corrected resampled t on their paired differences.
 
     Parameters
     ----------
     values : ndarray of shape (n_repeats, n_imputers)
-        Lower is better; no NaN.
+        Lower is better; no NaN in the columns that are compared.
     names : sequence of str
     ratio : float
         n_test / n_train.
+    pairs : iterable of (int, int), optional
+        Which columns to compare; all pairs by default. All, not those with the leader only: the leader is picked by the
+        same scores, and the error rate must hold whoever it is.
 
     Returns
     -------
     DataFrame
         One row a pair: better, worse, difference (worse minus better, >= 0) with its interval, the two-sided p_value,
-        and p_holm, which is corrected over all pairs. All pairs, not those with the leader only: the leader is picked
-        by the same scores, and the error rate must hold whoever it is.
+        and p_holm, which is corrected over the pairs.
     """
     rows = []
-    for a, b in combinations(range(len(names)), 2):
+    for a, b in combinations(range(len(names)), 2) if pairs is None else pairs:
         if values[:, a].mean() > values[:, b].mean():
             a, b = b, a
         difference = values[:, b] - values[:, a]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from imputation_eval._validation import derive_generator
 from imputation_eval.metrics import Metric
 from imputation_eval.ranking import statistics
+from imputation_eval.scoring import TRUTH
 
 _Array = NDArray[np.float64]
 ALPHA = 1 - statistics.CONFIDENCE
@@ -18,10 +19,11 @@ ALPHA = 1 - statistics.CONFIDENCE
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """The tables of a ranking, by metric and overall; each has one row an imputer."""
+    """The tables of a ranking, as :class:`~imputation_eval.Ranking` has them."""
 
     table: pd.DataFrame
     pairwise: pd.DataFrame
+    against_references: pd.DataFrame
     per_metric: pd.DataFrame
 
 
@@ -47,7 +49,7 @@ def summarize(
     ValueError
         If every imputer failed in every repeat.
     """
-    names = list(dict.fromkeys(raw["imputer"]))
+    names = sorted(raw["imputer"].unique())  # so that nothing depends on the order of the input, ties included
     failures = raw[raw["failure"].notna()].groupby("imputer")["repeat"].nunique().reindex(names, fill_value=0)
     competing = np.array([name not in references for name in names])
     n_repeats = raw["repeat"].nunique()
@@ -76,7 +78,7 @@ def summarize(
         )
         for metric in metrics
     }
-    per_metric = pd.concat({name: table for name, (table, _) in parts.items()}, names=["metric", "imputer"])
+    per_metric = pd.concat({name: table for name, (table, *_) in parts.items()}, names=["metric", "imputer"])
     if len(metrics) == 1:
         return Summary(*parts[metrics[0].name], per_metric)
     signs = [1 if metric.lower_is_better else -1 for metric in metrics]
@@ -88,7 +90,7 @@ def summarize(
 def failure_reasons(raw: pd.DataFrame, references: list[str]) -> dict[str, str]:
     """Return the commonest reason of each imputer that failed."""
     failed = raw[raw["failure"].notna() & ~raw["imputer"].isin(references)]
-    return {str(name): group.mode().iloc[0] for name, group in failed.groupby("imputer", sort=False)["failure"]}
+    return {str(name): group.mode().iloc[0] for name, group in failed.groupby("imputer")["failure"]}
 
 
 def _by_repeat(raw: pd.DataFrame, metric: Metric, names: list[str]) -> _Array:
@@ -106,8 +108,11 @@ def _rank(
     rng: np.random.Generator,
     *,
     sign: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the table and the pairwise comparisons of one metric; ``values`` is (n_repeats, n_rows)."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the table of one metric and two of comparisons: of the contenders, and of the leader with references.
+
+    ``values`` is (n_repeats, n_rows).
+    """
     names = frame.index.to_numpy()
     intervals = [statistics.corrected_interval(column, ratio) for column in values.T]
     table = pd.DataFrame(intervals, index=frame.index, columns=["score", "ci_low", "ci_high"])
@@ -116,7 +121,7 @@ def _rank(
     table["p_best"] = np.where(frame["reference"], np.nan, 0.0)
     table["tied_best"] = False
     table = table.join(frame)
-    pairwise = pd.DataFrame(columns=statistics.PAIRWISE_COLUMNS)
+    pairwise = against = pd.DataFrame(columns=statistics.PAIRWISE_COLUMNS)
     if contenders.any():
         field = sign * values[:, contenders]
         pairwise = statistics.compare_pairs(field, names[contenders], ratio)
@@ -125,10 +130,17 @@ def _rank(
         rank = 1 + (means[:, None] > means).sum(axis=1)
         table.loc[contenders, ["rank", "rank_low", "rank_high"]] = np.column_stack([rank, low, high]).astype(int)
         table.loc[contenders, "p_best"] = p_best
-        leader = names[contenders][means.argmin()]
-        worse = pairwise[(pairwise["better"] == leader) & (pairwise["p_holm"] < ALPHA)]["worse"]
-        table.loc[contenders, "tied_best"] = ~np.isin(names[contenders], worse)
-    return _place_failed(table, sign), pairwise
+        leader = int(np.flatnonzero(contenders)[means.argmin()])  # the first by name among equals
+        table["tied_best"] = contenders & ~np.isin(names, significantly_worse(pairwise, names[leader]))
+        comparable = (frame["reference"] & (frame["failures"] == 0)).to_numpy() & (names != TRUTH)
+        pairs = [(leader, int(reference)) for reference in np.flatnonzero(comparable)]
+        against = statistics.compare_pairs(sign * values, names, ratio, pairs=pairs)
+    return _place_failed(table, sign), pairwise, against
+
+
+def significantly_worse(pairwise: pd.DataFrame, name: str) -> list[str]:
+    """Return those that are worse than ``name`` after Holm's correction."""
+    return list(pairwise[(pairwise["better"] == name) & (pairwise["p_holm"] < ALPHA)]["worse"])
 
 
 def _place_failed(table: pd.DataFrame, sign: int) -> pd.DataFrame:
@@ -138,5 +150,5 @@ def _place_failed(table: pd.DataFrame, sign: int) -> pd.DataFrame:
     last = int(table["rank"].notna().sum())
     for place, name in enumerate(failed.index, start=last + 1):
         ranked.loc[name, ["rank", "rank_low", "rank_high"]] = place
-    # References stand below, the truth first; names decide among equals, so that the order of the input does not.
+    # References stand below; names decide among equals, so that the order of the input does not.
     return ranked.sort_values(["reference", "rank", "_key", "_name"]).drop(columns=["_key", "_name"])

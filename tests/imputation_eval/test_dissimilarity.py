@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.spatial.distance import cdist
 from sklearn.datasets import load_wine
 
 from imputation_eval import nds
@@ -116,6 +117,28 @@ def test_comparing_a_table_with_itself_is_warned_of_and_scores_below_zero(rng):
     assert result.score < -0.02
 
 
+def _score_by_sorting(x, y, k):
+    """Return the NDS from all distances, sorted."""
+    distances = cdist(pooled := np.vstack([x, y]), pooled)
+    np.fill_diagonal(distances, np.inf)
+    labels = np.repeat([0.0, 1.0], [len(x), len(y)])
+    share = labels[np.argsort(distances, axis=1)[:, :k]].mean(axis=1)
+    expected = (labels.sum() - labels) / (len(pooled) - 1)
+    statistic = ((share - expected) ** 2 / (expected * (1 - expected))).mean()
+    floor = (len(pooled) - 1 - k) / (k * (len(pooled) - 2))
+    return (statistic - floor) / (1 - floor)
+
+
+@pytest.mark.parametrize("far", [3.0, 1e10, 1e15])
+def test_one_diverged_cell_does_not_hide_a_difference(rng, far):
+    x, y = rng.normal(size=(300, 3)), rng.normal(3, 1, size=(300, 3))
+    y[0, 0] = far
+    score = nds(x, y, random_state=0).score
+    assert score > 0.9
+    # The far row is as far from every other one, up to rounding, so its own neighbours are arbitrary.
+    assert score == pytest.approx(_score_by_sorting(x, y, 17), abs=2 / 600)
+
+
 def test_tables_are_encoded(mixed_table, rng):
     df = mixed_table(300, rng)
     first, second = df.iloc[:150], df.iloc[150:]
@@ -142,7 +165,8 @@ def test_seed_decides(rng):
     ("x", "y", "options", "error", "message"),
     [
         (np.eye(5), np.eye(5), {"n_neighbors": 5}, ValueError, "n_neighbors=5 should be smaller than both"),
-        (np.eye(5), np.eye(5), {}, ValueError, "reference has 5 rows, candidate 5"),
+        (np.eye(5), np.eye(5), {}, ValueError, r"n_neighbors=5 \(the default\) should be smaller .* has 5 rows"),
+        (np.eye(9), np.full((9, 9), 1e200), {}, ValueError, "candidate contains values beyond 1e\\+150"),
         (np.eye(5), np.eye(5), {"n_neighbors": 1}, ValueError, "n_neighbors=1 should be >= 2"),
         (np.eye(5), np.eye(5), {"n_neighbors": 2.5}, TypeError, "n_neighbors should be an int"),
         (np.eye(9), np.eye(8), {}, ValueError, "reference has 9 columns but candidate has 8"),

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from imputation_eval import TableEncoder, ampute
+from imputation_eval import TableEncoder, ampute, nds
 
 
 def test_numeric_scale_is_the_standard_deviation_on_gaussian_data(rng):
@@ -23,9 +24,32 @@ def test_outliers_do_not_move_the_scale(rng):
 
 
 def test_scale_where_the_quartiles_agree():
-    # 3 of 4 values are 0, so the interquartile range is 0: 1.2533 * mean |x - 0| = 1.2533 * 8 / 8.
-    df = pd.DataFrame({"x": [0.0] * 7 + [8.0]})
-    assert TableEncoder().fit(df).transform(df)[-1, 0] == pytest.approx(8 / 1.2533)
+    # 49 of 50 values are 0, so both ranges of quantiles are 0: 1.2533 * mean |x - 0| = 1.2533 * 8 / 50.
+    df = pd.DataFrame({"x": [0.0] * 49 + [8.0]})
+    assert TableEncoder().fit(df).transform(df)[-1, 0] == pytest.approx(50 / 1.2533)
+
+
+def test_rounding_around_the_median_is_no_scale(rng):
+    # The same price computed in two ways: half of the quantiles differ, by 4e-17.
+    price = np.where(rng.random(300) < 0.5, 0.1 * 3, 0.3)
+    price[:60] = rng.uniform(0.1, 2, 60)
+    few = np.where(np.arange(300) < 6, price, price[100:].min())
+    few[100:200] = 0.1 * 3
+    for values in (price, few):
+        df = pd.DataFrame({"x": values})
+        encoded = TableEncoder().fit(df).transform(df)
+        assert encoded == pytest.approx(TableEncoder().fit(df.round(12)).transform(df.round(12)), abs=1e-6)
+        assert np.abs(encoded).max() < 200
+
+
+@pytest.mark.parametrize("share", [0.70, 0.749, 0.751, 0.8])
+def test_a_column_of_mostly_zeros_is_not_blown_up(share):
+    # The upper quartile is just above or just below the smallest values that are not zero.
+    n_zeros = int(1000 * share)
+    quantiles = stats.lognorm.ppf((np.arange(1000 - n_zeros) + 0.5) / (1000 - n_zeros), 1)
+    values = np.append(np.zeros(n_zeros), quantiles)
+    df = pd.DataFrame({"x": values})
+    assert 1 / 4 < TableEncoder().fit(df).transform(df).std() < 4
 
 
 def test_nominal_mismatch_is_distance_one_and_ordinal_ranks_span_one():
@@ -108,6 +132,20 @@ def test_constant_columns_are_left_out_with_a_warning(rng):
     assert encoder.transform(df).shape == (20, 1)
 
 
+def test_warnings_name_the_line_of_the_user(rng):
+    df = pd.DataFrame({"x": rng.normal(size=40), "same": 3})
+    for call in (lambda: TableEncoder().fit(df), lambda: nds(df[:20], df[20:], random_state=0)):
+        with pytest.warns(UserWarning, match="constant columns") as caught:
+            call()
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_values_whose_distances_overflow_are_named():
+    encoder = TableEncoder().fit(pd.DataFrame({"x": [0.0, 1e-60, 2e-60]}))
+    with pytest.raises(ValueError, match="'x' holds values so far beyond its scale"):
+        encoder.transform(pd.DataFrame({"x": [1e95]}))
+
+
 @pytest.mark.parametrize(
     ("df", "options", "error", "message"),
     [
@@ -121,6 +159,7 @@ def test_constant_columns_are_left_out_with_a_warning(rng):
         ({"x": [1, 2]}, {"categorical": ["y"]}, ValueError, r"lacks: \['y'\]"),
         ({"x": ["a", "b"]}, {"categorical": []}, ValueError, "'x' .* is not numeric; add it to categorical"),
         ({"x": [1, 2]}, {"categorical": "all"}, ValueError, "categorical='all'"),
+        ({"x": [1, 2]}, {"categorical": None}, TypeError, "categorical should be 'infer' or a list .* got None"),
         ({"x": [f"id{i}" for i in range(1001)]}, {}, ValueError, "1001 levels"),
     ],
 )

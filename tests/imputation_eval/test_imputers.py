@@ -100,6 +100,33 @@ def test_rounding_is_forgiven_and_undone():
     assert filled["a"].tolist()[::2] == [0.1, 1e5 / 3]
 
 
+def test_small_cells_of_a_heavy_tailed_column_may_not_change(rng):
+    values = rng.lognormal(3, 1, 200)
+    values[:2] = 1e9, np.nan
+    holes = pd.DataFrame({"x": values})
+    with pytest.raises(ImputationError, match=r"observed cells changed \(column: cells\): {'x': 198}"):
+        impute(lambda df, seed: df.fillna(0).where(df["x"] > 5e3, 0, axis=0), holes, 0)
+    # Rounding in proportion to the value is forgiven, and so is what is far below the spread of the column.
+    impute(lambda df, seed: df.fillna(0) * (1 + 1e-6) + 1e-6, holes, 0)
+
+
+def test_numbers_fill_nullable_booleans_that_are_read_as_numbers():
+    holes = pd.DataFrame({"flag": pd.array([True, False, True, None], "boolean"), "x": [0.0, 1.0, 2.0, 3.0]})
+    for name in ("mean", "knn"):
+        filled = impute(default_imputers(categorical=[])[name], holes, 0)["flag"]
+        assert filled.tolist()[:3] == [True, False, True]
+        assert 0 < float(filled[3]) < 1
+    assert impute(HotDeckImputer(), holes, 0)["flag"].dtype == "boolean"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "Float32", "float64", "Float64"])
+def test_floats_keep_their_precision_where_it_holds_what_was_imputed(dtype):
+    holes = pd.DataFrame({"x": pd.Series([1.0, None, 3.0], dtype=dtype)})
+    assert impute(MeanImputer(), holes, 0)["x"].dtype == dtype
+    huge = impute(lambda df, seed: df.astype("float64").fillna(1e99), holes, 0)["x"]
+    assert huge.tolist() == [1, 1e99, 3]
+
+
 def test_estimators_are_cloned_and_seeded_also_when_nested():
     nested = make_pipeline(IterativeImputer(BaggingRegressor(n_estimators=2), max_iter=2, tol=1e9))
     holes = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3))).mask(np.eye(40, 3, dtype=bool))
@@ -145,8 +172,12 @@ def test_objects_with_fit_transform_need_not_be_estimators():
     [
         (lambda df, seed: df, r"holes are left \(column: cells\): {'a': 1, 'b': 1}"),
         (lambda df, seed: df.fillna(0) * 2, r"observed cells changed \(column: cells\): {'a': 3, 'b': 3}"),
-        (lambda df, seed: df.fillna(0).iloc[:3], "the index changed: 4 rows went in, 3 came out"),
-        (lambda df, seed: df.fillna(0).reset_index(drop=True), "the index changed"),
+        (lambda df, seed: df.fillna(0).iloc[:3], "the index changed: 4 rows against 3"),
+        (lambda df, seed: df.fillna(0).reset_index(drop=True), "the index changed: all 4 rows are there, but labels"),
+        (
+            lambda df, seed: df.fillna(0).iloc[::-1],
+            "the index changed: all 4 rows are there, but labels differ or are in",
+        ),
         (lambda df, seed: df.fillna(0)[["a"]], r"columns changed from \['a', 'b'\] to \['a'\]"),
         (lambda df, seed: df.fillna(0).to_numpy()[:, :1], r"shape changed from \(4, 2\) to \(4, 1\)"),
         (lambda df, seed: df.fillna(np.inf), "'a' holds infinite"),
@@ -170,7 +201,7 @@ def test_dropped_columns_are_named_as_holes():
 
 def test_impossible_category_is_named():
     holes = pd.DataFrame({"kind": pd.Categorical(["a", None, "b"])})
-    with pytest.raises(ImputationError, match=r"'kind' \(category\) cannot hold"):
+    with pytest.raises(ImputationError, match=r"'kind' \(category\) cannot hold what was imputed, among it 'z'.$"):
         impute(lambda df, seed: df.astype(object).fillna("z"), holes, 0)
 
 

@@ -9,6 +9,7 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 
 from imputation_eval import energy_distance, rmse, wasserstein
+from imputation_eval.metrics import marginal_distance
 from imputation_eval.scoring import KNOWN_METRICS
 
 samples = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=15)
@@ -31,6 +32,15 @@ def test_energy_is_zero_on_average_without_difference(rng):
     scores = [energy_distance(rng.normal(size=(30, 2)), rng.normal(size=(30, 2))) for _ in range(300)]
     assert abs(np.mean(scores)) < 4 * np.std(scores) / np.sqrt(300)
     assert min(scores) < 0
+
+
+@pytest.mark.parametrize("far", [1e10, 1e12])
+def test_energy_with_one_diverged_cell(rng, far):
+    x, y = rng.normal(size=(100, 3)), rng.normal(3, 1, size=(100, 3))
+    y[0, 0] = far
+    within = [cdist(s, s)[~np.eye(len(s), dtype=bool)].mean() for s in (x, y)]
+    # The far row cancels out of the difference; what is left of its rounding is its distance times some 1e-15.
+    assert energy_distance(x, y) == pytest.approx(2 * cdist(x, y).mean() - sum(within), abs=1e-14 * far)
 
 
 def test_energy_of_shifted_points():
@@ -61,6 +71,21 @@ def test_rmse_of_paired_rows():
         rmse([1.0, 2.0], [1.0, 2.0, 3.0])
 
 
+def test_rmse_of_tables_is_in_the_scaled_space():
+    # IQR 1.5 over 1.349 is the scale; both cells err by 3 of it, a wrong level by a distance of 1.
+    truth = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "k": ["u", "u", "v", "v"]})
+    wrong = truth.assign(a=truth["a"] + 3 * 1.5 / 1.349, k=["v", "v", "u", "u"])
+    assert rmse(truth, wrong) == pytest.approx(np.sqrt(10))
+
+
+def test_marginal_distance_by_hand():
+    # Sorted: 0 to 1, 1 to 1, 5 to 7.
+    assert marginal_distance(np.array([[5.0], [0], [1]]), np.array([[1.0], [1], [7]])) == pytest.approx(1)
+    # One of four cells has to change its level.
+    levels = np.eye(2) / np.sqrt(2)
+    assert marginal_distance(levels[[0, 0, 1, 1]], levels[[1, 0, 1, 1]]) == pytest.approx(0.25)
+
+
 def test_energy_needs_two_rows():
     with pytest.raises(ValueError, match="at least 2 rows a side, got x with 1"):
         energy_distance([1.0], [1.0, 2.0])
@@ -75,6 +100,18 @@ class TestEveryMetric:
         assert metric.name == name
         assert metric.compares in ("samples", "cells")
         assert isinstance(metric.lower_is_better, bool)
+
+    def test_truth_is_a_floor_only_where_it_is_said_to_be(self, name, rng):
+        # A candidate that shrinks half of its cells towards the centre, against one of the true distribution.
+        metric = KNOWN_METRICS[name]
+        truth, other, shrunken = (rng.normal(size=(20, 100, 6)) for _ in range(3))
+        shrunken *= np.where(rng.random(shrunken.shape) < 0.5, 0.3, 1)
+        if metric.compares == "cells":  # there the truth is compared with itself
+            other = truth
+        floors, values = (
+            [metric.compute(x, y, rng) for x, y in zip(truth, ys, strict=True)] for ys in (other, shrunken)
+        )
+        assert (np.mean(floors) < np.mean(values)) == metric.truth_is_floor
 
     def test_is_better_without_difference(self, name, rng):
         metric = KNOWN_METRICS[name]

@@ -16,7 +16,7 @@ def test_distances_agree_with_scipy_also_far_from_the_origin(rng, shift, monkeyp
     x, y = rng.normal(size=(37, 5)) + shift, rng.normal(size=(23, 5)) + shift
     blocks = list(squared_distance_blocks(x, y))
     assert len(blocks) > 5
-    assert np.vstack([block for _, block in blocks]) == pytest.approx(cdist(x, y) ** 2, rel=1e-8)
+    assert np.vstack([block for _, block, _ in blocks]) == pytest.approx(cdist(x, y) ** 2, rel=1e-8)
     assert mean_distance(x, y) == pytest.approx(cdist(x, y).mean())
 
 
@@ -59,3 +59,19 @@ def test_blocks_do_not_change_the_answer(rng, monkeypatch):
     monkeypatch.setattr(neighborhoods, "_BLOCK_ENTRIES", 60 * 7)
     pieces = nearest_neighbors(points, 5, np.random.default_rng(2))
     assert np.array_equal(np.sort(whole), np.sort(pieces))
+
+
+@pytest.mark.parametrize("far", [1e10, 1e12, 1e15])
+def test_one_far_row_spoils_no_distance_between_the_others(rng, far):
+    points = rng.normal(size=(200, 3))
+    points[0, 0] = far
+    distances = cdist(points, points)
+    np.fill_diagonal(distances, np.inf)
+    neighbors = nearest_neighbors(points, 5, rng)
+    assert np.array_equal(np.sort(neighbors[1:]), np.sort(np.argsort(distances[1:], axis=1)[:, :5]))
+    # Among the others, and from them to the far row, each to its own precision.
+    (_, block, norms), *_ = squared_distance_blocks(points, points)
+    off_diagonal = ~np.eye(200, dtype=bool)[1:, 1:]
+    assert block[1:, 1:][off_diagonal] == pytest.approx(distances[1:, 1:][off_diagonal] ** 2, rel=1e-9)
+    assert block[1:, 0] == pytest.approx(distances[1:, 0] ** 2)
+    assert norms[1:].max() < 100

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,19 @@ def test_forest_shows_rows_in_order_with_marks_and_the_floor(table):
     assert ax.yaxis_inverted()
     assert ax.get_xlabel() == "nds (lower is better)"
     assert "the truth itself" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_names_and_ticks_of_close_points_do_not_meet(table):
+    close = table.assign(seconds=[0.0083, 0.023, np.nan, np.nan, 0.0075], score=[0.052, 0.016, np.nan, 0.0, 0.061])
+    close = pd.concat([close, close.loc[["mean"]].assign(score=0.092, seconds=0.0077).rename({"mean": "hot-deck"})])
+    ax = plots.seconds_plot(close.rename({"a-rather-long-name-of-an-imputer": "median"}), label="nds")
+    ax.figure.canvas.draw()
+    low, high = ax.get_xlim()
+    ticks = [t.label1 for t in (*ax.xaxis.get_major_ticks(), *ax.xaxis.get_minor_ticks()) if low <= t.get_loc() <= high]
+    assert len([tick for tick in ticks if tick.get_text()]) >= 2
+    for texts in (ax.texts, ticks):
+        boxes = [text.get_window_extent() for text in texts if text.get_text()]
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 
 
 @pytest.mark.parametrize("draw", [plots.forest_plot, plots.seconds_plot])

@@ -9,7 +9,8 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, SimpleImputer
 
 from imputation_eval import HotDeckImputer, MeanImputer, Ranking, ampute, default_imputers, rank_imputers
-from imputation_eval.scoring import KNOWN_METRICS
+from imputation_eval.ranking.summary import summarize
+from imputation_eval.scoring import KNOWN_METRICS, RAW_COLUMNS
 
 COLUMNS = ["score", "ci_low", "ci_high", "rank", "rank_low", "rank_high", "p_best", "tied_best", "failures", "seconds"]
 QUICK = {"n_repeats": 3, "n_draws": 2, "progress": False, "random_state": 0}
@@ -59,7 +60,7 @@ def test_worse_verdicts_are_rare_between_imputers_that_are_equal_in_the_populati
 
         return imputer
 
-    runs, verdicts = 60, {"nds": 0, "rmse": 0}
+    runs, verdicts = 40, {"nds": 0, "rmse": 0}
     for seed in range(runs):
         df, _ = gaussian_table(120, 4, 0.6, np.random.default_rng(seed))
         imputers = {"first": half_mean(["x0", "x1"]), "second": half_mean(["x2", "x3"])}
@@ -106,7 +107,9 @@ def test_truth_scores_about_zero_and_hot_deck_the_same_under_either_role(rng):
     assert abs(as_reference.table.loc["truth", "score"]) < 0.05
     assert as_reference.table.loc["hot-deck", "reference"]
     assert not as_rival.table.loc["hot-deck", "reference"]
-    assert as_rival.table.loc["hot-deck", "rank"] in (1, 2)
+    # Hot-deck, blind to the other columns, comes behind the median on this table; as a reference it has no rank.
+    assert as_rival.table["rank"].dropna().to_dict() == {"median": 1, "hot-deck": 2}
+    assert as_reference.table["rank"].dropna().to_dict() == {"median": 1}
     assert as_rival.table.loc["hot-deck", "score"] == as_reference.table.loc["hot-deck", "score"]
 
 
@@ -124,9 +127,159 @@ def test_order_of_imputers_and_number_of_processes_change_nothing():
         rank_imputers(df, imputers, n_jobs=2, **options),
     ):
         pd.testing.assert_frame_equal(base.table.drop(columns="seconds"), other.table.drop(columns="seconds"))
+        pd.testing.assert_frame_equal(base.pairwise, other.pairwise)
+        pd.testing.assert_frame_equal(base.against_references, other.against_references)
+        pd.testing.assert_frame_equal(base.per_column, other.per_column[base.per_column.columns], check_exact=True)
         scores = [r.raw.set_index(["imputer", "repeat", "draw", "metric"])["score"].sort_index() for r in (base, other)]
         pd.testing.assert_series_equal(*scores, check_exact=True)
     assert not base.raw.equals(rank_imputers(df, imputers, **(options | {"random_state": 1})).raw)
+
+
+def _raw(scores, metrics=("nds",)):
+    """Return the long table that belongs to {imputer: a score a repeat}."""
+    rows = [
+        (name, repeat, 0, metric, score, 0.1, "broke" if np.isnan(score) else None)
+        for name, values in scores.items()
+        for repeat, score in enumerate(values)
+        for metric in metrics
+    ]
+    return pd.DataFrame(rows, columns=RAW_COLUMNS)
+
+
+def test_order_of_imputers_does_not_decide_between_equal_leaders():
+    # a and z are equal on average; c differs for certain from a, which never varies, but not from z.
+    scores = {"a": np.zeros(8), "z": np.tile([1.0, -1.0], 4), "c": np.full(8, 0.5)}
+    first, second = (
+        summarize(_raw(dict(order)), (KNOWN_METRICS["nds"],), [], ratio=0.01, entropy=0)
+        for order in (scores.items(), reversed(scores.items()))
+    )
+    pd.testing.assert_frame_equal(first.table, second.table)
+    pd.testing.assert_frame_equal(first.pairwise, second.pairwise)
+    assert first.table["rank"].to_dict() == {"a": 1, "z": 1, "c": 3}
+    assert first.table["tied_best"].to_dict() == {"a": True, "z": True, "c": False}
+
+
+def _explained(scores):
+    """Return what is said of {imputer: a score a repeat}, among them truth and references."""
+    references = [name for name in scores if name in ("truth", "hot-deck", "mean")]
+    raw = _raw(scores)
+    summary = summarize(raw, (KNOWN_METRICS["nds"],), references, ratio=0.25, entropy=0)
+    settings = {"metrics": ["nds"], "mode": "truth", "n_repeats": raw["repeat"].nunique(), "lower_is_better": {}}
+    return Ranking(
+        summary.table, summary.per_metric, summary.pairwise, summary.against_references, pd.DataFrame(), raw, settings
+    )
+
+
+def test_only_imputers_that_never_failed_count(rng):
+    wiggle = rng.normal(0, 0.01, size=(4, 10))
+    gap = np.append(np.zeros(9), np.nan)
+    scores = {"truth": np.zeros(10), "good": 0.1 + wiggle[0], "bad": 0.9 + wiggle[1], "flaky": gap}
+    text = _explained(scores).explain()
+    assert "'good' ranks first of 2 imputers that never failed by nds" in text
+    assert "chance of being the best of them is over 99 %. Every other one of them is significantly worse" in text
+    assert "'flaky' failed in 1 of 10 repeats and ranks behind those that never failed: broke" in text
+    # One is left: nothing was tested, and no chance can be given.
+    alone = _explained({name: scores[name] for name in ("truth", "good", "flaky")})
+    text = alone.explain()
+    assert text.startswith("'good', the only one of 2 imputers that never failed, has nds 0.1")
+    assert "chance" not in text
+    assert "significantly" not in text
+    assert "1.00" not in alone.to_markdown()
+
+
+def test_winner_is_tested_against_the_references(rng):
+    wiggle = rng.normal(size=(3, 20))
+    # Slightly ahead of hot-deck in the mean, by less than the noise; far ahead of the mean.
+    scores = {
+        "truth": np.zeros(20),
+        "mine": 1 + 0.1 * wiggle[0],
+        "hot-deck": 1.01 + 0.1 * wiggle[1] - (wiggle[1].mean() - wiggle[0].mean()) * 0.1,
+        "mean": 2 + 0.1 * wiggle[2],
+    }
+    ranking = _explained(scores)
+    assert ranking.table.loc["mine", "score"] < ranking.table.loc["hot-deck", "score"]
+    assert (
+        "Beware: 'mine' is not significantly better than 'hot-deck'; filling each column by itself" in ranking.explain()
+    )
+    assert set(ranking.against_references["worse"]) == {"hot-deck", "mean"}
+    assert "Beware" not in _explained(scores | {"hot-deck": scores["hot-deck"] + 1}).explain()
+    both = _explained(scores | {"mine": scores["mean"] + 1}).explain()
+    assert "'mine' is not significantly better than 'hot-deck' or 'mean'" in both
+
+
+def test_a_ranking_prints_itself():
+    ranking = _explained({"truth": np.zeros(5), "a": np.arange(5.0), "b": np.arange(5.0) + 1})
+    assert repr(ranking) == str(ranking)
+    assert "rank interval" in repr(ranking)
+    assert ranking.explain() in repr(ranking)
+
+
+def test_truth_is_called_a_floor_only_where_it_is_one():
+    df = load_breast_cancer(as_frame=True).data.iloc[:150, :10]
+    imputers = {"regression": IterativeImputer(max_iter=5, tol=1e-1)}
+    options = QUICK | {"missing_rate": 0.4}
+    by_wasserstein = rank_imputers(df, imputers, metrics="wasserstein", **options)
+    assert by_wasserstein.table.loc["regression", "score"] < by_wasserstein.table.loc["truth", "score"]
+    assert "no floor, an imputer can do better" in by_wasserstein.explain()
+    assert "favours imputed values that vary too little" in by_wasserstein.explain()
+    assert "no imputer can be expected to do better" in rank_imputers(df, imputers, **options).explain()
+
+
+def test_diverged_cells_do_not_win(gaussian_table, rng):
+    df, _ = gaussian_table(200, 4, 0.7, rng)
+
+    def diverging(value):
+        def imputer(table, random_state):
+            filled = table.fillna(5.0)
+            return filled.mask(table.isna() & (np.arange(len(table)) % 20 == 0)[:, None], value)
+
+        return imputer
+
+    imputers = {"diverging": diverging(1e13), "overflowing": diverging(1e99), "hot-deck": HotDeckImputer()}
+    ranking = rank_imputers(df, imputers, metrics=["nds", "energy"], **QUICK)
+    assert ranking.winner == "hot-deck"
+    assert ranking.tied_best == ["hot-deck"]
+    assert ranking.per_metric.loc[("nds", "diverging"), "score"] > 0.8
+    # Beyond what a distance can hold is a failure that names the column.
+    tiny = df * 1e-60
+    ranking = rank_imputers(tiny, {"overflowing": diverging(1e99), "hot-deck": HotDeckImputer()}, **QUICK)
+    assert ranking.table.loc["overflowing", "failures"] == 3
+    assert "so far beyond its scale" in ranking.raw.query("imputer == 'overflowing'")["failure"].iloc[0]
+
+
+def test_per_column_says_where_an_imputer_errs(mixed_table, rng):
+    df = mixed_table(150, rng).assign(same=1.0)
+
+    def shifted(table, random_state):
+        filled = HotDeckImputer(random_state).fit_transform(table)
+        return filled.assign(
+            real=filled["real"].mask(table["real"].isna(), filled["real"] + 10),
+            text=filled["text"].mask(table["text"].isna(), "high"),
+        )
+
+    imputers = {"shifted": shifted, "broken": broken}
+    with pytest.warns(UserWarning, match="constant"):
+        ranking = rank_imputers(df, imputers, metrics=["nds", "rmse"], **QUICK)
+    table = ranking.per_column
+    assert table.index.tolist() == [name for name in df.columns if name != "same"]
+    assert table.columns.tolist() == ["shifted", "broken", "hot-deck", "mean"]
+    assert table["broken"].isna().all()
+    quartiles = np.quantile(df["real"], [0.25, 0.75])
+    # A shift of all cells by 10 is a 1-Wasserstein distance of 10 in the unit of the data.
+    assert table.loc["real", "shifted"] == pytest.approx(10 / (np.diff(quartiles)[0] / 1.349), rel=0.05)
+    # All cells say "high", the truth does in a share: the others would have to change.
+    assert table.loc["text", "shifted"] == pytest.approx((df["text"] != "high").mean(), abs=0.1)
+    assert (table.loc[["count", "object", "grade"], "shifted"] < 0.4).all()
+
+
+def test_draws_that_agree_by_chance_do_not_end_a_stochastic_imputer(rng):
+    # Rounded to 0 or 1 by its seed, so that draws often equal the one before.
+    def coin(table, random_state):
+        return table.fillna(float(random_state % 2))
+
+    df = pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc"))
+    raw = rank_imputers(df, {"coin": coin}, **(QUICK | {"n_draws": 8, "n_repeats": 6})).raw
+    assert set(raw.query("imputer == 'coin'").groupby("repeat").size()) == {1, 8}
 
 
 def test_dropping_an_imputer_does_not_change_the_scores_of_the_others():
@@ -152,8 +305,11 @@ def test_failures_are_named_and_rank_last(rng):
     assert reasons["broken"] == "RuntimeError: no convergence"
     assert reasons["cheating"].startswith("ImputationError: observed cells changed")
     text = ranking.explain()
-    assert "'broken' failed in 6 of 6 repeats and is ranked last: RuntimeError: no convergence" in text
-    assert ranking._repr_html_()
+    assert (
+        "'broken' failed in 6 of 6 repeats and ranks behind those that never failed: RuntimeError: no convergence"
+        in text
+    )
+    assert "RuntimeError: no convergence" in ranking._repr_html_()
     # With several metrics an imputer without any score has no mean rank, and still ranks last.
     several = rank_imputers(df, imputers, metrics=["nds", "rmse"], **QUICK)
     assert several.table.index[0] == "median"
@@ -274,7 +430,7 @@ def test_real_table_ranks_conditional_imputers_first_and_prints(capsys):
 def test_references_that_do_no_worse_are_pointed_out(rng):
     df = pd.DataFrame(rng.normal(size=(150, 3)), columns=list("abc"))
     ranking = rank_imputers(df, {"zero": lambda t, seed: t.fillna(5.0)}, **QUICK)
-    assert "Beware: the references ['hot-deck', 'mean'] do no worse" in ranking.explain()
+    assert "Beware: 'zero' is not significantly better than 'hot-deck' or 'mean'" in ranking.explain()
 
 
 def test_names_are_escaped(rng):
@@ -331,7 +487,11 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
         (GOOD, {"truth": GOOD}, ValueError, "truth= is used by mode='truth' only"),
         (GOOD, {"mode": "truth", "truth": GOOD}, ValueError, "df has no holes"),
         (HOLES, {"mode": "truth", "truth": GOOD + 1}, ValueError, "truth differs from df in observed cells"),
-        (HOLES, {"mode": "truth", "truth": GOOD.iloc[:-1]}, ValueError, "they have 119 and 120 rows"),
+        (HOLES, {"mode": "truth", "truth": GOOD.iloc[:-1]}, ValueError, "in their index: 119 rows against 120"),
+        (HOLES, {"mode": "truth", "truth": GOOD.iloc[::-1]}, ValueError, "labels differ or are in another order"),
+        (HOLES, {"mode": "truth", "truth": GOOD.astype(str)}, ValueError, "'a' is numeric in df .*nominal in truth"),
+        (HOLES, {"mode": "truth", "truth": GOOD, "missing_rate": 7}, ValueError, "missing_rate=7"),
+        (HOLES, {"mode": "truth", "truth": GOOD, "mechanism": "zz"}, ValueError, "mechanism='zz'"),
         (HOLES, {"mode": "truth", "truth": GOOD[["a", "b"]]}, ValueError, r"truth has columns \['a', 'b'\]"),
         (
             HOLES,
@@ -341,6 +501,11 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
         ),
         (HOLES.iloc[:60], {"mode": "truth", "truth": GOOD.iloc[:60]}, ValueError, "at least 60 are needed"),
         (GOOD, {"missing_rate": 0.05}, ValueError, "at least 30 are needed"),
+        (GOOD, {"metrics": [["nds"]]}, TypeError, r"metrics should be a name or several names, got \[\['nds'\]\]"),
+        (GOOD, {"mechanism": ["mcar"]}, TypeError, r"mechanism should be one of \['mcar'\], got"),
+        (GOOD, {"categorical": None}, TypeError, "categorical should be 'infer' or a list of column names, got None"),
+        (GOOD, {"n_jobs": 1.5}, TypeError, "n_jobs should be None or an int, got 1.5"),
+        (GOOD, {"n_jobs": 0}, ValueError, "n_jobs=0"),
         (GOOD, {"metrics": []}, ValueError, "at least one metric"),
         (GOOD, {"metrics": ["nds", "nds"]}, ValueError, "none twice"),
         (GOOD, {"metrics": "auc"}, ValueError, r"unknown names: \['auc'\]; available"),
@@ -353,7 +518,7 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
         (GOOD, {"categorical": ["z"]}, ValueError, r"lacks: \['z'\]"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:df has only 60 rows")
+@pytest.mark.filterwarnings("ignore:truth has only 60 rows")
 def test_errors(df, options, error, message):
     arguments = {"imputers": {"median": SimpleImputer()}, **QUICK} | options
     with pytest.raises(error, match=message):
@@ -371,5 +536,11 @@ def test_errors(df, options, error, message):
 def test_weak_data_is_warned_of(df, message):
     with pytest.warns(UserWarning, match=message) as caught:
         ranking = rank_imputers(df, {"median": SimpleImputer()}, **QUICK)
-    assert len(caught) == 1
+    assert [warning.filename for warning in caught] == [__file__]
     assert (ranking.table["failures"] == 0).all()
+
+
+def test_weak_truth_is_called_truth():
+    df, truth = HOLES.iloc[:90], GOOD.iloc[:90]
+    with pytest.warns(UserWarning, match="truth has only 90 rows"):
+        rank_imputers(df, {"median": SimpleImputer()}, mode="truth", truth=truth, **QUICK)

@@ -56,6 +56,16 @@ def test_pairs_name_the_better_one(rng):
     assert (pairs["p_holm"] < 1e-3).all()
 
 
+def test_only_the_chosen_pairs_are_compared_and_corrected_for(rng):
+    values = np.column_stack([rng.normal(j, 1, 10) for j in range(4)])
+    chosen = compare_pairs(values, list("abcd"), 0.25, pairs=[(0, 3), (0, 2)])
+    everything = compare_pairs(values, list("abcd"), 0.25).set_index(["better", "worse"])
+    assert list(zip(chosen["better"], chosen["worse"], strict=True)) == [("a", "d"), ("a", "c")]
+    p_values = [everything.loc[("a", other), "p_value"] for other in "dc"]
+    assert chosen["p_value"].tolist() == p_values
+    assert chosen["p_holm"].min() == pytest.approx(2 * min(p_values))
+
+
 def test_equal_columns_are_tied_and_constant_gaps_are_certain():
     values = np.column_stack([np.arange(5.0), np.arange(5.0), np.arange(5.0) + 1])
     pairs = compare_pairs(values, ["a", "b", "c"], 0.25)
