@@ -5,7 +5,7 @@ instead of a number of bytes.
 """
 
 from .budget import BudgetedCoreset, BudgetPlan, default_quantizers, plan_budget
-from .construction import RobustCoreset, UniformCoreset
+from .construction import FarthestFirstCoreset, LightweightCoreset, RobustCoreset, SensitivityCoreset, UniformCoreset
 from .evaluation import distortion, effective_sample_size
 from .points import Coreset
 from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer, get_quantizer, register_quantizer
@@ -17,9 +17,12 @@ __all__ = [
     "BudgetedCoreset",
     "Coreset",
     "DistributedCoreset",
+    "FarthestFirstCoreset",
+    "LightweightCoreset",
     "Quantizer",
     "RobustCoreset",
     "RoundingQuantizer",
+    "SensitivityCoreset",
     "UniformCoreset",
     "UniformQuantizer",
     "decode",

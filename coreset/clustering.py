@@ -13,9 +13,6 @@ from .nearest import Floats, nearest, row_blocks, squared_distances_to
 # Seeding reads the rows once per centre, so on larger data it reads a sample of this size.
 SEEDING_ROWS = 20_000
 
-# The mean of a sample of this size is mostly within 1/100 of a standard deviation of the true one.
-_MEAN_ROWS = 1 << 14
-
 
 def systematic_draw(shares: NDArray[np.float64], n_draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Draw rows in proportion to their shares: one random start, then equal steps along the cumulated shares.
@@ -66,7 +63,7 @@ def _rows_at(shares: NDArray[np.float64], positions: Floats) -> NDArray[np.intp]
     cumulated = np.cumsum(shares)
     drawn = np.searchsorted(cumulated, positions * (cumulated[-1] / len(positions)), side="right")
     # Rounding can push the last position past the end, or onto trailing rows whose share is zero.
-    return np.minimum(drawn, int(np.flatnonzero(shares)[-1]))
+    return np.minimum(drawn, len(shares) - 1 - int(np.argmax(shares[::-1] > 0)))
 
 
 def importance_sample(
@@ -102,8 +99,7 @@ def importance_sample(
 def lightweight_shares(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shares of the rows in a draw that goes half by mass and half by squared distance to the mean.
 
-    ``w / (2 W) + w d^2 / (2 sum w d^2)``, the law of lightweight coresets (Bachem, Lucic and Krause, 2018, algorithm 1).
-    By mass alone where all rows are equal.
+    ``w / (2 W) + w d^2 / (2 sum w d^2)``, the law of lightweight coresets (Bachem, Lucic and Krause, 2018).
 
     Parameters
     ----------
@@ -114,20 +110,23 @@ def lightweight_shares(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.fl
     Returns
     -------
     ndarray of shape (n,), float64
-        Their sum is one.
+        Their sum is one. Mass alone decides where all rows are equal.
     """
     mass_share = weights / weights.sum()
-    scatter = mass_share * squares_about_mean(X, weights)
-    total = scatter.sum()
-    return mass_share if total <= 0 else 0.5 * mass_share + scatter * (0.5 / total)
+    shares = squares_about_mean(X, mass_share)
+    shares *= mass_share
+    total = shares.sum()
+    if total <= 0:
+        return mass_share
+    shares *= 0.5 / total
+    shares += 0.5 * mass_share
+    return shares
 
 
 def squares_about_mean(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distance of every row to the weighted mean, in most cases from one pass over the rows.
+    """Squared distance of every row to the weighted mean, mostly from one pass over the rows, in their own type.
 
-    The mean of a sample serves where the pass shows that it is near enough: no farther from the mean than a thousandth
-    of the mean squared distance, by which the sum of the results is too large at most. Otherwise there is a second pass.
-    Differences are taken in the rows' type.
+    A sample's mean serves if the pass shows that it makes their sum at most a thousandth too large.
 
     Parameters
     ----------
@@ -139,25 +138,23 @@ def squares_about_mean(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.fl
     -------
     ndarray of shape (n,), float64
     """
-    step = max(1, len(X) // _MEAN_ROWS)
+    step = 1 + (len(X) >> 14)  # some 16,000 rows
     mean = weighted_mean(X[::step], weights[::step])
     mass_share = weights / weights.sum()
     squared, shift = _squares_about(X, mass_share, mean)
-    if shift @ shift > 1e-3 * (mass_share @ squared):
-        squared = _squares_about(X, mass_share, mean + shift)[0]
-    return squared
+    near_enough = shift @ shift <= 1e-3 * (mass_share @ squared)
+    return squared if near_enough else _squares_about(X, mass_share, mean + shift)[0]
 
 
-def _squares_about(
-    X: Floats, mass_share: NDArray[np.float64], origin: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _squares_about(X: Floats, mass_share: Floats, origin: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Squared distance of every row to the origin, and the mean of the rows seen from there."""
     typed = origin.astype(X.dtype)
     squared = np.empty(len(X))
     shift = np.zeros(X.shape[1])
+    buffer = np.empty((min(8192, len(X)), X.shape[1]), dtype=X.dtype)
     for rows in row_blocks(len(X), X.shape[1]):
-        gap = X[rows] - typed
-        np.einsum("ij,ij->i", gap, gap, out=squared[rows], casting="same_kind", dtype=X.dtype)
+        gap = np.subtract(X[rows], typed, out=buffer[: rows.stop - rows.start])  # new memory would cost as much again
+        squared[rows] = np.einsum("ij,ij->i", gap, gap)
         shift += mass_share[rows].astype(X.dtype) @ gap
     return squared, shift
 
@@ -201,6 +198,41 @@ def seed_centers(
         chosen.append(_inverse_cdf(potential, rng.random()))
         np.minimum(squared, squared_distances_to(X, X[chosen[-1]].astype(np.float64)), out=squared)
     return np.array(chosen, dtype=np.intp)
+
+
+def farthest_first(X: Floats, n_centers: int, first: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Traverse the rows so that each next one is the farthest from those before it.
+
+    The greatest distance left is at most twice the least possible with as many centres (Gonzalez, 1985).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    n_centers, first : int
+        Rows to choose, at least one, and the row to start from.
+
+    Returns
+    -------
+    chosen : ndarray of shape (at most n_centers,), intp
+        In the order of the traversal; fewer than asked for when there are fewer distinct rows.
+    cells : ndarray of shape (n,), intp
+        Which of them is nearest to each row, of equal ones the first.
+    squared_distances : ndarray of shape (n,), float64
+    """
+    chosen = [first]
+    cells = np.zeros(len(X), dtype=np.intp)
+    squared = squared_distances_to(X, X[first].astype(np.float64))
+    while len(chosen) < n_centers and squared.any():
+        chosen.append(int(squared.argmax()))
+        center = X[chosen[-1]].astype(np.float64)
+        # A centre twice as far from a row's centre as that row cannot be nearer to it; the slack is for rounding.
+        reach = squared_distances_to(X[chosen[:-1]], center) * (0.25 - 1e-9)
+        close = np.flatnonzero(reach[cells] <= squared)
+        distances = squared_distances_to(X[close], center)
+        closer = distances < squared[close]
+        squared[close[closer]] = distances[closer]
+        cells[close[closer]] = len(chosen) - 1
+    return np.array(chosen, dtype=np.intp), cells, squared
 
 
 def _inverse_cdf(shares: NDArray[np.float64], uniform: float) -> int:

@@ -1,15 +1,21 @@
 """Estimators that turn weighted rows into a `Coreset` of a given number of points."""
 
 from .base import CoresetConstructor, share_points
+from .farthest import FarthestFirstCoreset
+from .lightweight import LightweightCoreset
 from .robust import RobustCoreset
 from .rows import RandomState, Rows, as_generator, check_count, check_rows
+from .sensitivity import SensitivityCoreset
 from .uniform import UniformCoreset
 
 __all__ = [
     "CoresetConstructor",
+    "FarthestFirstCoreset",
+    "LightweightCoreset",
     "RandomState",
     "RobustCoreset",
     "Rows",
+    "SensitivityCoreset",
     "UniformCoreset",
     "as_generator",
     "check_count",

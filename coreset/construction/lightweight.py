@@ -1,0 +1,143 @@
+"""Rows drawn half by mass and half by squared distance to the mean: the lightweight coreset."""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clustering import lightweight_shares, squares_about_mean, stratified_draw, systematic_draw
+from ..points import Coreset
+from .base import CoresetConstructor
+from .rows import RandomState, Rows
+
+# Candidates per point. A row that must be drawn is expected this often among them, so it cannot be missing there.
+_CANDIDATES = 8
+
+
+def inclusion_probabilities(shares: NDArray[np.float64], n_draws: int) -> NDArray[np.float64]:
+    """Probabilities ``min(1, c * share)`` with the c for which they sum to `n_draws`.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n,)
+        Not negative, with a positive sum.
+    n_draws : int
+        With no more positive shares than this, each has probability one.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> inclusion_probabilities(np.array([8.0, 2.0, 1.0, 1.0]), 2).tolist()
+    [1.0, 0.5, 0.25, 0.25]
+    """
+    certain = np.zeros(len(shares), dtype=bool)
+    while True:
+        left = n_draws - int(certain.sum())
+        mass = shares[~certain].sum()
+        if left <= 0 or mass <= 0:
+            return certain.astype(np.float64)
+        probabilities = np.where(certain, 1.0, shares * (left / mass))
+        beyond = (probabilities >= 1.0) & ~certain
+        if not beyond.any():
+            return probabilities
+        certain |= beyond
+
+
+def draw_once(
+    shares: NDArray[np.float64], order: NDArray[np.intp], n_draws: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Draw rows without repetition, with inclusion probabilities in proportion to their shares as far as one allows.
+
+    The draw is systematic along `order`, so that rows next to each other there are represented evenly.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n,)
+        Not negative, with a positive sum.
+    order : ndarray of shape (n,), intp
+        A permutation of the rows.
+    n_draws : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    rows : ndarray of shape (at most n_draws,), intp
+        Ascending; fewer than asked for when there are fewer positive shares.
+    factors : ndarray, as long as rows
+        By which a drawn row's weight grows, so that sums stay unbiased: the inverse of its probability.
+    """
+    probabilities = inclusion_probabilities(shares, n_draws)
+    drawn = order[systematic_draw(probabilities[order], min(n_draws, int(np.count_nonzero(shares))), rng)]
+    rows, counts = np.unique(drawn, return_counts=True)  # rounding can let a row of probability one come twice
+    return rows, counts / probabilities[rows]
+
+
+@final
+class LightweightCoreset(CoresetConstructor):
+    """Rows drawn half by mass and half by squared distance to the mean: sees outliers, for the price of two sums.
+
+    The law is ``q = w / (2 W) + w d^2 / (2 sum w d^2)`` with d the distance to the mean; a drawn row weighs
+    ``w / (m q)``. Three things are this project's own. Rows are drawn without repetition: one with ``m q >= 1`` is
+    certain, and the others share the draws that are left. The draws are spread evenly over the distances to the mean.
+    And the weights are calibrated: those above have the right sum only on average, so they are multiplied by what is
+    missing. Costs are then ratio estimates, whose bias vanishes in proportion to ``1 / n_points``, and penalties of the
+    models trained on the summary keep their meaning.
+
+    Parameters
+    ----------
+    n_points : int, default=1000
+        Rows to draw. With labels, classes share them by their squared distances to their means, with at least one each.
+    random_state : int, RandomState, Generator or None, default=None
+
+    Attributes
+    ----------
+    coreset_ : Coreset
+        With `sample_indices`; its total weight is exact. Its certificate is nan.
+
+    Notes
+    -----
+    Source of the law: Bachem, Lucic and Krause, "Scalable k-Means Clustering via Lightweight Coresets" (KDD 2018).
+    Its guarantee is additive: the error is a share of the cost on one centre, so that many small clusters need a
+    `SensitivityCoreset`. From more than ``8 n_points`` rows, as many candidates are drawn first, by the same law.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from coreset import LightweightCoreset
+    >>> X = np.append(np.random.default_rng(0).normal(size=9999), 1000.0).reshape(-1, 1)
+    >>> summary = LightweightCoreset(n_points=100, random_state=0).fit(X).coreset_
+    >>> len(summary), round(summary.total_weight), round(summary.weights[summary.points[:, 0] == 1000].sum())
+    (100, 10000, 1)
+    """
+
+    def __init__(self, n_points: int = 1000, *, random_state: RandomState = None) -> None:
+        self.n_points = n_points
+        self.random_state = random_state
+
+    def _share_key(self, rows: Rows) -> float:
+        return float(rows.weights @ squares_about_mean(rows.X, rows.weights))
+
+    def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
+        shares = lightweight_shares(rows.X, rows.weights)
+        candidates, picks = np.arange(len(rows)), shares
+        if len(rows) > _CANDIDATES * n_points:
+            candidates, counts = np.unique(stratified_draw(shares, _CANDIDATES * n_points, rng), return_counts=True)
+            picks = counts / (_CANDIDATES * n_points)
+        # Share over weight rises with the distance; chance decides between equal ones, whose order may have a period.
+        order = np.lexsort((rng.random(len(candidates)), shares[candidates] / rows.weights[candidates]))
+        drawn, factors = draw_once(picks, order, n_points, rng)
+        chosen = candidates[drawn]
+        weights = factors * picks[drawn] * rows.weights[chosen] / shares[chosen]
+        return Coreset(
+            rows.X[chosen].astype(np.float64),
+            weights * (rows.weights.sum() / weights.sum()),
+            n_source=len(rows),
+            source_dtype=rows.source_dtype,
+            sample_indices=rows.indices[chosen],
+        )

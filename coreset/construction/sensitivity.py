@@ -1,0 +1,185 @@
+"""Rows drawn by how much a cost can depend on them: sensitivity sampling."""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clustering import importance_sample, lloyd, squares_about_mean
+from ..nearest import Floats, nearest, squared_distances_to
+from ..points import Coreset, check_power
+from .base import CoresetConstructor
+from .lightweight import draw_once
+from .rows import RandomState, Rows, check_count
+
+# Rows that are assigned to the rough clusters: all of a smaller table, a sample of a larger one.
+_ASSIGNED_ROWS = 60_000
+_ASSIGNED_PER_POINT = 6
+# Rows from which the rough centres are seeded.
+_SEEDED_ROWS = 8_000
+_SEEDED_PER_CENTER = 20
+# Candidates a batch: of more, most of the later ones are refused; with fewer, the rows are read more often.
+_BATCH = 128
+
+
+@final
+class SensitivityCoreset(CoresetConstructor):
+    """Rows drawn by distance to a rough clustering, weighted so that each rough cluster keeps its mass.
+
+    A row is drawn with probability in proportion to ``w d^power / C + w / M``, where C and M are the cost and the mass
+    of its rough cluster, and weighs its weight over that probability; a cluster without cost draws by mass alone. Then
+    the weights of each cluster are multiplied by what its mass lacks, so that cluster masses and the total are exact.
+
+    Parameters
+    ----------
+    n_points : int, default=1000
+        Rows to draw. With labels, classes share them by their squared distances to their means, with at least one each.
+    n_clusters : "auto" or int, default="auto"
+        Rough clusters, at most `n_points`; "auto" takes ``3 * sqrt(n_points)``. No more than half the points (of a
+        class, with labels) are used, so that every cluster expects at least one draw; the systematic draw then gives it
+        one, and none goes without.
+    power : {1, 2}, default=2
+        2 for k-means-like costs, 1 for k-median-like ones.
+    random_state : int, RandomState, Generator or None, default=None
+
+    Attributes
+    ----------
+    coreset_ : Coreset
+        With `sample_indices`; its total weight is exact. Its certificate is nan.
+
+    Notes
+    -----
+    Sources: Feldman and Langberg, "A Unified Framework for Approximating and Clustering Data" (STOC 2011), for the
+    framework; Bansal, Cohen-Addad, Prabhu, Saulpic and Schwiegelshohn, "Sensitivity Sampling for k-Means: Worst Case
+    and Stability Optimal Coreset Bounds" (2024, arXiv 2405.01339), for the size.
+
+    This project's own: rows are drawn without repetition (one whose expected draws reach one is certain), evenly over
+    clusters and, inside them, over distances; and a table of more than 60,000 rows (or six per point) is first sampled
+    to that number by the law of `LightweightCoreset`, whose weights are carried through. Then only the sample is
+    assigned to clusters, and the cluster masses that are kept are those of the sample. Calibration makes costs ratio
+    estimates, whose bias vanishes in proportion to ``n_clusters / n_points``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from coreset import SensitivityCoreset
+    >>> X = np.random.default_rng(0).normal(size=(9995, 2))
+    >>> far = np.full((5, 2), 1e4)
+    >>> summary = SensitivityCoreset(n_points=200, random_state=0).fit(np.concatenate([X, far])).coreset_
+    >>> len(summary), round(summary.total_weight), round(summary.weights[summary.points[:, 0] > 100].sum())
+    (200, 10000, 5)
+    """
+
+    def __init__(
+        self,
+        n_points: int = 1000,
+        *,
+        n_clusters: int | str = "auto",
+        power: int = 2,
+        random_state: RandomState = None,
+    ) -> None:
+        self.n_points = n_points
+        self.n_clusters = n_clusters
+        self.power = power
+        self.random_state = random_state
+
+    def _check_parameters(self) -> None:
+        check_power(self.power)
+        if isinstance(self.n_clusters, str):
+            if self.n_clusters != "auto":
+                raise ValueError(f"n_clusters={self.n_clusters!r} must be 'auto' or an integer")
+        elif check_count("n_clusters", self.n_clusters) > self.n_points:
+            raise ValueError(f"n_clusters={self.n_clusters} is more than n_points={self.n_points}")
+
+    def _share_key(self, rows: Rows) -> float:
+        squared = squares_about_mean(rows.X, rows.weights)
+        return float(rows.weights @ (squared if self.power == 2 else np.sqrt(squared)))
+
+    def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
+        n_assigned = max(_ASSIGNED_ROWS, _ASSIGNED_PER_POINT * n_points)
+        sample, weights = importance_sample(rows.X, rows.weights, n_assigned, rng)
+        X = rows.X if len(sample) == len(rows) else rows.X[sample]
+        clusters, squared = nearest(X, self._rough_centers(X, weights, n_points, rng))
+        shares = _sensitivities(weights, squared if self.power == 2 else np.sqrt(squared), clusters)
+        # Chance decides between equally distant rows, whose order in the table may have a period.
+        order = np.lexsort((rng.random(len(X)), squared, clusters))
+        drawn, factors = draw_once(shares, order, n_points, rng)
+        calibrated = _calibrate(weights[drawn] * factors, clusters[drawn], _sums(clusters, weights))
+        chosen = sample[drawn]
+        return Coreset(
+            rows.X[chosen].astype(np.float64),
+            calibrated * (rows.weights.sum() / calibrated.sum()),
+            n_source=len(rows),
+            source_dtype=rows.source_dtype,
+            sample_indices=rows.indices[chosen],
+        )
+
+    def _rough_centers(
+        self, X: Floats, weights: NDArray[np.float64], n_points: int, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        wanted = round(3 * math.sqrt(n_points)) if isinstance(self.n_clusters, str) else self.n_clusters
+        n_centers = min(wanted, max(1, n_points // 2))
+        sample, weights = importance_sample(X, weights, max(_SEEDED_ROWS, _SEEDED_PER_CENTER * n_centers), rng)
+        X = X[sample]
+        seeds = _seed_in_batches(X, weights, n_centers, rng, self.power)
+        return lloyd(X, weights, X[seeds].astype(np.float64), max_iterations=1).centers
+
+
+def _seed_in_batches(
+    X: Floats, weights: NDArray[np.float64], n_centers: int, rng: np.random.Generator, power: int
+) -> list[int]:
+    """Seeds by the exact D^power law, as from `seed_centers`, but reading the rows once per batch.
+
+    Candidates are drawn by the distances before the batch; each is accepted with the ratio of its distance now to that,
+    so that what is accepted follows the distances now. Fewer come back when there are fewer distinct rows.
+    """
+    chosen = [int(rng.choice(len(X), p=weights / weights.sum()))]
+    squared = squared_distances_to(X, X[chosen[0]].astype(np.float64))
+    while len(chosen) < n_centers:
+        potential = weights * squared ** (power / 2)
+        total = potential.sum()
+        if total <= 0:
+            break
+        candidates = rng.choice(len(X), size=_BATCH, p=potential / total)
+        rows = X[candidates]
+        now = squared[candidates]
+        least = rng.random(_BATCH) ** (2 / power) * now
+        accepted: list[int] = []
+        for position in range(_BATCH):
+            if 0 < now[position] >= least[position]:
+                accepted.append(int(candidates[position]))
+                if len(chosen) + len(accepted) == n_centers:
+                    break
+                np.minimum(now, squared_distances_to(rows, rows[position].astype(np.float64)), out=now)
+        np.minimum(squared, nearest(X, X[accepted].astype(np.float64))[1], out=squared)
+        chosen += accepted
+    return chosen
+
+
+def _sensitivities(
+    weights: NDArray[np.float64], distances: NDArray[np.float64], clusters: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Share of each row in its cluster's mass, plus its share in the cluster's cost where there is one."""
+    masses = _sums(clusters, weights)
+    potentials = weights * distances
+    costs = _sums(clusters, potentials)
+    shares: NDArray[np.float64] = weights / masses[clusters]
+    costly = costs[clusters] > 0
+    shares[costly] += potentials[costly] / costs[clusters[costly]]
+    return shares
+
+
+def _sums(clusters: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.bincount(clusters, weights=values).astype(np.float64)
+
+
+def _calibrate(
+    weights: NDArray[np.float64], clusters: NDArray[np.intp], masses: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weights multiplied cluster by cluster so that they sum to the masses."""
+    drawn = np.bincount(clusters, weights=weights, minlength=len(masses))
+    calibrated: NDArray[np.float64] = weights * masses[clusters] / drawn[clusters]
+    return calibrated
