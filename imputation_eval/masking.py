@@ -69,7 +69,7 @@ def ampute(
 def check_mechanism(mechanism: str) -> None:
     """Raise an error that lists the mechanisms unless ``mechanism`` is one of them."""
     if not isinstance(mechanism, str):
-        raise TypeError(f"mechanism should be one of {sorted(_MECHANISMS)}, got {mechanism!r}.")
+        raise TypeError(f"mechanism should be a str, one of {sorted(_MECHANISMS)}, got {mechanism!r}.")
     if mechanism not in _MECHANISMS:
         raise ValueError(f"mechanism={mechanism!r} is unknown; available: {sorted(_MECHANISMS)}.")
 

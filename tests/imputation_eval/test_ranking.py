@@ -502,7 +502,7 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
         (HOLES.iloc[:60], {"mode": "truth", "truth": GOOD.iloc[:60]}, ValueError, "at least 60 are needed"),
         (GOOD, {"missing_rate": 0.05}, ValueError, "at least 30 are needed"),
         (GOOD, {"metrics": [["nds"]]}, TypeError, r"metrics should be a name or several names, got \[\['nds'\]\]"),
-        (GOOD, {"mechanism": ["mcar"]}, TypeError, r"mechanism should be one of \['mcar'\], got"),
+        (GOOD, {"mechanism": ["mcar"]}, TypeError, r"mechanism should be a str, one of \['mcar'\], got"),
         (GOOD, {"categorical": None}, TypeError, "categorical should be 'infer' or a list of column names, got None"),
         (GOOD, {"n_jobs": 1.5}, TypeError, "n_jobs should be None or an int, got 1.5"),
         (GOOD, {"n_jobs": 0}, ValueError, "n_jobs=0"),
