@@ -72,6 +72,25 @@ def test_worse_verdicts_are_rare_between_imputers_that_are_equal_in_the_populati
     assert max(verdicts.values()) <= stats.binom.ppf(0.999, runs, 0.05)
 
 
+@pytest.mark.parametrize("mode", ["masked", "truth"])
+def test_tests_account_for_the_overlap_of_repeats(mode):
+    df = load_diabetes(as_frame=True).data
+    holes = ampute(df, missing_rate=0.1, random_state=0)
+    imputers = {"median": MeanImputer("median"), "draw": HotDeckImputer()}
+    if mode == "masked":
+        ranking = rank_imputers(df, imputers, missing_rate=0.3, **QUICK)
+        ratio = 0.3 / 0.7  # cells hidden over cells left
+    else:
+        ranking = rank_imputers(holes, imputers, mode="truth", truth=df, **QUICK)
+        n_usable = int(holes.isna().any(axis=1).sum())
+        n_scored = n_usable // 4 * 2  # half of the rows, in two equal halves
+        ratio = n_scored / (n_usable - n_scored)
+    scores = ranking.raw.groupby(["imputer", "repeat"])["score"].mean().unstack("imputer")
+    difference = scores["draw"] - scores["median"]
+    t = difference.mean() / np.sqrt(difference.var() * (1 / 3 + ratio))
+    assert ranking.pairwise["p_value"].item() == pytest.approx(2 * stats.t.sf(abs(t), df=2))
+
+
 def test_table_has_the_promised_shape():
     df = load_wine(as_frame=True).data
     ranking = rank_imputers(df, {"median": SimpleImputer(strategy="median"), "draw": HotDeckImputer()}, **QUICK)
