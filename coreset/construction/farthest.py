@@ -41,9 +41,9 @@ class FarthestFirstCoreset(CoresetConstructor):
 
     There is no offset and no spread. They would be right for cells whose point is their mean; a picked row mostly lies
     farther out than the mean of its cell, so that the points alone already over-estimate k-means costs on centres amid
-    the data (a blob in 5 dimensions, 300 points: by 12-19 %), and an offset would do so twice (45-85 %). By the triangle
-    inequality the roots of the k-means costs of rows and points differ by at most ``max_displacement`` times the root
-    of the total weight.
+    the data (a blob in 5 dimensions, 300 points: by 12-19 %), and an offset would make it worse (45-85 %). By the
+    triangle inequality the roots of the k-means costs of rows and points differ by at most ``max_displacement`` times
+    the root of the total weight.
 
     Examples
     --------

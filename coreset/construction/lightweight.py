@@ -42,7 +42,8 @@ def inclusion_probabilities(shares: NDArray[np.float64], n_draws: int) -> NDArra
         mass = shares[~certain].sum()
         if left <= 0 or mass <= 0:
             return certain.astype(np.float64)
-        probabilities = np.where(certain, 1.0, shares * (left / mass))
+        probabilities = np.ones(len(shares))
+        probabilities[~certain] = shares[~certain] / mass * left
         beyond = (probabilities >= 1.0) & ~certain
         if not beyond.any():
             return probabilities

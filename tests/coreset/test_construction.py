@@ -11,11 +11,21 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from coreset import BudgetedCoreset, Coreset, RobustCoreset, UniformCoreset, distortion, effective_sample_size
+from coreset import (
+    BudgetedCoreset,
+    Coreset,
+    FarthestFirstCoreset,
+    LightweightCoreset,
+    RobustCoreset,
+    SensitivityCoreset,
+    UniformCoreset,
+    distortion,
+    effective_sample_size,
+)
 from coreset.construction import share_points
 from coreset.nearest import clustering_cost
 
-CLASSES = [RobustCoreset, UniformCoreset]
+CLASSES = [RobustCoreset, UniformCoreset, SensitivityCoreset, LightweightCoreset, FarthestFirstCoreset]
 every_class = pytest.mark.parametrize("cls", CLASSES)
 
 
