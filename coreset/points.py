@@ -327,8 +327,8 @@ class Coreset:
         >>> X = np.random.default_rng(0).normal(size=(20_000, 8))        # no clusters at all
         >>> summary = RobustCoreset(n_points=400, random_state=0).fit(X).coreset_
         >>> centers = X[:50]
-        >>> truth = ((X[:, None] - centers) ** 2).sum(axis=2).min(axis=1).sum()
-        >>> summary.cost(centers) / truth > 1.1, bool(abs(summary.scatter().cost(centers) / truth - 1) < 0.02)
+        >>> truth = float(((X[:, None] - centers) ** 2).sum(axis=2).min(axis=1).sum())
+        >>> summary.cost(centers) / truth > 1.1, abs(summary.scatter().cost(centers) / truth - 1) < 0.02
         (True, True)
         """
         if isinstance(copies, bool) or not isinstance(copies, numbers.Integral) or copies < 2 or copies % 2:

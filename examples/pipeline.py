@@ -39,7 +39,7 @@ SUMMARY, SCATTER, UNIFORM, FLOAT32 = "summary", "its scatter", "uniform, same co
 NOISE_LEVELS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 MODELS: dict[str, ClassifierMixin] = {
     "logistic": LogisticRegression(max_iter=300),
-    "MLP": MLPClassifier((64,), max_iter=150, random_state=0),
+    "MLP": MLPClassifier((64,), solver="lbfgs", alpha=0.1, max_iter=60, random_state=0),
 }
 
 Summaries = dict[float, dict[str, list[Coreset]]]
@@ -198,8 +198,8 @@ def train(
 def fit(model: ClassifierMixin, coreset: Coreset, *, scattered: bool = False) -> ClassifierMixin:
     """Train on the weighted points; a sample that holds one class trains the only model that it can."""
     chosen = model if len(np.unique(coreset.labels)) > 1 else DummyClassifier()
-    # About as many deviates as the source had rows, in pairs, but no more than 16 a point.
-    copies = 2 * int(np.clip(round(coreset.n_source / len(coreset) / 2), 1, 8)) if scattered else 1
+    # About as many deviates as the source had rows, in pairs, but no more than 8 a point.
+    copies = 2 * int(np.clip(round(coreset.n_source / len(coreset) / 2), 1, 4)) if scattered else 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the step limits in MODELS are part of the comparison
         return coreset.train(chosen, copies=copies)
