@@ -123,7 +123,7 @@ def lightweight_shares(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.fl
     return shares
 
 
-def squares_about_mean(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def squares_about_mean(X: Floats, mass_share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Squared distance of every row to the weighted mean, mostly from one pass over the rows, in their own type.
 
     A sample's mean serves if the pass shows that it makes their sum at most a thousandth too large.
@@ -131,16 +131,15 @@ def squares_about_mean(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.fl
     Parameters
     ----------
     X : ndarray of shape (n, d)
-    weights : ndarray of shape (n,)
-        Positive.
+    mass_share : ndarray of shape (n,)
+        Weights that sum to one.
 
     Returns
     -------
     ndarray of shape (n,), float64
     """
     step = 1 + (len(X) >> 14)  # some 16,000 rows
-    mean = weighted_mean(X[::step], weights[::step])
-    mass_share = weights / weights.sum()
+    mean = weighted_mean(X[::step], mass_share[::step])
     squared, shift = _squares_about(X, mass_share, mean)
     near_enough = shift @ shift <= 1e-3 * (mass_share @ squared)
     return squared if near_enough else _squares_about(X, mass_share, mean + shift)[0]

@@ -60,7 +60,7 @@ class FarthestFirstCoreset(CoresetConstructor):
         self.random_state = random_state
 
     def _share_key(self, rows: Rows) -> float:
-        return float(np.sqrt(squares_about_mean(rows.X, rows.weights).max()))
+        return float(np.sqrt(squares_about_mean(rows.X, rows.weights / rows.weights.sum()).max()))
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         first = int(rng.choice(len(rows), p=rows.weights / rows.weights.sum()))

@@ -50,6 +50,12 @@ def inclusion_probabilities(shares: NDArray[np.float64], n_draws: int) -> NDArra
         certain |= beyond
 
 
+def shuffled_sort(keys: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Order in which the keys ascend; chance decides between equal ones, whose order in a table may have a period."""
+    shuffled = rng.permutation(len(keys))
+    return shuffled[np.argsort(keys[shuffled], kind="stable")]
+
+
 def draw_once(
     shares: NDArray[np.float64], order: NDArray[np.intp], n_draws: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
@@ -122,7 +128,7 @@ class LightweightCoreset(CoresetConstructor):
         self.random_state = random_state
 
     def _share_key(self, rows: Rows) -> float:
-        return float(rows.weights @ squares_about_mean(rows.X, rows.weights))
+        return float(rows.weights @ squares_about_mean(rows.X, rows.weights / rows.weights.sum()))
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         shares = lightweight_shares(rows.X, rows.weights)
@@ -130,8 +136,8 @@ class LightweightCoreset(CoresetConstructor):
         if len(rows) > _CANDIDATES * n_points:
             candidates, counts = np.unique(stratified_draw(shares, _CANDIDATES * n_points, rng), return_counts=True)
             picks = counts / (_CANDIDATES * n_points)
-        # Share over weight rises with the distance; chance decides between equal ones, whose order may have a period.
-        order = np.lexsort((rng.random(len(candidates)), shares[candidates] / rows.weights[candidates]))
+        # Share over weight rises with the distance.
+        order = shuffled_sort(shares[candidates] / rows.weights[candidates], rng)
         drawn, factors = draw_once(picks, order, n_points, rng)
         chosen = candidates[drawn]
         weights = factors * picks[drawn] * rows.weights[chosen] / shares[chosen]

@@ -12,12 +12,12 @@ from ..clustering import importance_sample, lloyd, squares_about_mean
 from ..nearest import Floats, nearest, squared_distances_to
 from ..points import Coreset, check_power
 from .base import CoresetConstructor
-from .lightweight import draw_once
+from .lightweight import draw_once, shuffled_sort
 from .rows import RandomState, Rows, check_count
 
 # Rows that are assigned to the rough clusters: all of a smaller table, a sample of a larger one.
-_ASSIGNED_ROWS = 60_000
-_ASSIGNED_PER_POINT = 6
+_ASSIGNED_ROWS = 50_000
+_ASSIGNED_PER_POINT = 5
 # Rows from which the rough centres are seeded.
 _SEEDED_ROWS = 8_000
 _SEEDED_PER_CENTER = 20
@@ -57,7 +57,7 @@ class SensitivityCoreset(CoresetConstructor):
     and Stability Optimal Coreset Bounds" (2024, arXiv 2405.01339), for the size.
 
     This project's own: rows are drawn without repetition (one whose expected draws reach one is certain), evenly over
-    clusters and, inside them, over distances; and a table of more than 60,000 rows (or six per point) is first sampled
+    clusters and, inside them, over distances; and a table of more than 50,000 rows (or five per point) is first sampled
     to that number by the law of `LightweightCoreset`, whose weights are carried through. Then only the sample is
     assigned to clusters, and the cluster masses that are kept are those of the sample. Calibration makes costs ratio
     estimates, whose bias vanishes in proportion to ``n_clusters / n_points``.
@@ -95,7 +95,7 @@ class SensitivityCoreset(CoresetConstructor):
             raise ValueError(f"n_clusters={self.n_clusters} is more than n_points={self.n_points}")
 
     def _share_key(self, rows: Rows) -> float:
-        squared = squares_about_mean(rows.X, rows.weights)
+        squared = squares_about_mean(rows.X, rows.weights / rows.weights.sum())
         return float(rows.weights @ (squared if self.power == 2 else np.sqrt(squared)))
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
@@ -104,8 +104,8 @@ class SensitivityCoreset(CoresetConstructor):
         X = rows.X if len(sample) == len(rows) else rows.X[sample]
         clusters, squared = nearest(X, self._rough_centers(X, weights, n_points, rng))
         shares = _sensitivities(weights, squared if self.power == 2 else np.sqrt(squared), clusters)
-        # Chance decides between equally distant rows, whose order in the table may have a period.
-        order = np.lexsort((rng.random(len(X)), squared, clusters))
+        inside = squared / (2 * squared.max() or 1.0)
+        order = shuffled_sort(clusters.astype(np.float64) + inside, rng)  # by cluster, then by distance
         drawn, factors = draw_once(shares, order, n_points, rng)
         calibrated = _calibrate(weights[drawn] * factors, clusters[drawn], _sums(clusters, weights))
         chosen = sample[drawn]

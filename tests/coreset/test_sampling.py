@@ -75,7 +75,7 @@ def test_squares_about_the_mean_also_where_a_sample_misses_it(rng, shift, dtype)
         weights[1] = heavy
         wide = X.astype(float)
         truth = ((wide - weights @ wide / weights.sum()) ** 2).sum(axis=1)
-        squared = squares_about_mean(X, weights)
+        squared = squares_about_mean(X, weights / weights.sum())
         resolution = 10 * float(np.spacing(dtype(shift + 1)))
         np.testing.assert_allclose(np.sqrt(squared[2:]), np.sqrt(truth[2:]), atol=0.1 + resolution)
         if heavy == 1.0:
