@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
 from .clustering import stratified_draw
-from .construction import RandomState, RobustCoreset, Rows, as_generator, check_count, check_rows
+from .construction import RobustCoreset, Rows, check_rows
 from .nearest import Floats, nearest
 from .points import Coreset
 from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer
-from .wire import decode, encode, max_encoded_size
+from .validation import RandomState, as_generator, check_count
+from .wire import decode, encode, encoded_size, max_encoded_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -258,21 +259,22 @@ def _fill(builder: _Builder, quantizer: Quantizer, budget: int, targets: NDArray
     n_points = bisect.bisect_right(range(low, high + 1), budget, key=lambda n: builder.bound(n, quantizer, classes))
     n_points = max(low, low + n_points - 1)
     coreset = builder.build(n_points)
-    best = encode(coreset, quantizer)
+    size = encoded_size(coreset, quantizer)
     # The bound counts every column as varying; what constant ones leave over is spent by trying larger sizes, each the
     # secant through the largest size that fits and the last one that did not.
     slope = _bytes_per_point(coreset, quantizer)
     for _ in range(_FILL_TRIES):
-        larger = min(high, n_points + int((budget - len(best)) / slope))
-        if len(best) > budget or larger <= n_points:
+        larger = min(high, n_points + int((budget - size) / slope))
+        if size > budget or larger <= n_points:
             break
         tried = builder.build(larger)
-        message = encode(tried, quantizer)
-        if len(message) > budget:
-            slope = (len(message) - len(best)) / (larger - n_points)
+        tried_size = encoded_size(tried, quantizer)
+        if tried_size > budget:
+            slope = (tried_size - size) / (larger - n_points)
         else:
-            n_points, coreset, best = larger, tried, message
-    return _Candidate(best, len(coreset), _error(builder.rows, targets, decode(best)))
+            n_points, coreset, size = larger, tried, tried_size
+    message = encode(coreset, quantizer)
+    return _Candidate(message, len(coreset), _error(builder.rows, targets, decode(message)))
 
 
 def _bytes_per_point(coreset: Coreset, quantizer: Quantizer) -> float:

@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from .clustering import cluster
-from .construction import RandomState, as_generator, check_count, check_rows
+from .construction import check_rows
 from .nearest import clustering_cost
 from .points import Coreset
-from .validation import check_power
+from .validation import RandomState, as_generator, check_count, check_power
 
 
 def distortion(

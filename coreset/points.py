@@ -14,7 +14,7 @@ from .labels import as_labels, merge_labels
 from .nearest import nearest
 from .scattering import scatter_points
 from .training import Estimator, fit_weighted
-from .validation import check_power, frozen, not_negative, row_count
+from .validation import RandomState, as_generator, check_power, frozen, not_negative, row_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -294,7 +294,7 @@ class Coreset:
             raise ValueError(f"feature_names {taken} are the names of the columns that to_frame adds")
         return pd.DataFrame(self.points.copy(), columns=pd.Index(names)).assign(**extra)
 
-    def scatter(self, copies: int = 4, *, random_state: int | np.random.Generator | None = 0) -> Coreset:
+    def scatter(self, copies: int = 4, *, random_state: RandomState = 0) -> Coreset:
         """Cells given their width back: each point replaced by `copies` seeded deviates around it.
 
         A cell counts all its rows at one place, so on data without structure it over-estimates the cost of centres that
@@ -308,7 +308,7 @@ class Coreset:
         ----------
         copies : int, default=4
             Even, at least 2.
-        random_state : int, Generator or None, default=0
+        random_state : int, RandomState, Generator or None, default=0
 
         Returns
         -------
@@ -338,7 +338,7 @@ class Coreset:
         else:
             mean = np.average(self.points, axis=0, weights=self.weights) if self.weights.any() else self.points[0]
             variances = np.tile(self.weights @ (self.points - mean) ** 2, (len(self), 1))
-        rng = np.random.default_rng(random_state)
+        rng = as_generator(random_state)
         return Coreset(
             scatter_points(self.points, self._spreads(), variances, int(copies), rng),
             np.tile(self.weights / copies, copies),

@@ -21,8 +21,9 @@ from threadpoolctl import threadpool_limits
 
 from .budget import default_quantizers, least_message_bytes, search
 from .clustering import rough_cost
-from .construction import Rows, check_count, check_rows
+from .construction import Rows, check_rows
 from .points import Coreset
+from .validation import check_count
 from .wire import DEFAULT_MAX_OUTPUT_BYTES, Reader, decode, merge_within, seal, unseal, varint
 
 ROUNDS = ("statistics", "allocation", "summary")

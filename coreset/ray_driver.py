@@ -16,9 +16,9 @@ import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from .construction import RandomState, as_generator, check_count
 from .points import Coreset
 from .protocol import Coordinator, Worker, WorkerSettings
+from .validation import RandomState, as_generator, check_count
 from .wire import inspect
 
 _ROWS_A_SHARD = 65_536

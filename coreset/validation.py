@@ -1,4 +1,4 @@
-"""Checks of what a `Coreset` is made of."""
+"""Checks of parameters, and of what a `Coreset` is made of."""
 
 from __future__ import annotations
 
@@ -7,6 +7,49 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.utils import check_random_state
+
+RandomState = int | np.random.RandomState | np.random.Generator | None
+
+
+def as_generator(random_state: RandomState) -> np.random.Generator:
+    """Turn what users pass as `random_state` into a NumPy Generator.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None
+
+    Returns
+    -------
+    numpy.random.Generator
+
+    Raises
+    ------
+    ValueError
+        When it is none of these.
+    """
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    if random_state is None or isinstance(random_state, numbers.Integral):
+        return np.random.default_rng(None if random_state is None else int(random_state))
+    return np.random.default_rng(check_random_state(random_state).randint(0, 2**31 - 1, size=4))
+
+
+def check_count(name: str, value: object, least: int = 1) -> int:
+    """Return `value` as an int when it is an integer of at least `least`.
+
+    Raises
+    ------
+    TypeError
+        When it is no integer.
+    ValueError
+        When it is too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name}={value!r} must be an integer")
+    if value < least:
+        raise ValueError(f"{name}={value} must be at least {least}")
+    return int(value)
 
 
 def check_power(power: object) -> int:

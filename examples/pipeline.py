@@ -90,7 +90,7 @@ def fill_the_holes(table: pd.DataFrame, n_repeats: int, report: Report, results:
         "made missing completely at random."
     )
     imputers = default_imputers()
-    ranking = rank_imputers(holes, imputers, n_repeats=n_repeats, n_draws=3, random_state=0)
+    ranking = rank_imputers(holes, imputers, n_repeats=n_repeats, n_draws=3, n_jobs=2, random_state=0)
     report.table(ranking.table.drop(columns="seconds"), float_format="{:.4f}".format)
     report.text(ranking.explain())
     report.picture("imputers", ranking.plot("forest").figure, "Neighborhood-based Dissimilarity Score of each imputer")

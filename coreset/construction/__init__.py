@@ -4,7 +4,7 @@ from .base import CoresetConstructor, share_points
 from .farthest import FarthestFirstCoreset
 from .lightweight import LightweightCoreset
 from .robust import RobustCoreset
-from .rows import RandomState, Rows, as_generator, check_count, check_rows
+from .rows import Rows, check_rows
 from .sensitivity import SensitivityCoreset
 from .uniform import UniformCoreset
 
@@ -12,13 +12,10 @@ __all__ = [
     "CoresetConstructor",
     "FarthestFirstCoreset",
     "LightweightCoreset",
-    "RandomState",
     "RobustCoreset",
     "Rows",
     "SensitivityCoreset",
     "UniformCoreset",
-    "as_generator",
-    "check_count",
     "check_rows",
     "share_points",
 ]

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from ..points import Coreset
-from .rows import RandomState, Rows, as_generator, check_count, check_rows
+from ..validation import RandomState, as_generator, check_count
+from .rows import Rows, check_rows
 
 
 class CoresetConstructor(BaseEstimator, ABC):

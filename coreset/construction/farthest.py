@@ -8,8 +8,9 @@ import numpy as np
 
 from ..clustering import farthest_first, squares_about_mean
 from ..points import Coreset
+from ..validation import RandomState
 from .base import CoresetConstructor
-from .rows import RandomState, Rows
+from .rows import Rows
 
 
 @final

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ..clustering import lightweight_shares, squares_about_mean, stratified_draw, systematic_draw
 from ..points import Coreset
+from ..validation import RandomState
 from .base import CoresetConstructor
-from .rows import RandomState, Rows
+from .rows import Rows
 
 # Candidates per point. A row that must be drawn is expected this often among them, so it cannot be missing there.
 _CANDIDATES = 8

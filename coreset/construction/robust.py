@@ -20,9 +20,9 @@ from ..clustering import (
 )
 from ..nearest import Floats, nearest, row_blocks, squared_distances_to
 from ..points import Coreset
-from ..validation import check_power
+from ..validation import RandomState, check_power
 from .base import CoresetConstructor, share_points
-from .rows import RandomState, Rows
+from .rows import Rows
 
 # Up to this many points every one is a centre of the clustering itself; beyond, cells are cut in two levels.
 _ONE_LEVEL_POINTS = 256

@@ -4,62 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..labels import as_labels
 from ..nearest import Floats
 
 _LEAST_HALF_SPAN = 1e-150
-
-RandomState = int | np.random.RandomState | np.random.Generator | None
-
-
-def as_generator(random_state: RandomState) -> np.random.Generator:
-    """Turn what users pass as `random_state` into a NumPy Generator.
-
-    Parameters
-    ----------
-    random_state : int, RandomState, Generator or None
-
-    Returns
-    -------
-    numpy.random.Generator
-
-    Raises
-    ------
-    ValueError
-        When it is none of these.
-    """
-    if isinstance(random_state, np.random.Generator):
-        return random_state
-    if random_state is None or isinstance(random_state, numbers.Integral):
-        return np.random.default_rng(None if random_state is None else int(random_state))
-    return np.random.default_rng(check_random_state(random_state).randint(0, 2**31 - 1, size=4))
-
-
-def check_count(name: str, value: object, least: int = 1) -> int:
-    """Return `value` as an int when it is an integer of at least `least`.
-
-    Raises
-    ------
-    TypeError
-        When it is no integer.
-    ValueError
-        When it is too small.
-    """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name}={value!r} must be an integer")
-    if value < least:
-        raise ValueError(f"{name}={value} must be at least {least}")
-    return int(value)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from ..clustering import importance_sample, lloyd, squares_about_mean
 from ..nearest import Floats, nearest, squared_distances_to
-from ..points import Coreset, check_power
+from ..points import Coreset
+from ..validation import RandomState, check_count, check_power
 from .base import CoresetConstructor
 from .lightweight import draw_once, shuffled_sort
-from .rows import RandomState, Rows, check_count
+from .rows import Rows
 
 # Rows that are assigned to the rough clusters: all of a smaller table, a sample of a larger one.
 _ASSIGNED_ROWS = 50_000

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..clustering import systematic_draw
 from ..points import Coreset
+from ..validation import RandomState
 from .base import CoresetConstructor
-from .rows import RandomState, Rows
+from .rows import Rows
 
 
 @final

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import itertools
 import pickle
 
@@ -358,11 +356,6 @@ def test_any_number_of_clusters_up_to_the_points(n_clusters, rng):
 @parametrize_with_checks([cls(20) for cls in ESTIMATORS])
 def test_conventions_of_scikit_learn(estimator, check):
     check(estimator)
-
-
-@pytest.mark.parametrize("name", ["farthest", "lightweight", "sensitivity"])
-def test_examples_run(name):
-    assert doctest.testmod(importlib.import_module(f"coreset.construction.{name}")).failed == 0
 
 
 @pytest.mark.parametrize("n_assigned", [30_000, 50_000])
