@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from coreset import RobustCoreset, RoundingQuantizer, UniformCoreset, UniformQuantizer, distortion
+from coreset import (
+    RobustCoreset,
+    RoundingQuantizer,
+    SensitivityCoreset,
+    UniformCoreset,
+    UniformQuantizer,
+    distortion,
+)
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -79,6 +86,7 @@ def methods(seed: int) -> dict[str, Any]:
     return {
         "RobustCoreset": RobustCoreset(4000, random_state=seed),
         "RobustCoreset power=1": RobustCoreset(4000, power=1, random_state=seed),
+        "SensitivityCoreset": SensitivityCoreset(4000, random_state=seed),
         "UniformCoreset": UniformCoreset(4000, random_state=seed),
     }
 
