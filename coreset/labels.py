@@ -49,11 +49,16 @@ def _of_one_type(array: NDArray[Any], name: str) -> NDArray[Any]:
     plain = [label.item() if isinstance(label, np.generic) else label for label in array.ravel()]
     types = {type(label) for label in plain}
     if types == {int, float}:
-        return np.array(plain, dtype=np.float64).reshape(array.shape)
+        types = {float}
+        if any(isinstance(label, int) and int(float(label)) != label for label in plain):
+            raise ValueError(f"{name} mixes floats with integers that a float cannot hold")
     if len(types) != 1 or not types <= {bool, int, float, str}:
         names = sorted(kind.__name__ for kind in types)
         raise TypeError(f"Unknown label type: {name} must hold only one of bool, int, float and str, not {names}")
-    return np.array(plain).reshape(array.shape)
+    made = np.array(plain).reshape(array.shape)
+    if types == {int} and made.dtype.kind not in "iu":
+        raise ValueError(f"{name} holds integers that 64 bits cannot hold together")
+    return made
 
 
 def merge_labels(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:

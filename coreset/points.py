@@ -299,8 +299,9 @@ class Coreset:
 
         A cell counts all its rows at one place, so on data without structure it over-estimates the cost of centres that
         would share its rows, and it hides variance from models. The deviates come in antipodal pairs, so that every
-        cell's mean stays exact, and their expected squared distance to the point is ``spread ** 2``, so that the offset
-        is no longer needed. Their shape follows `group_variances`; without these, the variances of the points' columns.
+        cell's mean stays exact, and their expected squared distance to the point is ``spread ** 2``, so that a positive
+        offset is no longer needed; a negative one, which coarse quantization can leave, stays. Their shape follows
+        `group_variances`; without these, as after decoding a message, the variances of the points' columns.
 
         Solve clusterings on the coreset itself, and evaluate centres or train models on the scatter. (Ours.)
 
@@ -313,7 +314,7 @@ class Coreset:
         Returns
         -------
         Coreset
-            Of ``copies * n_points`` points with the same total weight, offset 0 and no certificate.
+            Of ``copies * n_points`` points with the same total weight and no certificate.
 
         Raises
         ------
@@ -337,12 +338,16 @@ class Coreset:
             variances = self.group_variances[self.groups]
         else:
             mean = np.average(self.points, axis=0, weights=self.weights) if self.weights.any() else self.points[0]
-            variances = np.tile(self.weights @ (self.points - mean) ** 2, (len(self), 1))
-        rng = as_generator(random_state)
+            columns = self.weights @ (self.points - mean) ** 2
+            variances = np.tile(columns if columns.any() else np.ones_like(columns), (len(self), 1))
+        spreads = self._spreads()
+        # What the widths do not explain stays an offset: all of a negative one, nothing of an ordinary one.
+        rest = self.offset - float(self.weights @ spreads**2)
         return Coreset(
-            scatter_points(self.points, self._spreads(), variances, int(copies), rng),
+            scatter_points(self.points, spreads, variances, int(copies), as_generator(random_state)),
             np.tile(self.weights / copies, copies),
             labels=None if self.labels is None else np.tile(self.labels, copies),
+            offset=rest if abs(rest) > 1e-9 * abs(self.offset) else 0.0,
             n_source=self.n_source,
             source_dtype=self.source_dtype,
             feature_names=self.feature_names,
@@ -396,16 +401,23 @@ def _merged_spread(coresets: tuple[Coreset, ...]) -> NDArray[np.float64] | None:
 
 
 def _merged_groups(coresets: tuple[Coreset, ...]) -> dict[str, NDArray[Any]]:
-    """Groups and their variances, numbered on; nothing unless all have them."""
-    groups = [c.groups for c in coresets if c.groups is not None]
-    variances = [c.group_variances for c in coresets if c.group_variances is not None]
-    if len(groups) < len(coresets):
+    """Groups and their variances, numbered on; a part without them becomes one group, unless none has any."""
+    if all(c.groups is None for c in coresets):
         return {}
+    groups, variances = zip(*(_groups_of(c) for c in coresets), strict=True)
     starts = np.cumsum([0, *(len(part) for part in variances[:-1])])
     return {
         "groups": np.concatenate([part + start for part, start in zip(groups, starts, strict=True)]),
         "group_variances": np.concatenate(variances),
     }
+
+
+def _groups_of(coreset: Coreset) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    if coreset.groups is not None and coreset.group_variances is not None:
+        return coreset.groups, coreset.group_variances
+    # Rows kept as they are have no width to shape; cells of unknown shape get that of their points.
+    wide = coreset._spreads().any()
+    return np.zeros(len(coreset), dtype=np.int64), coreset.points.var(axis=0, keepdims=True) * bool(wide)
 
 
 def _merged_names(coresets: tuple[Coreset, ...]) -> tuple[str, ...] | None:

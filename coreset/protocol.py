@@ -93,7 +93,8 @@ class Worker:
             checker = BaseEstimator()
             self.rows: Rows = check_rows(checker, X, y, sample_weight)
         except (ValueError, TypeError) as error:
-            raise type(error)(f"shard {shard}: {error}") from error
+            # The first line is about the data; scikit-learn's further lines advise on estimators.
+            raise type(error)(f"shard {shard}: {str(error).splitlines()[0]}") from error
         names = getattr(checker, "feature_names_in_", None)
         self.names = None if names is None else tuple(names)
 
@@ -140,7 +141,7 @@ class Worker:
                     random_state=self._rng("summary"),
                 )[1]
             except ValueError as error:
-                raise ValueError(f"shard {self.shard}: {error}") from error
+                raise ValueError(f"shard {self.shard}, given {budget} bytes of the whole budget: {error}") from error
         return message
 
     def _classes(self) -> list[Rows]:
@@ -201,6 +202,7 @@ class Coordinator:
         self.budget_bytes = check_count("budget_bytes", budget_bytes)
         self.ledger: list[dict[str, Any]] = []
         self._budgets: list[int] = []
+        self._names_by_all = False
 
     @property
     def wants_statistics(self) -> bool:
@@ -235,8 +237,9 @@ class Coordinator:
             _check_same_columns(checked)
             budgets = self._shares(checked, self.budget_bytes - sum(map(len, statistics)))
         self._budgets = [int(budget) for budget in budgets]
+        self._names_by_all = statistics is None
         answers = [
-            seal(bytes([_ALLOCATION]) + varint(shard) + varint(budget) + varint(statistics is None))
+            seal(bytes([_ALLOCATION]) + varint(shard) + varint(budget) + varint(self._names_by_all))
             for shard, budget in enumerate(self._budgets)
         ]
         self._record("allocation", "down", answers)
@@ -271,6 +274,9 @@ class Coordinator:
                 coresets.append(decode(message, max_output_bytes=left))
             except ValueError as error:
                 raise ValueError(f"shard {shard}: {error}") from error
+        for shard, coreset in enumerate(coresets):
+            if self._names_by_all and coreset.feature_names != coresets[0].feature_names:
+                raise ValueError(f"shard {shard} has other column names than shard 0")
         return merge_within(coresets)
 
     def _check_number(self, name: str, messages: Sequence[bytes]) -> None:

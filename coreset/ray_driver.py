@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import numbers
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +18,7 @@ import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
+from .labels import as_labels
 from .points import Coreset
 from .protocol import Coordinator, Worker, WorkerSettings
 from .validation import RandomState, as_generator, check_count
@@ -44,8 +47,8 @@ class DistributedCoreset(BaseEstimator):
     planner : {"exhaustive"}, default="exhaustive"
         As in `BudgetedCoreset`; every shard plans for itself.
     backend : {"ray", "local"}, default="ray"
-        "local" runs the same protocol in this process. "ray" uses the cluster that this process is connected to or
-        that Ray finds (``RAY_ADDRESS``, or one started on this machine), and else starts one and stops it afterwards.
+        "local" runs the same protocol in this process. "ray" uses the cluster that this process is connected to, or the
+        one that ``RAY_ADDRESS`` names, and else starts one on this machine and stops it afterwards.
     num_workers : int, optional
         Ray actors. By default one a shard, but no more than four a CPU.
     label_column, weight_column : str, optional
@@ -127,6 +130,8 @@ class DistributedCoreset(BaseEstimator):
             When an argument has the wrong type.
         TimeoutError
             When a round takes longer than `timeout_s`.
+        ConnectionError
+            When ``RAY_ADDRESS`` names a cluster that does not answer.
         ImportError
             When ``backend="ray"`` and ray is missing.
         """
@@ -138,6 +143,7 @@ class DistributedCoreset(BaseEstimator):
         coordinator = Coordinator(len(shards), self.budget_bytes)
         report = _reporter(self.progress, len(shards))
         if self.backend == "local":
+            _refuse_references(shards)
             self.messages_ = _run(coordinator, _LocalPool(shards, settings, report))
         else:
             with _ray_pool(shards, settings, self.num_workers, self.timeout_s, report) as pool:
@@ -153,7 +159,9 @@ class DistributedCoreset(BaseEstimator):
             raise ValueError(f"backend={self.backend!r} must be 'ray' or 'local'")
         if self.num_workers is not None:
             check_count("num_workers", self.num_workers)
-        if not (isinstance(self.timeout_s, int | float) and self.timeout_s > 0):
+        if self.label_column is not None and self.label_column == self.weight_column:
+            raise ValueError(f"label_column and weight_column are both {self.label_column!r}")
+        if not (isinstance(self.timeout_s, numbers.Real) and 0 < self.timeout_s < math.inf):
             raise ValueError(f"timeout_s={self.timeout_s!r} must be a positive number of seconds")
 
 
@@ -199,7 +207,8 @@ def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
     table = X if isinstance(X, pd.DataFrame) else np.asarray(X)
     if table.ndim != 2 or len(table) == 0:
         raise ValueError(f"X has shape {table.shape}, expected (n, d) with at least one row, or a list of such tables")
-    parts: list[Any] = [table, *(None if v is None else np.asarray(v) for v in (y, sample_weight))]
+    labels = None if y is None else as_labels(y)
+    parts: list[Any] = [table, labels, None if sample_weight is None else np.asarray(sample_weight)]
     for name, value in zip(("y", "sample_weight"), parts[1:], strict=True):
         if value is not None and len(value) != len(table):
             raise ValueError(f"{name} has {len(value)} entries, X has {len(table)} rows")
@@ -211,6 +220,12 @@ def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
 
 def _is_shard(value: object) -> bool:
     return isinstance(value, np.ndarray | pd.DataFrame) or type(value).__name__ == "ObjectRef"
+
+
+def _refuse_references(shards: Sequence[Shard]) -> None:
+    for number, shard in enumerate(shards):
+        if any(type(part).__name__ == "ObjectRef" for part in shard):
+            raise TypeError(f"shard {number} is a Ray ObjectRef, which backend='local' cannot read: use backend='ray'")
 
 
 class _LocalPool:
@@ -337,7 +352,7 @@ def _ray_pool(
     actors: list[Any] = []
     try:
         if own_connection:
-            _connect(shards)
+            _connect(shards, timeout_s)
         cpus = float(ray.cluster_resources().get("CPU", 0.0))
         if cpus <= 0:
             raise RuntimeError("the Ray cluster has no CPU for the actors")
@@ -356,17 +371,29 @@ def _ray_pool(
                 ray.kill(actor)
 
 
-def _connect(shards: Sequence[Shard]) -> None:
-    """Join the cluster that Ray finds, or start one on this machine."""
+def _connect(shards: Sequence[Shard], timeout_s: float) -> None:
+    """Join the cluster that RAY_ADDRESS names, or start one on this machine."""
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    try:
-        ray.init(address="auto", **quiet)
-    except ConnectionError:
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    if address == "local":
         size = sum(_nbytes(part) for shard in shards for part in shard)
         ray.init(address="local", include_dashboard=False, object_store_memory=(256 << 20) + 2 * size, **quiet)
+        return
+    if address != "auto":
+        _check_reachable(address, timeout_s)
+    ray.init(address=address, **quiet)
+
+
+def _check_reachable(address: str, timeout_s: float) -> None:
+    """Raise ConnectionError at once where Ray would retry a dead address for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=min(10.0, timeout_s)).close()
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"RAY_ADDRESS={address!r} cannot be reached: {error}") from error
 
 
 def _nbytes(part: Any) -> int:

@@ -69,7 +69,7 @@ def main() -> None:
         ray.shutdown()
 
     results["seconds"] = round(time.perf_counter() - started, 1)
-    report.text(f"{results['seconds']:.0f} seconds in all; every number is in results.json.")
+    report.text(f"{results['seconds']:.0f} seconds in all; the numbers of these tables are in results.json.")
     (arguments.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"Open {report.write()}")
 
@@ -90,7 +90,11 @@ def fill_the_holes(table: pd.DataFrame, n_repeats: int, report: Report, results:
         "made missing completely at random."
     )
     imputers = default_imputers()
-    ranking = rank_imputers(holes, imputers, n_repeats=n_repeats, n_draws=3, n_jobs=2, random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ranking = rank_imputers(holes, imputers, n_repeats=n_repeats, n_draws=3, n_jobs=2, random_state=0)
+    for warning in caught:
+        report.text(f"Note: {warning.message}")
     report.table(ranking.table.drop(columns="seconds"), float_format="{:.4f}".format)
     report.text(ranking.explain())
     report.picture("imputers", ranking.plot("forest").figure, "Neighborhood-based Dissimilarity Score of each imputer")
@@ -261,7 +265,8 @@ def sweep(task: Task, models: dict[str, dict[str, ClassifierMixin]], report: Rep
     report.table(pd.DataFrame(columns), float_format="{:.3f}".format)
     report.text(
         "Level: standard deviation of the Gaussian weight noise over that of the tensor's weights. Means over 25 "
-        "draws, the same draws for all models of one shape; the bands hold draws and test rows (95 %)."
+        "draws, the same draws for all models of one shape; the bands hold draws and test rows (95 %). "
+        f"One model each, of seed {SEEDS[0]}."
     )
     report.picture(f"noise-{slug(task)}", figure, "Accuracy under Gaussian weight noise")
     results.setdefault("noise", {})[task.name] = numbers

@@ -12,8 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_python_blocks_run(capsys):
+def test_python_blocks_run(capsys, tmp_path, monkeypatch):
     mpl.use("Agg")
+    monkeypatch.chdir(tmp_path)  # the examples write pictures
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(blocks) >= 4
     namespace: dict[str, object] = {}

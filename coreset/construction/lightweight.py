@@ -134,7 +134,8 @@ class LightweightCoreset(CoresetConstructor):
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         shares = lightweight_shares(rows.X, rows.weights)
         candidates, picks = np.arange(len(rows)), shares
-        if len(rows) > _CANDIDATES * n_points:
+        # Candidates would come too few where some rows are certain, and too often.
+        if len(rows) > _CANDIDATES * n_points and n_points * shares.max() < shares.sum():
             candidates, counts = np.unique(stratified_draw(shares, _CANDIDATES * n_points, rng), return_counts=True)
             picks = counts / (_CANDIDATES * n_points)
         # Share over weight rises with the distance.

@@ -102,6 +102,8 @@ class SensitivityCoreset(CoresetConstructor):
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         n_assigned = max(_ASSIGNED_ROWS, _ASSIGNED_PER_POINT * n_points)
         sample, weights = importance_sample(rows.X, rows.weights, n_assigned, rng)
+        if len(sample) < 2 * n_points:  # a few heavy rows took the draws
+            sample, weights = np.arange(len(rows)), rows.weights
         X = rows.X if len(sample) == len(rows) else rows.X[sample]
         clusters, squared = nearest(X, self._rough_centers(X, weights, n_points, rng))
         shares = _sensitivities(weights, squared if self.power == 2 else np.sqrt(squared), clusters)

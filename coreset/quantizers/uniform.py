@@ -29,8 +29,7 @@ class UniformQuantizer(Quantizer):
     """Levels at equal distances between the smallest and the largest value.
 
     Both ends are levels, so binary columns come back exactly wherever float32 holds both values, and so do the zeros of
-    images. A column that is constant over
-    the points costs no bits a point.
+    images. A column that is constant over the points costs no bits a point.
 
     Parameters
     ----------

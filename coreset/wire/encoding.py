@@ -26,8 +26,8 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     """Write a coreset as one message.
 
     What travels: points as the quantizer rounds them, weights in at most 8 bits each on a logarithmic scale with their
-    total exact, labels, feature names, the source's row count and dtype, offset and certificate. Spread and sample
-    indices stay behind; the receiver uses the one spread that the offset implies.
+    total exact, labels, feature names, the source's row count and dtype, offset and certificate. Spread, groups,
+    their variances and sample indices stay behind; the receiver uses the one spread that the offset implies.
 
     Rounding biases k-means costs, so the offset is chosen anew: the mean of two values, one that makes the decoded cost
     equal the coreset's on 16 of its points, one that does so on 16 decoded points. The first alone suits centres that
@@ -175,7 +175,9 @@ def _grouped_by_label(coreset: Coreset) -> Coreset:
         points=coreset.points[order],
         weights=coreset.weights[order],
         labels=coreset.labels[order],
-        spread=None if coreset.spread is None else coreset.spread[order],
+        spread=None,
+        groups=None,
+        group_variances=None,
         sample_indices=None,
     )
 

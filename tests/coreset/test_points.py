@@ -184,6 +184,12 @@ def test_labels_of_one_type_in_an_object_array_are_that_type():
         assert Coreset(np.zeros((2, 1)), [1, 1], labels=np.array(labels, dtype=object)).labels.dtype.kind == kind
 
 
+def test_integers_that_no_type_holds_are_refused():
+    for labels, message in (([2**63, -1], "64 bits cannot hold"), ([2**53 + 1, 0.5], "a float cannot hold")):
+        with pytest.raises(ValueError, match=message):
+            Coreset(np.zeros((2, 1)), [1, 1], labels=labels)
+
+
 def test_a_negative_offset_never_makes_a_negative_cost():
     assert Coreset([[0.0]], [1], offset=-5.0).cost([[1.0]]) == 0.0
 

@@ -66,10 +66,10 @@ def test_small_budgets_are_shared_equally_without_statistics(rng):
 
 def test_columns_in_another_order_are_noticed_at_every_budget(rng):
     frame = pd.DataFrame(rng.normal(size=(100, 2)), columns=["a", "b"])
-    with pytest.raises(ValueError, match="disagree on feature_names: column 0 is 'a' and 'b'"):
-        local(900).fit([frame, frame[["b", "a"]]])
-    with pytest.raises(ValueError, match="shard 1 has other column names"):
-        local(9000).fit([frame, frame[["b", "a"]]])
+    for budget in (900, 9000):  # without and with statistics
+        for other in (frame[["b", "a"]], frame.to_numpy()):
+            with pytest.raises(ValueError, match="shard 1 has other column names"):
+                local(budget).fit([frame, other])
 
 
 def test_equal_shards_draw_their_own_random_numbers(rng):
@@ -136,6 +136,12 @@ def test_label_and_weight_columns(rng):
         local(label_column="y").fit(frames, [np.zeros(80), np.zeros(80)])
 
 
+def test_references_need_ray():
+    reference = type("ObjectRef", (), {})()
+    with pytest.raises(TypeError, match="shard 0 is a Ray ObjectRef, which backend='local' cannot read"):
+        local().fit([reference])
+
+
 def test_one_table_is_cut_by_its_size_alone(rng):
     X = rng.normal(size=(150_000, 1))
     shards = split_into_shards(X, np.arange(150_000), None)
@@ -164,6 +170,7 @@ def test_shards_that_disagree_are_named(rng):
         (([np.eye(2)], [np.zeros(2), np.zeros(2)]), ValueError, "y has 2 entries, X has 1 shards"),
         ((np.eye(2), np.zeros(3)), ValueError, "y has 3 entries, X has 2 rows"),
         ((np.zeros((0, 2)),), ValueError, r"X has shape \(0, 2\)"),
+        ((np.eye(2), [1, "a"]), TypeError, "y must hold only one of"),
         ((np.zeros(3),), ValueError, r"X has shape \(3,\)"),
         ((sparse.eye_array(3),), TypeError, "X is a sparse matrix"),
     ],
@@ -181,6 +188,8 @@ def test_bad_shards_are_named(arguments, error, message):
         ({"backend": "spark"}, ValueError, "backend='spark' must be 'ray' or 'local'"),
         ({"num_workers": 0}, ValueError, "num_workers=0 must be at least 1"),
         ({"timeout_s": 0}, ValueError, "timeout_s=0 must be a positive number"),
+        ({"timeout_s": float("inf")}, ValueError, "timeout_s=inf must be a positive number"),
+        ({"label_column": "a", "weight_column": "a"}, ValueError, "label_column and weight_column are both 'a'"),
     ],
 )
 def test_bad_parameters_are_named(changes, error, message):

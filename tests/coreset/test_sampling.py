@@ -364,3 +364,10 @@ def test_distortion_on_a_hundred_clusters(n_assigned, rng, monkeypatch):
     X = 4 * rng.normal(size=(100, 20))[rng.permutation(np.repeat(np.arange(100), 500))] + rng.normal(size=(50_000, 20))
     summary = summary_of(SensitivityCoreset, X, n_points=4000)
     assert distortion(X, summary, 100, random_state=0) <= 1.13
+
+
+@pytest.mark.parametrize("cls", [LightweightCoreset, SensitivityCoreset])
+def test_a_few_heavy_rows_do_not_take_the_points_of_the_others(rng, cls):
+    X, weights = rng.normal(size=(60_000, 2)), np.ones(60_000)
+    weights[:2] = 1e10
+    assert len(cls(300, random_state=0).fit(X, sample_weight=weights).coreset_) == 300

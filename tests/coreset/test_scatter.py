@@ -64,8 +64,16 @@ def test_without_width_nothing_moves(rng):
     scattered = exact.scatter(2)
     np.testing.assert_array_equal(scattered.points, np.tile(exact.points, (2, 1)))
     assert scattered.feature_names == ("a", "b")
-    lonely = Coreset([[1.0, 2.0]], [3], offset=4.0).scatter()  # no shape is known, so none is made up
-    np.testing.assert_array_equal(lonely.points, np.tile([[1.0, 2.0]], (4, 1)))
+
+
+def test_a_single_point_is_scattered_alike_in_all_directions():
+    lonely = Coreset([[1.0, 2.0]], [3], offset=12.0)
+    assert lonely.scatter(20_000).cost([[1.0, 2.0]]) == pytest.approx(12, rel=0.05)
+
+
+def test_a_negative_offset_is_kept():
+    coarse = Coreset([[0.0], [1.0]], [1, 1], offset=-0.25)
+    assert coarse.scatter().cost([[0.0]]) == coarse.cost([[0.0]]) == 0.75
 
 
 def test_same_seed_same_scatter(cells):
@@ -84,7 +92,17 @@ def test_merged_groups_are_numbered_on(cells):
     assert merged.groups.tolist() == [0, 1, 2, 3]
     assert merged.group_variances.shape == (4, 3)
     bare = Coreset([[0.0, 0.0, 0.0]], [1], labels=["a"])
-    assert Coreset.merge(cells, bare).groups is None
+    with_bare = Coreset.merge(cells, bare)
+    assert with_bare.groups.tolist() == [0, 1, 2]
+    assert with_bare.group_variances[2].tolist() == [0, 0, 0]
+    assert Coreset.merge(bare, bare).groups is None
+
+
+def test_a_tiny_class_leaves_the_shape_of_the_others_alone(rng):
+    X = np.concatenate([rng.normal(size=(2000, 2)) * [10, 0.1], rng.normal(size=(2000, 2)) * [0.1, 10] + 100, [[0, 0]]])
+    summary = RobustCoreset(60, random_state=0).fit(X, np.repeat([0, 1, 2], [2000, 2000, 1])).coreset_
+    scattered = summary.scatter(20)
+    assert scattered.points[scattered.labels == 0, 1].std() < 0.2
 
 
 @pytest.mark.parametrize(
