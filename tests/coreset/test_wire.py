@@ -110,7 +110,7 @@ def test_size_is_exact_and_bounded_and_the_total_is_kept(weights, quantizer, nam
     logs = np.log(sent[sent > 0])
     tolerance = max(np.ptp(logs) / 254 / 2, np.log(1.01)) if len(logs) else 0
     lost = np.abs(np.log(received.weights[sent > 0]) - logs)
-    assert np.ptp(lost) <= 2 * tolerance + 1e-9 if len(logs) else True
+    assert not len(logs) or np.ptp(lost) <= 2 * tolerance + 1e-9
 
 
 def test_weights_of_few_values_cost_few_bits(rng):
@@ -142,7 +142,8 @@ def test_the_offset_is_right_after_coarse_rounding(quantizer):
     received = decode(encode(RobustCoreset(100, random_state=0).fit(X, y).coreset_, quantizer))
     centers = cluster(received.points, received.weights, 10, np.random.default_rng(0)).centers
     ratio = received.cost(centers) / clustering_cost(X, centers)
-    assert 0.95 <= ratio <= 1.06  # with the offset from before rounding: 1.16, 1.05 and 1.07
+    # The cells over-estimate by some 2 % before rounding; with the offset from before it the ratios are 1.16, 1.05, 1.07.
+    assert 1.0 <= ratio <= 1.04
 
 
 def test_the_certificate_still_bounds_after_rounding(rng):
