@@ -142,7 +142,7 @@ def test_the_offset_is_right_after_coarse_rounding(quantizer):
     received = decode(encode(RobustCoreset(100, random_state=0).fit(X, y).coreset_, quantizer))
     centers = cluster(received.points, received.weights, 10, np.random.default_rng(0)).centers
     ratio = received.cost(centers) / clustering_cost(X, centers)
-    # The cells over-estimate by some 2 % before rounding; with the offset from before it the ratios are 1.16, 1.05, 1.07.
+    # Cells over-estimate by some 2 % before rounding; with the offset from then the ratios are 1.16, 1.05 and 1.07.
     assert 1.0 <= ratio <= 1.04
 
 
