@@ -6,18 +6,30 @@ instead of a number of bytes.
 
 from .budget import BudgetedCoreset, BudgetPlan, default_quantizers, plan_budget
 from .construction import FarthestFirstCoreset, LightweightCoreset, RobustCoreset, SensitivityCoreset, UniformCoreset
-from .evaluation import distortion, effective_sample_size
+from .evaluation import (
+    AccuracyLoss,
+    InformationSize,
+    accuracy_loss,
+    center_sets,
+    distortion,
+    distortion_table,
+    effective_sample_size,
+    information_size,
+    normalized_cost,
+)
 from .points import Coreset
 from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer, get_quantizer, register_quantizer
 from .ray_driver import DistributedCoreset
 from .wire import decode, encode, encoded_size, inspect, max_encoded_size
 
 __all__ = [
+    "AccuracyLoss",
     "BudgetPlan",
     "BudgetedCoreset",
     "Coreset",
     "DistributedCoreset",
     "FarthestFirstCoreset",
+    "InformationSize",
     "LightweightCoreset",
     "Quantizer",
     "RobustCoreset",
@@ -25,15 +37,20 @@ __all__ = [
     "SensitivityCoreset",
     "UniformCoreset",
     "UniformQuantizer",
+    "accuracy_loss",
+    "center_sets",
     "decode",
     "default_quantizers",
     "distortion",
+    "distortion_table",
     "effective_sample_size",
     "encode",
     "encoded_size",
     "get_quantizer",
+    "information_size",
     "inspect",
     "max_encoded_size",
+    "normalized_cost",
     "plan_budget",
     "register_quantizer",
 ]

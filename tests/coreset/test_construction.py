@@ -19,8 +19,6 @@ from coreset import (
     RobustCoreset,
     SensitivityCoreset,
     UniformCoreset,
-    distortion,
-    effective_sample_size,
 )
 from coreset.construction import share_points
 from coreset.nearest import clustering_cost
@@ -31,17 +29,6 @@ every_class = pytest.mark.parametrize("cls", CLASSES)
 
 def summary_of(cls, X, y=None, sample_weight=None, n_points=20, seed=0, **parameters) -> Coreset:
     return cls(n_points=n_points, random_state=seed, **parameters).fit(X, y, sample_weight).coreset_
-
-
-def mixture(kind: str, rng: np.random.Generator, n: int = 100_000, d: int = 50, k: int = 100) -> np.ndarray:
-    """Rows of k Gaussian clusters: of equal or very unequal sizes, or 20 of them tiny and sixty times farther out."""
-    centers = 4 * rng.normal(size=(k, d))
-    sizes = {"balanced": np.ones(k), "imbalanced": rng.pareto(1, k) + 0.01, "far": np.ones(k)}[kind]
-    if kind == "far":
-        sizes = np.where(np.arange(k) < 80, (n - 100) / 80, 5)
-        centers[80:] *= 60
-    labels = np.repeat(np.arange(k), np.ceil(n * sizes / sizes.sum()).astype(int))[:n]
-    return centers[rng.permutation(labels)] + rng.normal(size=(n, d))
 
 
 @every_class
@@ -328,43 +315,3 @@ def test_one_far_value_in_float32_spoils_nothing(rng, n_points):
     narrow, wide = (summary_of(RobustCoreset, X.astype(dtype), n_points=n_points) for dtype in ("f4", "f8"))
     assert len(narrow) >= 0.95 * n_points
     assert narrow.offset <= 1.1 * wide.offset
-
-
-def test_effective_sample_size_by_hand():
-    assert effective_sample_size(Coreset(np.zeros((4, 1)), [1, 1, 1, 1])) == 4
-    assert effective_sample_size(Coreset(np.zeros((2, 1)), [3, 1])) == pytest.approx(1.6)
-    with pytest.raises(ValueError, match="every weight"):
-        effective_sample_size(Coreset(np.zeros((2, 1)), [0, 0]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("power", [2, 1])
-@pytest.mark.parametrize("kind", ["balanced", "imbalanced", "far"])
-def test_distortion_on_mixtures_of_a_hundred_clusters(kind, power):
-    for seed in range(3):
-        X = mixture(kind, np.random.default_rng(seed))
-        summary = summary_of(RobustCoreset, X, n_points=4000, seed=seed, power=power)
-        assert distortion(X, summary, 100, power=power, random_state=seed) <= 1.03
-
-
-def test_distortion_sees_a_summary_that_forgot_its_offset(rng):
-    X = rng.normal(size=(3000, 4))
-    summary = summary_of(RobustCoreset, X, n_points=200)
-    assert distortion(X, summary, 5, random_state=0) < 1.1
-    forgetful = Coreset(summary.points, summary.weights)
-    assert distortion(X, forgetful, 5, random_state=0) > 1.1
-    summary = summary_of(RobustCoreset, X, n_points=40)
-    forgetful = Coreset(summary.points, summary.weights)
-    assert distortion(X, summary, 5, power=1, random_state=0) < 1.1
-    assert distortion(X, forgetful, 5, power=1, random_state=0) > 1.1
-
-
-def test_distortion_of_the_data_itself_is_one_and_bad_arguments_are_named(rng):
-    X = rng.normal(size=(50, 2))
-    itself = Coreset(X, np.ones(50))
-    assert distortion(X, itself, 4, random_state=0) == pytest.approx(1.0)
-    assert distortion(X, itself, 50, random_state=0) == 1.0
-    with pytest.raises(ValueError, match="n_clusters=51 is more than the coreset's 50 points"):
-        distortion(X, itself, 51)
-    with pytest.raises(ValueError, match="X has 3 columns, the coreset has 2"):
-        distortion(np.zeros((5, 3)), itself, 2)
