@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from data import mixture
 from threadpoolctl import threadpool_limits
 
 from coreset import (
@@ -45,17 +46,6 @@ def main() -> None:
     path = RESULTS / "construction.json"
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {path}")
-
-
-def mixture(kind: str, rng: np.random.Generator, n: int = 100_000, d: int = 50, k: int = 100) -> np.ndarray:
-    """Rows of k Gaussian clusters: of equal or very unequal sizes, or 20 of five rows each, sixty times farther out."""
-    centers = 4 * rng.normal(size=(k, d))
-    sizes = rng.pareto(1, k) + 0.01 if kind == "imbalanced" else np.ones(k)
-    if kind == "far":
-        sizes = np.where(np.arange(k) < 80, (n - 100) / 80, 5)
-        centers[80:] *= 60
-    labels = np.repeat(np.arange(k), np.ceil(n * sizes / sizes.sum()).astype(int))[:n]
-    return centers[rng.permutation(labels)] + rng.normal(size=(n, d))
 
 
 def construction(n_seeds: int) -> list[dict[str, Any]]:
