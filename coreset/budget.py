@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
-from .clustering import stratified_draw
 from .construction import RobustCoreset, Rows, check_rows
 from .nearest import Floats, nearest
 from .points import Coreset
 from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer
+from .sampling import stratified_draw
 from .validation import RandomState, as_generator, check_count
 from .wire import decode, encode, encoded_size, max_encoded_size
 

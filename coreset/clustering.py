@@ -1,4 +1,4 @@
-"""Weighted clustering: drawing, seeding, local search for k-means and k-median."""
+"""Weighted clustering: seeding, local search for k-means and k-median, farthest-first traversal."""
 
 from __future__ import annotations
 
@@ -8,163 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .nearest import Floats, nearest, row_blocks, squared_distances_to
+from .nearest import Floats, nearest, squared_distances_to, squares_about_mean
+from .sampling import importance_sample
 
-# Seeding reads the rows once per centre, so on larger data it reads a sample of this size.
+# Larger data are seeded from a sample of this many rows.
 SEEDING_ROWS = 20_000
-
-
-def systematic_draw(shares: NDArray[np.float64], n_draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw rows in proportion to their shares: one random start, then equal steps along the cumulated shares.
-
-    A row with share s is drawn ``n_draws * s / sum`` times, rounded up or down at random; so no row comes twice unless
-    its share is more than ``1 / n_draws`` of the sum. Which rows come together depends on their order.
-
-    Parameters
-    ----------
-    shares : ndarray of shape (n,)
-        Not negative, with a positive sum.
-    n_draws : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of shape (n_draws,), intp
-        Row numbers in ascending order; a row can come more than once.
-    """
-    return _rows_at(shares, np.arange(n_draws) + rng.random())
-
-
-def stratified_draw(shares: NDArray[np.float64], n_draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw rows in proportion to their shares: one at random in each of `n_draws` equal strata of the cumulated shares.
-
-    Unlike `systematic_draw` it is safe on rows whose order has a period, and can draw a row twice.
-
-    Parameters
-    ----------
-    shares : ndarray of shape (n,)
-        Not negative, with a positive sum.
-    n_draws : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of shape (n_draws,), intp
-        Row numbers in ascending order.
-    """
-    return _rows_at(shares, np.arange(n_draws) + rng.random(n_draws))
-
-
-def _rows_at(shares: NDArray[np.float64], positions: Floats) -> NDArray[np.intp]:
-    """Rows at positions between 0 and their number, on a scale where the shares sum to it.
-
-    Copies of a row next to each other are met like one row with the sum of their shares.
-    """
-    cumulated = np.cumsum(shares)
-    drawn = np.searchsorted(cumulated, positions * (cumulated[-1] / len(positions)), side="right")
-    # Rounding can push the last position past the end, or onto trailing rows whose share is zero.
-    return np.minimum(drawn, len(shares) - 1 - int(np.argmax(shares[::-1] > 0)))
-
-
-def importance_sample(
-    X: Floats, weights: NDArray[np.float64], n_draws: int, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Rows for seeding: half by mass, half by squared distance to the mean, so that small far clusters are kept.
-
-    The law is that of lightweight coresets (Bachem, Lucic and Krause, 2018). All rows come back when there are no more
-    than `n_draws`.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    weights : ndarray of shape (n,)
-        Positive.
-    n_draws : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    rows : ndarray of shape (m,), intp
-        Without repetition, ascending.
-    sample_weights : ndarray of shape (m,)
-        Unbiased: the weight of a row divided by its expected number of draws, times the times it was drawn.
-    """
-    if len(X) <= n_draws:
-        return np.arange(len(X)), weights
-    shares = lightweight_shares(X, weights)
-    rows, counts = np.unique(stratified_draw(shares, n_draws, rng), return_counts=True)
-    return rows, counts * weights[rows] / (n_draws * shares[rows])
-
-
-def lightweight_shares(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shares of the rows in a draw that goes half by mass and half by squared distance to the mean.
-
-    ``w / (2 W) + w d^2 / (2 sum w d^2)``, the law of lightweight coresets (Bachem, Lucic and Krause, 2018).
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    weights : ndarray of shape (n,)
-        Positive.
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-        Their sum is one. Mass alone decides where all rows are equal.
-    """
-    mass_share = weights / weights.sum()
-    shares = squares_about_mean(X, mass_share)
-    shares *= mass_share
-    total = shares.sum()
-    if total <= 0:
-        return mass_share
-    shares *= 0.5 / total
-    shares += 0.5 * mass_share
-    return shares
-
-
-def squares_about_mean(X: Floats, mass_share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distance of every row to the weighted mean, mostly from one pass over the rows, in their own type.
-
-    A sample's mean serves if the pass shows that it makes their sum at most a thousandth too large.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    mass_share : ndarray of shape (n,)
-        Weights that sum to one.
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-    """
-    step = 1 + (len(X) >> 14)  # some 16,000 rows
-    mean = weighted_mean(X[::step], mass_share[::step])
-    squared, shift = _squares_about(X, mass_share, mean)
-    near_enough = shift @ shift <= 1e-3 * (mass_share @ squared)
-    return squared if near_enough else _squares_about(X, mass_share, mean + shift)[0]
-
-
-def _squares_about(X: Floats, mass_share: Floats, origin: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Squared distance of every row to the origin, and the mean of the rows seen from there."""
-    typed = origin.astype(X.dtype)
-    squared = np.empty(len(X))
-    shift = np.zeros(X.shape[1])
-    buffer = np.empty((min(8192, len(X)), X.shape[1]), dtype=X.dtype)
-    for rows in row_blocks(len(X), X.shape[1]):
-        gap = np.subtract(X[rows], typed, out=buffer[: rows.stop - rows.start])  # new memory would cost as much again
-        squared[rows] = np.einsum("ij,ij->i", gap, gap)
-        shift += mass_share[rows].astype(X.dtype) @ gap
-    return squared, shift
-
-
-def weighted_mean(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted mean of the rows, shape (d,), in float64 whatever the rows' type."""
-    origin = X[0].astype(np.float64)
-    total = np.zeros(X.shape[1])
-    for rows in row_blocks(len(X), X.shape[1]):
-        total += weights[rows] @ (X[rows] - origin)
-    return origin + total / weights.sum()
+# Candidates a batch: of more, most of the later ones are refused; with fewer, the rows are read more often.
+_BATCH = 128
 
 
 def seed_centers(
@@ -172,7 +22,10 @@ def seed_centers(
 ) -> NDArray[np.intp]:
     """Seeds by the exact D^power law: each next one in proportion to weight x distance^power to those before it.
 
-    Source: k-means++ (Arthur and Vassilvitskii, 2007), with weights.
+    Rows are read once a batch, not once a seed: candidates are drawn by the distances before the batch, and each is
+    accepted with the ratio of its potential now to that, so that what is accepted follows the distances now.
+
+    Source: k-means++ (Arthur and Vassilvitskii, 2007), with weights; the batches are this project's own.
 
     Parameters
     ----------
@@ -188,15 +41,39 @@ def seed_centers(
     ndarray of shape (at most n_centers,), intp
         Row numbers in the order they were drawn; fewer than asked for when there are fewer distinct rows.
     """
-    chosen = [_inverse_cdf(weights, rng.random())]
+    chosen = [int(rng.choice(len(X), p=weights / weights.sum()))]
     squared = squared_distances_to(X, X[chosen[0]].astype(np.float64))
     while len(chosen) < n_centers:
         potential = weights * (squared if power == 2 else np.sqrt(squared))
-        if not potential.any():
+        total = potential.sum()
+        if total <= 0:
             break
-        chosen.append(_inverse_cdf(potential, rng.random()))
-        np.minimum(squared, squared_distances_to(X, X[chosen[-1]].astype(np.float64)), out=squared)
+        candidates = rng.choice(len(X), size=_BATCH, p=potential / total)
+        accepted = _accept(X, candidates, squared, n_centers - len(chosen), rng, power)
+        np.minimum(squared, nearest(X, X[accepted].astype(np.float64))[1], out=squared)
+        chosen += accepted
     return np.array(chosen, dtype=np.intp)
+
+
+def _accept(
+    X: Floats,
+    candidates: NDArray[np.intp],
+    squared: NDArray[np.float64],
+    n_wanted: int,
+    rng: np.random.Generator,
+    power: int,
+) -> list[int]:
+    """Candidates whose potential, as it has become by those accepted before them, passes a draw; always the first."""
+    rows, now = X[candidates], squared[candidates]
+    least = rng.random(len(candidates)) ** (2 / power) * now
+    accepted: list[int] = []
+    for position, candidate in enumerate(candidates):
+        if 0 < now[position] >= least[position]:
+            accepted.append(int(candidate))
+            if len(accepted) == n_wanted:
+                break
+            np.minimum(now, squared_distances_to(rows, rows[position].astype(np.float64)), out=now)
+    return accepted
 
 
 def farthest_first(X: Floats, n_centers: int, first: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
@@ -232,12 +109,6 @@ def farthest_first(X: Floats, n_centers: int, first: int) -> tuple[NDArray[np.in
         squared[close[closer]] = distances[closer]
         cells[close[closer]] = len(chosen) - 1
     return np.array(chosen, dtype=np.intp), cells, squared
-
-
-def _inverse_cdf(shares: NDArray[np.float64], uniform: float) -> int:
-    cumulated = np.cumsum(shares)
-    last = int(np.flatnonzero(shares)[-1])
-    return min(int(np.searchsorted(cumulated, uniform * cumulated[-1], side="right")), last)
 
 
 def sums_by_group(
@@ -337,10 +208,45 @@ def lloyd(
         if iteration == max_iterations or previous - cost <= tolerance * cost:
             break
         previous = cost
-        pull = weights if power == 2 else weights / np.maximum(distances, 1e-12 * max(distances.max(), 1e-300))
-        means, masses = group_means(X, pull, index, len(centers))
-        centers = np.where((masses > 0)[:, None], means, centers)
+        centers = _moved(X, weights, centers, index, distances, power)
     return Clustering(centers, cost)
+
+
+def refine(
+    X: Floats, weights: NDArray[np.float64], centers: NDArray[np.float64], *, power: int = 2, n_steps: int = 1
+) -> NDArray[np.float64]:
+    """Centres after a number of the steps of `lloyd`, without reading the rows once more for their cost.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    weights : ndarray of shape (n,)
+    centers : ndarray of shape (k, d)
+    power : {1, 2}
+    n_steps : int
+
+    Returns
+    -------
+    ndarray of shape (k, d), float64
+    """
+    for _ in range(n_steps):
+        index, squared = nearest(X, centers)
+        centers = _moved(X, weights, centers, index, squared if power == 2 else np.sqrt(squared), power)
+    return centers
+
+
+def _moved(
+    X: Floats,
+    weights: NDArray[np.float64],
+    centers: NDArray[np.float64],
+    index: NDArray[np.intp],
+    distances: NDArray[np.float64],
+    power: int,
+) -> NDArray[np.float64]:
+    """Each centre moved to the mean of its rows, for k-median weighted by the inverse of their distances."""
+    pull = weights if power == 2 else weights / np.maximum(distances, 1e-12 * max(distances.max(), 1e-300))
+    means, masses = group_means(X, pull, index, len(centers))
+    return np.where((masses > 0)[:, None], means, centers)
 
 
 def cluster(
@@ -370,9 +276,10 @@ def cluster(
     -------
     Clustering
     """
+    squares = squares_about_mean(X, weights)
     runs = []
     for _ in range(n_starts):
-        rows, sampled = importance_sample(X, weights, SEEDING_ROWS, rng)
+        rows, sampled = importance_sample(squares, weights, SEEDING_ROWS, rng)
         seeds = rows[seed_centers(X[rows], sampled, n_clusters, rng, power=power)]
         runs.append(lloyd(X, weights, X[seeds].astype(np.float64), power=power, spread=spread))
     return min(runs, key=lambda run: run.cost)
@@ -394,6 +301,6 @@ def rough_cost(X: Floats, weights: NDArray[np.float64], n_clusters: int, rng: np
     float
         In squared units of the data times the units of the weights.
     """
-    rows, sampled = importance_sample(X, weights, SEEDING_ROWS, rng)
+    rows, sampled = importance_sample(squares_about_mean(X, weights), weights, SEEDING_ROWS, rng)
     seeds = rows[seed_centers(X[rows], sampled, n_clusters, rng)]
     return lloyd(X[rows], sampled, X[seeds].astype(np.float64), max_iterations=1).cost

@@ -1,20 +1,21 @@
-"""Blocked nearest-centre kernels on BLAS; nothing else in the package computes n x k distances."""
+"""Blocked passes over rows: nearest centres, distances, means; nothing else computes n x k distances."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 
-# A block of the n x k product stays in the last-level cache: about 2 MiB.
-_BLOCK_VALUES = 1 << 18
+# Values in a block of rows, or in a quarter of its n x k product: 256 KiB of float32, so that both stay in the cache.
+_BLOCK_VALUES = 1 << 16
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Cut `n_rows` into slices whose product with `n_columns` centres fits the cache.
+    """Cut `n_rows` into slices of which each fits the cache.
 
     Parameters
     ----------
@@ -33,38 +34,131 @@ def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-def nearest(X: Floats, centers: Floats) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def blocks(X: Floats, rows: NDArray[np.intp] | None = None, *, n_columns: int = 0) -> Iterator[tuple[slice, Floats]]:
+    """Read a table, or some of its rows, block by block.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    rows : ndarray of shape (m,), intp, optional
+        All by default.
+    n_columns : int
+        Values that one row needs in the block, where that is more than d.
+
+    Yields
+    ------
+    positions : slice
+        Of the block among the rows that are read.
+    block : ndarray of shape (positions.stop - positions.start, d)
+        A view; with `rows` a copy, overwritten by the next.
+    """
+    count = len(X) if rows is None else len(rows)
+    buffer: Floats | None = None
+    for positions in row_blocks(count, max(X.shape[1], n_columns)):
+        if rows is None:
+            yield positions, X[positions]
+        else:
+            if buffer is None:
+                buffer = np.empty((positions.stop, X.shape[1]), dtype=X.dtype)
+            yield positions, take(X, rows[positions], buffer)
+
+
+def take(X: Floats, index: NDArray[np.intp], buffer: Floats) -> Floats:
+    """``X[index]`` written to the first rows of a buffer, which spares new memory."""
+    return np.take(X, index, axis=0, out=buffer[: len(index)], mode="clip")
+
+
+def nearest(
+    X: Floats, centers: Floats, rows: NDArray[np.intp] | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Nearest centre of every row, and the squared distance to it.
 
     The search uses the expanded form ``x.c - |c|^2 / 2`` in the rows' type, after moving the origin to the median of
     the centres: without centring it loses all digits on data far from the origin, and a mean would follow a single far
-    centre. The distance to the centre that was found is then computed directly in float64, so that it is exact to
-    rounding even where the search was not.
+    centre. The distance to the centre that was found is then computed directly, in the rows' type, so that it keeps its
+    digits even where the search did not.
 
     Parameters
     ----------
     X : ndarray of shape (n, d), float32 or float64
     centers : ndarray of shape (k, d)
+    rows : ndarray of shape (m,), intp, optional
+        Rows to look at; all by default.
 
     Returns
     -------
-    index : ndarray of shape (n,), intp
+    index : ndarray of shape (m,), intp
         Of equal centres the first.
-    squared_distance : ndarray of shape (n,), float64
+    squared_distance : ndarray of shape (m,), float64
     """
-    origin = np.median(centers, axis=0)
+    k = len(centers)
+    origin = np.median(centers, axis=0).astype(X.dtype)
     shifted = (centers - origin).astype(X.dtype)
     half_norms = 0.5 * np.einsum("ij,ij->i", shifted, shifted)
-    index = np.empty(len(X), dtype=np.intp)
-    squared = np.empty(len(X), dtype=np.float64)
-    for rows in row_blocks(len(X), max(len(centers), X.shape[1])):
-        block = (X[rows] - origin).astype(X.dtype, copy=False)
-        scores = block @ shifted.T
+    transposed, gaps = np.ascontiguousarray(shifted.T), Gaps(centers, X.dtype)
+    count = len(X) if rows is None else len(rows)
+    index, squared = np.empty(count, dtype=np.intp), np.empty(count)
+    step = next(row_blocks(count, max(X.shape[1], k // 4)), slice(0, 0)).stop
+    buffer, score_buffer = np.empty((step, X.shape[1]), dtype=X.dtype), np.empty((step, k), dtype=X.dtype)
+    origins = np.tile(origin, step)
+    for positions, block in blocks(X, rows, n_columns=k // 4):
+        scores = np.matmul(_minus(block, origins, buffer), transposed, out=score_buffer[: len(block)])
         scores -= half_norms
-        index[rows] = scores.argmax(axis=1)
-        gap = X[rows] - centers[index[rows]]
-        squared[rows] = np.einsum("ij,ij->i", gap, gap)
+        index[positions] = found = scores.argmax(axis=1)
+        squared[positions] = squared_norms(gaps(block, found))
     return index, squared
+
+
+class Gaps:
+    """Differences between rows and the centres they belong to, in the rows' type without losing its precision.
+
+    Far from zero, float32 centres would be off by as much as a step between the numbers there; where that matters, what
+    the rounding lost is subtracted too.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (k, d)
+    dtype : numpy.dtype
+        Of the rows.
+    """
+
+    def __init__(self, centers: Floats, dtype: np.dtype[Any]) -> None:
+        self._high = centers.astype(dtype, copy=False)
+        low = (centers - self._high).astype(dtype)
+        scale = np.abs(centers - np.median(centers, axis=0)).mean()
+        self._low = low if np.abs(low).max() > 1e-5 * scale else None
+        self._buffers: list[Floats] = []
+
+    def __call__(self, block: Floats, index: NDArray[np.intp]) -> Floats:
+        """``block - centers[index]``, overwritten by the next call.
+
+        Parameters
+        ----------
+        block : ndarray of shape (b, d)
+            Of no more rows than the first.
+        index : ndarray of shape (b,), intp
+
+        Returns
+        -------
+        ndarray of shape (b, d)
+        """
+        if not self._buffers:
+            self._buffers = [np.empty_like(block) for _ in range(1 if self._low is None else 2)]
+        gap = take(self._high, index, self._buffers[0])
+        np.subtract(block, gap, out=gap)
+        return gap if self._low is None else np.subtract(gap, take(self._low, index, self._buffers[1]), out=gap)
+
+
+def squared_norms(gap: Floats) -> Floats:
+    """Sum of the squares of each row; the squares stay in `gap`."""
+    np.multiply(gap, gap, out=gap)
+    return gap @ np.ones(gap.shape[1], dtype=gap.dtype)
+
+
+def _minus(block: Floats, tiled: Floats, buffer: Floats) -> Floats:
+    """Rows minus one row, given tiled: flat operands make one long loop instead of one short loop a row."""
+    flat = block.reshape(-1)
+    return np.subtract(flat, tiled[: len(flat)], out=buffer.reshape(-1)[: len(flat)]).reshape(block.shape)
 
 
 def squared_distances_to(X: Floats, targets: Floats) -> NDArray[np.float64]:
@@ -84,6 +178,52 @@ def squared_distances_to(X: Floats, targets: Floats) -> NDArray[np.float64]:
         gap = X[rows] - (targets if targets.ndim == 1 else targets[rows])
         squared[rows] = np.einsum("ij,ij->i", gap, gap)
     return squared
+
+
+def squares_about_mean(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Squared distance of every row to the weighted mean, mostly from one pass over the rows, in their own type.
+
+    A sample's mean serves if the pass shows that it makes their sum at most a thousandth too large.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    weights : ndarray of shape (n,)
+        Not negative, with a positive sum.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+    """
+    step = 1 + (len(X) >> 13)  # some 8,000 rows
+    mean = weighted_mean(X[::step], weights[::step]) if weights[::step].any() else X[0].astype(np.float64)
+    squared, shift = _squares_about(X, weights, mean)
+    near_enough = shift @ shift * weights.sum() <= 1e-3 * (weights @ squared)
+    return squared if near_enough else _squares_about(X, weights, mean + shift)[0]
+
+
+def _squares_about(X: Floats, weights: Floats, origin: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Squared distance of every row to the origin, and the mean of the rows seen from there."""
+    squared = np.empty(len(X))
+    shift = np.zeros(X.shape[1])
+    step = next(row_blocks(len(X), X.shape[1])).stop
+    buffer = np.empty((step, X.shape[1]), dtype=X.dtype)
+    origins = np.tile(origin.astype(X.dtype), step)
+    scale = 1 / weights.sum()
+    for rows, block in blocks(X):
+        gap = _minus(block, origins, buffer)
+        shift += (weights[rows] * scale).astype(X.dtype) @ gap
+        squared[rows] = squared_norms(gap)
+    return squared, shift
+
+
+def weighted_mean(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted mean of the rows, shape (d,), in float64 whatever the rows' type."""
+    origin = X[0].astype(np.float64)
+    total = np.zeros(X.shape[1])
+    for rows in row_blocks(len(X), X.shape[1]):
+        total += weights[rows] @ (X[rows] - origin)
+    return origin + total / weights.sum()
 
 
 def clustering_cost(X: Floats, centers: Floats, weights: NDArray[np.float64] | None = None, *, power: int = 2) -> float:

@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 
-from ..clustering import farthest_first, squares_about_mean
+from ..clustering import farthest_first
 from ..points import Coreset
 from ..validation import RandomState
 from .base import CoresetConstructor
@@ -61,7 +61,7 @@ class FarthestFirstCoreset(CoresetConstructor):
         self.random_state = random_state
 
     def _share_key(self, rows: Rows) -> float:
-        return float(np.sqrt(squares_about_mean(rows.X, rows.weights / rows.weights.sum()).max()))
+        return float(np.sqrt(rows.squares.max()))
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         first = int(rng.choice(len(rows), p=rows.weights / rows.weights.sum()))
@@ -75,5 +75,5 @@ class FarthestFirstCoreset(CoresetConstructor):
             total_displacement=float(rows.weights @ distances),
             n_source=len(rows),
             source_dtype=rows.source_dtype,
-            sample_indices=rows.indices[chosen],
+            sample_indices=rows.numbers(chosen),
         )

@@ -5,85 +5,15 @@ from __future__ import annotations
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..clustering import lightweight_shares, squares_about_mean, stratified_draw, systematic_draw
 from ..points import Coreset
+from ..sampling import draw_once, lightweight_shares, shuffled_sort, stratified_draw
 from ..validation import RandomState
 from .base import CoresetConstructor
 from .rows import Rows
 
 # Candidates per point. A row that must be drawn is expected this often among them, so it cannot be missing there.
 _CANDIDATES = 8
-
-
-def inclusion_probabilities(shares: NDArray[np.float64], n_draws: int) -> NDArray[np.float64]:
-    """Probabilities ``min(1, c * share)`` with the c for which they sum to `n_draws`.
-
-    Parameters
-    ----------
-    shares : ndarray of shape (n,)
-        Not negative, with a positive sum.
-    n_draws : int
-        With no more positive shares than this, each has probability one.
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> inclusion_probabilities(np.array([8.0, 2.0, 1.0, 1.0]), 2).tolist()
-    [1.0, 0.5, 0.25, 0.25]
-    """
-    certain = np.zeros(len(shares), dtype=bool)
-    while True:
-        left = n_draws - int(certain.sum())
-        mass = shares[~certain].sum()
-        if left <= 0 or mass <= 0:
-            return certain.astype(np.float64)
-        probabilities = np.ones(len(shares))
-        probabilities[~certain] = shares[~certain] / mass * left
-        beyond = (probabilities >= 1.0) & ~certain
-        if not beyond.any():
-            return probabilities
-        certain |= beyond
-
-
-def shuffled_sort(keys: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
-    """Order in which the keys ascend; chance decides between equal ones, whose order in a table may have a period."""
-    shuffled = rng.permutation(len(keys))
-    return shuffled[np.argsort(keys[shuffled], kind="stable")]
-
-
-def draw_once(
-    shares: NDArray[np.float64], order: NDArray[np.intp], n_draws: int, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Draw rows without repetition, with inclusion probabilities in proportion to their shares as far as one allows.
-
-    The draw is systematic along `order`, so that rows next to each other there are represented evenly.
-
-    Parameters
-    ----------
-    shares : ndarray of shape (n,)
-        Not negative, with a positive sum.
-    order : ndarray of shape (n,), intp
-        A permutation of the rows.
-    n_draws : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    rows : ndarray of shape (at most n_draws,), intp
-        Ascending; fewer than asked for when there are fewer positive shares.
-    factors : ndarray, as long as rows
-        By which a drawn row's weight grows, so that sums stay unbiased: the inverse of its probability.
-    """
-    probabilities = inclusion_probabilities(shares, n_draws)
-    drawn = order[systematic_draw(probabilities[order], min(n_draws, int(np.count_nonzero(shares))), rng)]
-    rows, counts = np.unique(drawn, return_counts=True)  # rounding can let a row of probability one come twice
-    return rows, counts / probabilities[rows]
 
 
 @final
@@ -129,10 +59,10 @@ class LightweightCoreset(CoresetConstructor):
         self.random_state = random_state
 
     def _share_key(self, rows: Rows) -> float:
-        return float(rows.weights @ squares_about_mean(rows.X, rows.weights / rows.weights.sum()))
+        return float(rows.weights @ rows.squares)
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
-        shares = lightweight_shares(rows.X, rows.weights)
+        shares = lightweight_shares(rows.squares, rows.weights)
         candidates, picks = np.arange(len(rows)), shares
         # Candidates would come too few where some rows are certain, and too often.
         if len(rows) > _CANDIDATES * n_points and n_points * shares.max() < shares.sum():
@@ -148,5 +78,5 @@ class LightweightCoreset(CoresetConstructor):
             weights * (rows.weights.sum() / weights.sum()),
             n_source=len(rows),
             source_dtype=rows.source_dtype,
-            sample_indices=rows.indices[chosen],
+            sample_indices=rows.numbers(chosen),
         )

@@ -8,20 +8,13 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clustering import (
-    SEEDING_ROWS,
-    group_means,
-    importance_sample,
-    lloyd,
-    seed_centers,
-    sums_by_group,
-    systematic_draw,
-    weighted_mean,
-)
-from ..nearest import Floats, nearest, row_blocks, squared_distances_to
+from ..clustering import SEEDING_ROWS, refine, seed_centers
+from ..nearest import nearest
 from ..points import Coreset
+from ..sampling import importance_sample, systematic_draw
 from ..validation import RandomState, check_power
 from .base import CoresetConstructor, share_points
+from .cells import Cells, cells_around
 from .rows import Rows
 
 # Up to this many points every one is a centre of the clustering itself; beyond, cells are cut in two levels.
@@ -79,88 +72,65 @@ class RobustCoreset(CoresetConstructor):
         check_power(self.power)
 
     def _share_key(self, rows: Rows) -> float:
-        squared = squared_distances_to(rows.X, weighted_mean(rows.X, rows.weights))
-        return float(rows.weights @ (squared if self.power == 2 else np.sqrt(squared)))
+        return float(rows.weights @ (rows.squares if self.power == 2 else np.sqrt(rows.squares)))
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         if n_points > _ONE_LEVEL_POINTS:
-            return _replace_cells(rows, *self._two_level_cells(rows, n_points, rng))
-        cells = nearest(rows.X, self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng))[0]
-        return _replace_cells(rows, cells, np.zeros(len(rows), dtype=np.intp))
+            return _assembled(rows, self._two_levels(rows, n_points, rng))
+        centers = self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng)
+        index = nearest(rows.X, centers)[0]
+        order, starts = _sorted_groups(index.astype(np.float64), index, len(centers))
+        members = [part for part in np.split(order, starts) if len(part)]
+        return _assembled(rows, [cells_around(rows.X, rows.weights, part, part[:1], 1) for part in members])
 
     def _centers(self, rows: Rows, n_centers: int, n_steps: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        sample, weights = importance_sample(rows.X, rows.weights, SEEDING_ROWS, rng)
+        sample, weights = importance_sample(rows.squares, rows.weights, SEEDING_ROWS, rng)
         X = rows.X[sample]
         seeds = seed_centers(X, weights, n_centers, rng, power=self.power)
-        return lloyd(X, weights, X[seeds].astype(np.float64), max_iterations=n_steps).centers
+        return refine(X, weights, X[seeds].astype(np.float64), n_steps=n_steps)
 
-    def _two_level_cells(
-        self, rows: Rows, n_points: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Cell and rough cluster of each row."""
+    def _two_levels(self, rows: Rows, n_points: int, rng: np.random.Generator) -> list[Cells]:
+        """Cells of each rough cluster."""
         # Assigning costs n d (rough + points / rough); the quality gains from more rough clusters than the optimum.
         rough = self._centers(rows, min(n_points // 2, round(3 * math.sqrt(n_points))), 1, rng)
         index, squared = nearest(rows.X, rough)
         distances = squared if self.power == 2 else np.sqrt(squared)
         # Sorted by distance, the systematic draws below are spread over all distances, and copies stay neighbours.
-        order = np.lexsort((squared, index))
-        members = np.split(order, np.cumsum(np.bincount(index, minlength=len(rough)))[:-1])
-        members = [part for part in members if len(part)]
+        order, starts = _sorted_groups(index + squared * (0.5 / (squared.max() or 1.0)), index, len(rough))
+        members = [part for part in np.split(order, starts) if len(part)]
         costs = np.array([rows.weights[part] @ distances[part] for part in members])
         masses = np.array([rows.weights[part].sum() for part in members])
         keys = masses / masses.sum() + (costs / costs.sum() if costs.any() else 0.0)
         shares = share_points(keys, np.array([len(part) for part in members]), n_points)
-        cells = np.empty(len(rows), dtype=np.intp)
-        n_cells = 0
+        cells = []
         for part, share, cost, mass in zip(members, shares, costs, masses, strict=True):
             picks = rows.weights[part] * (distances[part] + cost / mass) if cost > 0 else rows.weights[part]
-            drawn = np.unique(systematic_draw(picks, int(share), rng))
-            cells[part], n_new = _cells_around(rows.X[part], drawn, int(share))
-            cells[part] += n_cells
-            n_cells += n_new
-        return cells, index
+            drawn = part[np.unique(systematic_draw(picks, int(share), rng))]
+            cells.append(cells_around(rows.X, rows.weights, part, drawn, int(share)))
+        return cells
 
 
-def _cells_around(X: Floats, drawn: NDArray[np.intp], n_cells: int) -> tuple[NDArray[np.intp], int]:
-    """Cell of each row and their number; the farthest rows open those that copies and repeated draws left out."""
-    index, squared = nearest(X, X[drawn].astype(np.float64))
-    used = len(drawn)
-    for _ in range(n_cells - len(np.unique(index))):
-        farthest = int(squared.argmax())
-        if squared[farthest] == 0:
-            break
-        distances = squared_distances_to(X, X[farthest].astype(np.float64))
-        closer = distances < squared
-        index[closer] = used
-        squared[closer] = distances[closer]
-        used += 1
-    return index, used
+def _sorted_groups(
+    keys: NDArray[np.float64], index: NDArray[np.intp], n_groups: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Order by key, and where in it each next group starts."""
+    return np.argsort(keys), np.cumsum(np.bincount(index, minlength=n_groups))[:-1]
 
 
-def _replace_cells(rows: Rows, cells: NDArray[np.intp], groups: NDArray[np.intp]) -> Coreset:
-    """Replace every cell by its weighted mean and account for what that loses."""
-    used, cells = np.unique(cells, return_inverse=True)
-    present, groups = np.unique(groups, return_inverse=True)
-    means, masses = group_means(rows.X, rows.weights, cells, len(used))
-    squared = np.empty(len(rows))
-    variances = np.zeros((len(present), rows.X.shape[1]))
-    for block in row_blocks(len(rows), rows.X.shape[1]):
-        gap = (rows.X[block] - means[cells[block]]) ** 2
-        squared[block] = gap.sum(axis=1)
-        variances += sums_by_group(gap, rows.weights[block], groups[block], len(present))
-    residuals = np.bincount(cells, weights=rows.weights * squared, minlength=len(used))
-    distances = np.sqrt(squared)
-    group_of_cell = np.empty(len(used), dtype=np.int64)
-    group_of_cell[cells] = groups
+def _assembled(rows: Rows, groups: list[Cells]) -> Coreset:
+    """Summary of the cells, those of each rough cluster a group."""
+    masses = np.concatenate([cells.masses for cells in groups])
+    residuals = np.concatenate([cells.residuals for cells in groups])
+    group_masses = np.array([cells.masses.sum() for cells in groups])
     return Coreset(
-        means,
+        np.concatenate([cells.means for cells in groups]),
         masses,
         offset=float(residuals.sum()),
         spread=np.sqrt(residuals / masses),
-        groups=group_of_cell,
-        group_variances=variances / np.bincount(groups, weights=rows.weights)[:, None],
-        max_displacement=float(distances.max()),
-        total_displacement=float(rows.weights @ distances),
+        groups=np.repeat(np.arange(len(groups)), [len(cells.masses) for cells in groups]),
+        group_variances=np.array([cells.column_squares for cells in groups]) / group_masses[:, None],
+        max_displacement=max(cells.max_displacement for cells in groups),
+        total_displacement=math.fsum(cells.total_displacement for cells in groups),
         n_source=len(rows),
         source_dtype=rows.source_dtype,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, assert_all_finite, validate_data
 
 from ..labels import as_labels
-from ..nearest import Floats
+from ..nearest import Floats, squares_about_mean
 
 _LEAST_HALF_SPAN = 1e-150
 
@@ -28,8 +29,8 @@ class Rows:
     weights : ndarray of shape (n,), float64
         Positive.
     labels : ndarray of shape (n,), optional
-    indices : ndarray of shape (n,), int64
-        Row numbers in the caller's table.
+    indices : ndarray of shape (n,), int64, optional
+        Row numbers in the caller's table; by default the positions here.
     source_dtype : numpy.dtype
         As the caller stored the table.
     """
@@ -37,7 +38,7 @@ class Rows:
     X: Floats
     weights: NDArray[np.float64]
     labels: NDArray[Any] | None
-    indices: NDArray[np.int64]
+    indices: NDArray[np.int64] | None
     source_dtype: np.dtype[Any]
 
     def __len__(self) -> int:
@@ -46,7 +47,17 @@ class Rows:
     def take(self, rows: NDArray[Any]) -> Rows:
         """Subset of the rows."""
         labels = None if self.labels is None else self.labels[rows]
-        return Rows(self.X[rows], self.weights[rows], labels, self.indices[rows], self.source_dtype)
+        return Rows(self.X[rows], self.weights[rows], labels, self.numbers(rows), self.source_dtype)
+
+    def numbers(self, rows: NDArray[Any] | slice = slice(None)) -> NDArray[np.int64]:
+        """Numbers of these rows in the caller's table."""
+        indices = np.arange(len(self)) if self.indices is None else self.indices
+        return indices[rows]
+
+    @functools.cached_property
+    def squares(self) -> NDArray[np.float64]:
+        """Squared distance of every row to the weighted mean, to a thousandth of their sum."""
+        return squares_about_mean(self.X, self.weights)
 
 
 def check_rows(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None) -> Rows:
@@ -74,14 +85,34 @@ def check_rows(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, samp
     TypeError
         On sparse input or labels of no usable type.
     """
-    checked = validate_data(estimator, X, dtype=[np.float64, np.float32], order="C")
+    checked = validate_data(estimator, X, dtype=[np.float64, np.float32], order="C", ensure_all_finite=False)
     weights = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
-    present = np.flatnonzero(weights)
-    if len(present) == 0:
-        raise ValueError(f"sample_weight is zero for all {len(checked)} rows, so there is nothing to summarise")
-    checked = _squarable(checked, weights)
-    rows = Rows(checked, weights, _check_labels(y, len(checked)), np.arange(len(checked)), _stored_dtype(X))
-    return rows if len(present) == len(checked) else rows.take(present)
+    rows = Rows(checked, weights, _check_labels(y, len(checked)), None, _stored_dtype(X))
+    if weights.min() == 0:
+        _assert_finite(estimator, checked)
+        present = np.flatnonzero(weights)
+        if len(present) == 0:
+            raise ValueError(f"sample_weight is zero for all {len(checked)} rows, so there is nothing to summarise")
+        rows = rows.take(present)
+    if _ordinary(rows):
+        return rows
+    _assert_finite(estimator, checked)
+    return dataclasses.replace(rows, X=_squarable(rows.X, rows.weights))
+
+
+def _assert_finite(estimator: BaseEstimator, X: Floats) -> None:
+    assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+
+
+def _ordinary(rows: Rows) -> bool:
+    """Whether the squared distances to the mean, which all constructions use, show that no value needs a closer look.
+
+    They do what separate passes for NaN, infinity and range would do.
+    """
+    with np.errstate(all="ignore"):
+        largest = float(rows.squares.max())
+        mass = float(rows.weights.sum()) * len(rows)
+    return 1e-24 < largest < 1e24 and mass * largest < 1e300
 
 
 def _squarable(X: Floats, weights: NDArray[np.float64]) -> Floats:

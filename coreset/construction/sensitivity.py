@@ -8,12 +8,12 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clustering import importance_sample, lloyd, squares_about_mean
-from ..nearest import Floats, nearest, squared_distances_to
+from ..clustering import refine, seed_centers
+from ..nearest import Floats, nearest
 from ..points import Coreset
+from ..sampling import draw_once, importance_sample, shuffled_sort
 from ..validation import RandomState, check_count, check_power
 from .base import CoresetConstructor
-from .lightweight import draw_once, shuffled_sort
 from .rows import Rows
 
 # Rows that are assigned to the rough clusters: all of a smaller table, a sample of a larger one.
@@ -22,8 +22,6 @@ _ASSIGNED_PER_POINT = 5
 # Rows from which the rough centres are seeded.
 _SEEDED_ROWS = 8_000
 _SEEDED_PER_CENTER = 20
-# Candidates a batch: of more, most of the later ones are refused; with fewer, the rows are read more often.
-_BATCH = 128
 
 
 @final
@@ -96,16 +94,17 @@ class SensitivityCoreset(CoresetConstructor):
             raise ValueError(f"n_clusters={self.n_clusters} is more than n_points={self.n_points}")
 
     def _share_key(self, rows: Rows) -> float:
-        squared = squares_about_mean(rows.X, rows.weights / rows.weights.sum())
-        return float(rows.weights @ (squared if self.power == 2 else np.sqrt(squared)))
+        return float(rows.weights @ (rows.squares if self.power == 2 else np.sqrt(rows.squares)))
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         n_assigned = max(_ASSIGNED_ROWS, _ASSIGNED_PER_POINT * n_points)
-        sample, weights = importance_sample(rows.X, rows.weights, n_assigned, rng)
+        sample, weights = importance_sample(rows.squares, rows.weights, n_assigned, rng)
         if len(sample) < 2 * n_points:  # a few heavy rows took the draws
             sample, weights = np.arange(len(rows)), rows.weights
+        # Of all rows, no copy is made.
         X = rows.X if len(sample) == len(rows) else rows.X[sample]
-        clusters, squared = nearest(X, self._rough_centers(X, weights, n_points, rng))
+        centers = self._rough_centers(X, rows.squares[sample], weights, n_points, rng)
+        clusters, squared = nearest(X, centers)
         shares = _sensitivities(weights, squared if self.power == 2 else np.sqrt(squared), clusters)
         inside = squared / (2 * squared.max() or 1.0)
         order = shuffled_sort(clusters.astype(np.float64) + inside, rng)  # by cluster, then by distance
@@ -117,49 +116,24 @@ class SensitivityCoreset(CoresetConstructor):
             calibrated * (rows.weights.sum() / calibrated.sum()),
             n_source=len(rows),
             source_dtype=rows.source_dtype,
-            sample_indices=rows.indices[chosen],
+            sample_indices=rows.numbers(chosen),
         )
 
     def _rough_centers(
-        self, X: Floats, weights: NDArray[np.float64], n_points: int, rng: np.random.Generator
+        self,
+        X: Floats,
+        squares: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        n_points: int,
+        rng: np.random.Generator,
     ) -> NDArray[np.float64]:
         wanted = round(3 * math.sqrt(n_points)) if isinstance(self.n_clusters, str) else self.n_clusters
         n_centers = min(wanted, max(1, n_points // 2))
-        sample, weights = importance_sample(X, weights, max(_SEEDED_ROWS, _SEEDED_PER_CENTER * n_centers), rng)
+        n_seeded = max(_SEEDED_ROWS, _SEEDED_PER_CENTER * n_centers)
+        sample, weights = importance_sample(squares, weights, n_seeded, rng)
         X = X[sample]
-        seeds = _seed_in_batches(X, weights, n_centers, rng, self.power)
-        return lloyd(X, weights, X[seeds].astype(np.float64), max_iterations=1).centers
-
-
-def _seed_in_batches(
-    X: Floats, weights: NDArray[np.float64], n_centers: int, rng: np.random.Generator, power: int
-) -> list[int]:
-    """Seeds by the exact D^power law, as from `seed_centers`, but reading the rows once per batch.
-
-    Candidates are drawn by the distances before the batch; each is accepted with the ratio of its distance now to that,
-    so that what is accepted follows the distances now. Fewer come back when there are fewer distinct rows.
-    """
-    chosen = [int(rng.choice(len(X), p=weights / weights.sum()))]
-    squared = squared_distances_to(X, X[chosen[0]].astype(np.float64))
-    while len(chosen) < n_centers:
-        potential = weights * squared ** (power / 2)
-        total = potential.sum()
-        if total <= 0:
-            break
-        candidates = rng.choice(len(X), size=_BATCH, p=potential / total)
-        rows = X[candidates]
-        now = squared[candidates]
-        least = rng.random(_BATCH) ** (2 / power) * now
-        accepted: list[int] = []
-        for position in range(_BATCH):
-            if 0 < now[position] >= least[position]:
-                accepted.append(int(candidates[position]))
-                if len(chosen) + len(accepted) == n_centers:
-                    break
-                np.minimum(now, squared_distances_to(rows, rows[position].astype(np.float64)), out=now)
-        np.minimum(squared, nearest(X, X[accepted].astype(np.float64))[1], out=squared)
-        chosen += accepted
-    return chosen
+        seeds = seed_centers(X, weights, n_centers, rng, power=self.power)
+        return refine(X, weights, X[seeds].astype(np.float64))
 
 
 def _sensitivities(

@@ -6,8 +6,8 @@ from typing import final
 
 import numpy as np
 
-from ..clustering import systematic_draw
 from ..points import Coreset
+from ..sampling import systematic_draw
 from ..validation import RandomState
 from .base import CoresetConstructor
 from .rows import Rows
@@ -57,5 +57,5 @@ class UniformCoreset(CoresetConstructor):
             counts * (rows.weights.sum() / n_points),
             n_source=len(rows),
             source_dtype=rows.source_dtype,
-            sample_indices=rows.indices[chosen],
+            sample_indices=rows.numbers(chosen),
         )

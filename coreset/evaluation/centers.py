@@ -9,10 +9,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from ..clustering import SEEDING_ROWS, cluster, farthest_first, importance_sample, seed_centers, weighted_mean
+from ..clustering import SEEDING_ROWS, cluster, farthest_first, seed_centers
 from ..construction import Rows, check_rows
-from ..nearest import clustering_cost, squared_distances_to
+from ..nearest import clustering_cost
 from ..points import Coreset
+from ..sampling import importance_sample
 from ..validation import RandomState, as_generator, check_count, check_power
 
 _FEW_CENTERS = 5
@@ -203,9 +204,9 @@ def center_sets(
         raise ValueError(f"n_clusters={n_clusters} is more than the {len(rows)} rows of X")
     rng = as_generator(random_state)
     drawn = rng.choice(len(rows), size=n_clusters, replace=False, p=rows.weights / rows.weights.sum())
-    sample, weights = importance_sample(rows.X, rows.weights, max(SEEDING_ROWS, n_clusters), rng)
+    sample, weights = importance_sample(rows.squares, rows.weights, max(SEEDING_ROWS, n_clusters), rng)
     seeds = sample[seed_centers(rows.X[sample], weights, n_clusters, rng, power=power)]
-    rim = int(squared_distances_to(rows.X, weighted_mean(rows.X, rows.weights)).argmax())
+    rim = int(rows.squares.argmax())
     chosen = {
         "random": drawn,
         "few": drawn[:_FEW_CENTERS],

@@ -10,17 +10,16 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
-from coreset.clustering import (
-    cluster,
-    group_means,
-    importance_sample,
-    lloyd,
-    seed_centers,
-    stratified_draw,
-    systematic_draw,
+from coreset.clustering import cluster, group_means, lloyd, seed_centers
+from coreset.nearest import (
+    clustering_cost,
+    nearest,
+    row_blocks,
+    squared_distances_to,
+    squares_about_mean,
     weighted_mean,
 )
-from coreset.nearest import clustering_cost, nearest, row_blocks, squared_distances_to
+from coreset.sampling import importance_sample, stratified_draw, systematic_draw
 
 
 @given(st.integers(0, 40_000), st.integers(1, 5000))
@@ -127,7 +126,7 @@ def test_importance_sample_is_unbiased_and_sees_a_far_pair(rng):
     weights = rng.uniform(0.5, 2, len(X))
     masses = []
     for _ in range(200):
-        rows, sampled = importance_sample(X, weights, 100, rng)
+        rows, sampled = importance_sample(squares_about_mean(X, weights), weights, 100, rng)
         assert rows.max() >= 5000  # the pair carries nearly all of the scatter
         masses.append(sampled.sum())
     error = np.std(masses) / np.sqrt(len(masses))
@@ -139,7 +138,8 @@ def test_importance_sample_gives_every_row_its_weight_on_average(rng):
     n_runs, n_draws = 4000, 25
     means = np.zeros((2, 30))  # of the weights given, and of their squares
     for _ in range(n_runs):
-        rows, sampled = importance_sample(X, weights, n_draws, rng)  # many rows are drawn twice
+        # Many rows are drawn twice.
+        rows, sampled = importance_sample(squares_about_mean(X, weights), weights, n_draws, rng)
         means[:, rows] += np.stack([sampled, sampled**2]) / n_runs
     error = np.sqrt(np.maximum(means[1] - means[0] ** 2, 1e-12) / n_runs)
     assert (np.abs(means[0] - weights) <= 5 * error).all()
