@@ -1,0 +1,331 @@
+"""Our constructions against other packages' on the same data, in one run; writes ``results/peers.json``.
+
+Every summary has as many points and is judged alike: `distortion` on centres solved on it, and the ratio of its cost
+to the data's on fixed centres. Times are CPU seconds of one thread with imports and compilation left out; a method
+that needs more than the limit on one data set is recorded as such. Peers are installed into environments of their own
+(``.venv-peers``, ``.venv-coreax``) from the requirements beside this file. A table of goals is printed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from data import DATA_SETS, REAL
+from peers_goals import goal_table, print_goals
+from peers_worker import timed
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
+
+from coreset import (
+    Coreset,
+    FarthestFirstCoreset,
+    LightweightCoreset,
+    RobustCoreset,
+    SensitivityCoreset,
+    UniformCoreset,
+    distortion,
+)
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "PYTHONWARNINGS": "ignore",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """A data set with the clusters to solve for and the points that a summary may have."""
+
+    name: str
+    n_rows: int
+    n_clusters: int
+    n_points: int
+
+    def rows(self, seed: int) -> np.ndarray:
+        """The data set of this seed; real ones are the same for every seed."""
+        return DATA_SETS[self.name](seed, self.n_rows, 50, self.n_clusters)
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """Where a peer lives and on which scenarios it is worth its time."""
+
+    folder: str | None
+    requirements: str | None
+    scenarios: tuple[str, ...]
+
+
+# Everything else ends within a second or two. These take 5-10 s on 100,000 rows, or minutes.
+FEW = ("mixture-balanced", "mixture-imbalanced", *REAL)
+SMALL = ("digits", "mnist", "image-segments")
+ALL = tuple(DATA_SETS)
+_NUMPY1 = (".venv-peers", "requirements-peers.txt")
+_COREAX = (".venv-coreax", "requirements-peers-coreax.txt")
+PEERS = {
+    "coresets KMeansCoreset": Peer(*_NUMPY1, ALL),
+    "coresets KMeansLightweightCoreset": Peer(*_NUMPY1, ALL),
+    "bico BICO": Peer(*_NUMPY1, ALL),
+    "coreax RandomSample": Peer(*_COREAX, ALL),
+    "coreax KernelHerding": Peer(*_COREAX, ("mixture-balanced", *SMALL)),  # the first shows whether it ends there
+    "coreax MapReduce(KernelHerding)": Peer(*_COREAX, tuple(REAL)),
+    "coreax KernelThinning": Peer(*_COREAX, SMALL),
+    "scikit-learn MiniBatchKMeans": Peer(None, None, FEW),
+    "scikit-learn BisectingKMeans": Peer(None, None, FEW),
+    "scikit-learn KMeans": Peer(None, None, tuple(REAL)),
+}
+OURS: dict[str, Callable[[int, int], Any]] = {
+    "RobustCoreset": lambda m, seed: RobustCoreset(m, random_state=seed),
+    "RobustCoreset power=1": lambda m, seed: RobustCoreset(m, power=1, random_state=seed),
+    "SensitivityCoreset": lambda m, seed: SensitivityCoreset(m, random_state=seed),
+    "LightweightCoreset": lambda m, seed: LightweightCoreset(m, random_state=seed),
+    "UniformCoreset": lambda m, seed: UniformCoreset(m, random_state=seed),
+    "FarthestFirstCoreset": lambda m, seed: FarthestFirstCoreset(m, random_state=seed),
+}
+
+
+def main() -> None:
+    arguments = parse()
+    whole = not (arguments.quick or arguments.only or arguments.methods)
+    with threadpool_limits(1):
+        pythons, versions = environments(arguments.methods)
+        rows = list(measure(arguments, pythons))
+    results = {
+        "command": " ".join(["python benchmarks/peers.py", *sys.argv[1:]]),
+        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": versions,
+        "limit_seconds": arguments.limit,
+        "scenarios": [dataclasses.asdict(scenario) for scenario in scenarios(arguments)],
+        "results": rows,
+        "goals": goal_table(rows),
+    }
+    # A part of the run must not replace the whole one.
+    path = HERE / "results" / "peers.json" if whole else ROOT / "out" / "peers.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print_goals(results["goals"])
+    print(f"wrote {path}")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=100_000, help="rows of the synthetic sets (default: 100000)")
+    parser.add_argument("--seeds", type=int, default=3, help="data sets a scenario, for every method (default: 3)")
+    parser.add_argument("--our-seeds", type=int, default=10, help="for RobustCoreset where goals are set (default: 10)")
+    parser.add_argument("--limit", type=int, default=150, help="CPU seconds of one summary (default: 150)")
+    parser.add_argument("--only", metavar="REGEX", help="scenarios to run; writes to out/")
+    parser.add_argument("--methods", metavar="REGEX", help="methods to run; writes to out/")
+    parser.add_argument("--quick", action="store_true", help="10,000 rows, one seed, limit 10 s; writes to out/")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.rows, arguments.seeds, arguments.our_seeds, arguments.limit = 10_000, 1, 2, 10
+    return arguments
+
+
+def scenarios(arguments: argparse.Namespace) -> list[Scenario]:
+    """Synthetic sets with 25 rows a point and 40 points a cluster; real ones with 50 points for each of 10 clusters."""
+    found = []
+    for name in DATA_SETS:
+        if name in REAL:
+            scenario = Scenario(name, 1_000_000, 10, 500)
+        else:
+            n_points = arguments.rows // 25
+            # The benchmark instance has as many clusters as its blocks have columns, and three blocks.
+            n_clusters = {"benchmark": int(arguments.rows ** (1 / 3) + 1e-9), "mixture-far": 100}.get(name)
+            scenario = Scenario(name, arguments.rows, n_clusters or min(100, n_points // 40), n_points)
+        if re.search(arguments.only or "", name):
+            found.append(scenario)
+    return found
+
+
+def measure(arguments: argparse.Namespace, pythons: dict[str, Path]) -> Iterator[dict[str, Any]]:
+    """One record a scenario, method and seed."""
+    pattern = arguments.methods or ""
+    for scenario in scenarios(arguments):
+        with tempfile.TemporaryDirectory() as folder:
+            judges = {}
+            for seed in range(n_seeds(scenario, arguments)):
+                X = scenario.rows(seed)
+                judge = Judge(scenario, X, seed)
+                for method in our_methods(scenario, seed < arguments.seeds):
+                    if re.search(pattern, method):
+                        yield show(run_ours(method, judge))
+                if seed < arguments.seeds:
+                    np.save(Path(folder) / f"data-{seed}.npy", X)
+                    judges[seed] = judge
+            for method, peer in PEERS.items():
+                if scenario.name in peer.scenarios and re.search(pattern, method) and method in pythons:
+                    records = run_peer(method, pythons[method], judges, Path(folder), arguments.limit)
+                    yield from map(show, records)
+
+
+def n_seeds(scenario: Scenario, arguments: argparse.Namespace) -> int:
+    if scenario.name.startswith("mixture") or scenario.name in REAL:
+        return max(arguments.seeds, arguments.our_seeds)
+    return arguments.seeds
+
+
+def our_methods(scenario: Scenario, all_methods: bool) -> list[str]:
+    """FarthestFirst, for maximum costs, costs n x d x m: the real sets show what it does to sums."""
+    methods = list(OURS) if all_methods else ["RobustCoreset", "RobustCoreset power=1"]
+    return [method for method in methods if method != "FarthestFirstCoreset" or scenario.name in REAL]
+
+
+class Judge:
+    """Fixed centres on one data set with their true costs, which every summary of it is compared to."""
+
+    def __init__(self, scenario: Scenario, X: np.ndarray, seed: int) -> None:
+        self.scenario, self.X, self.seed = scenario, X, seed
+        rng = np.random.default_rng([seed, 1])
+        k = scenario.n_clusters
+        # A few steps suffice: these centres need not be the best ones, only ones that fit the data and no summary.
+        solved = KMeans(k, n_init=1, max_iter=10, random_state=seed).fit(X).cluster_centers_
+        self.centers = {
+            f"{k} random rows": X[rng.choice(len(X), k, replace=False)],
+            "5 random rows": X[rng.choice(len(X), 5, replace=False)],
+            "solved on the data": solved,
+        }
+        data = Coreset(X, np.ones(len(X)))
+        self.costs = {power: self.costs_of(data, power) for power in (1, 2)}
+
+    def costs_of(self, summary: Coreset, power: int) -> dict[str, float]:
+        """Cost of a summary, or of the data, on each set of fixed centres."""
+        return {name: summary.cost(centers, power=power) for name, centers in self.centers.items()}
+
+    def record(self, method: str, summary: Coreset, seconds: float, **more: Any) -> dict[str, Any]:
+        """What is stored of one summary."""
+        power = 1 if method.endswith("power=1") else 2
+        k, seed = self.scenario.n_clusters, self.seed
+        record = self.named(method, "ok", points=len(summary), seconds=seconds, **more)
+        if len(summary) < k:
+            return record | {"status": f"failed: {len(summary)} points cannot be solved for {k} clusters"}
+        record["distortion"] = distortion(self.X, summary, k, power=power, random_state=seed)
+        record["fixed"] = self.ratios(summary, power)
+        if summary.spread is not None:
+            record["fixed_scatter"] = self.ratios(summary.scatter(random_state=seed), power)
+        return record
+
+    def named(self, method: str, status: str, **more: Any) -> dict[str, Any]:
+        """What every record begins with; all there is of a summary that was not made."""
+        return {"scenario": self.scenario.name, "method": method, "seed": self.seed, "status": status, **more}
+
+    def ratios(self, summary: Coreset, power: int) -> dict[str, float]:
+        """Cost of the summary over that of the data; a cost of zero on both sides is met exactly."""
+        truth = self.costs[power]
+        costs = self.costs_of(summary, power)
+        return {name: 1.0 if costs[name] == truth[name] else costs[name] / max(truth[name], 1e-300) for name in truth}
+
+
+def run_ours(method: str, judge: Judge) -> dict[str, Any]:
+    n_points = judge.scenario.n_points
+    OURS[method](50, 0).fit(judge.X[:1000])  # what is imported late is loaded now, as for the peers
+    estimator, seconds = timed(lambda: OURS[method](n_points, judge.seed).fit(judge.X))
+    return judge.record(method, estimator.coreset_, seconds)
+
+
+def run_peer(method: str, python: Path, judges: dict[int, Judge], folder: Path, limit: int) -> Iterator[dict[str, Any]]:
+    """Let the worker summarise each seed's rows, then judge what it stored; seeds that it did not reach say why."""
+    scenario = judges[0].scenario
+    command = [python, HERE / "peers_worker.py", method, folder, "--clusters", scenario.n_clusters]
+    command += ["--points", scenario.n_points, "--limit", limit, "--seeds", *judges]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=os.environ | ONE_THREAD)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    for line in lines:
+        with np.load(folder / f"{method}-{line['seed']}.npz") as stored:
+            summary = Coreset(stored["points"], stored["weights"])
+        yield judges[line.pop("seed")].record(method, summary, **line)
+    for seed in list(judges)[len(lines) :]:
+        yield judges[seed].named(method, why_it_ended(done, limit))
+
+
+def why_it_ended(done: subprocess.CompletedProcess[str], limit: int) -> str:
+    if done.returncode == -signal.SIGPROF:
+        return f"timed out: more than {limit} CPU seconds"
+    last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    return f"failed: exit status {done.returncode}: {last[:300]}"
+
+
+def show(record: dict[str, Any]) -> dict[str, Any]:
+    name = f"{record['scenario']:18s} {record['method']:33s} seed {record['seed']}: "
+    if "distortion" in record:
+        print(f"{name}distortion {record['distortion']:.4f}, {record['seconds']:.3f} s", flush=True)
+    else:
+        print(name + record["status"], flush=True)
+    return record
+
+
+def environments(pattern: str | None) -> tuple[dict[str, Path], dict[str, str]]:
+    """Python of every peer that could be installed, and the version of each package or what pip said."""
+    pythons, versions = {}, {}
+    for method, peer in PEERS.items():
+        package = method.split()[0]
+        if package not in versions and re.search(pattern or "", method):
+            python = Path(sys.executable) if peer.folder is None else ROOT / peer.folder / "bin" / "python"
+            error = "" if peer.folder is None else install(python, HERE / str(peer.requirements), package)
+            versions[package] = version(python, package) or f"not installed: {error}"
+            print(f"{package}: {versions[package]}", flush=True)
+        if not versions.get(package, "not installed").startswith("not installed"):
+            pythons[method] = Path(sys.executable) if peer.folder is None else ROOT / peer.folder / "bin" / "python"
+    return pythons, versions
+
+
+def version(python: Path, package: str) -> str | None:
+    if not python.exists():
+        return None
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    done = subprocess.run([str(python), "-c", code], capture_output=True, text=True)
+    return done.stdout.strip() or None
+
+
+def install(python: Path, requirements: Path, package: str) -> str:
+    """Make the environment unless it is there with these very requirements; what pip said of this package if not."""
+    folder = python.parent.parent
+    text = requirements.read_text(encoding="utf-8")
+    marker = folder / "installed.txt"
+    if marker.exists() and marker.read_text(encoding="utf-8") == text:
+        return ""
+    if not python.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    error = pip(python, "-r", str(requirements))
+    if error is None:
+        marker.write_text(text, encoding="utf-8")
+        return ""
+    # One peer that cannot be built must not take the others with it.
+    pins = [line.split("#")[0].strip() for line in text.splitlines()]
+    others = [pin for pin in pins if pin and pin.split("==")[0] not in {peer.split()[0] for peer in PEERS}]
+    own = [pin for pin in pins if pin.startswith(package + "==")]
+    return pip(python, *own, *others) or ""
+
+
+def pip(python: Path, *what: str) -> str | None:
+    """The error lines of pip, or None when it succeeded."""
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == 0:
+        return None
+    errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+    return "; ".join(errors)[:500] or f"pip ended with {done.returncode}"
+
+
+if __name__ == "__main__":
+    main()

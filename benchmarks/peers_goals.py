@@ -1,0 +1,97 @@
+"""Goals of `peers.py`: what was aimed at, what was measured, and whether it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from data import REAL
+
+OURS = ("RobustCoreset", "RobustCoreset power=1")
+
+
+def goal_table(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a goal and scenario, with the median and the worst over seeds and whether both are within bounds."""
+    rows = pd.DataFrame([record for record in records if record["status"] == "ok"])
+    if rows.empty:
+        return []
+    goals = []
+    for name, part in rows.groupby("scenario", sort=False):
+        by_method = dict(iter(part.groupby("method", sort=False)))
+        if name in REAL:
+            goals += real_goals(str(name), by_method)
+        elif str(name).startswith("mixture"):
+            goals += solved_goals(str(name), by_method) + fixed_goals(str(name), by_method)
+        else:
+            goals += fixed_goals(str(name), by_method)[:1]
+    return goals
+
+
+def solved_goals(name: str, by_method: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    bounds = {"RobustCoreset": (1.01, 1.015), "RobustCoreset power=1": (1.01, None)}
+    return [
+        goal(f"{name}: {method}, solved", by_method[method]["distortion"].tolist(), *bounds[method])
+        for method in OURS
+        if method in by_method
+    ]
+
+
+def fixed_goals(name: str, by_method: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """Of the three sets of fixed centres the one that is worst; k-means on the scatter, k-median on the cells."""
+    goals = []
+    for method, column, bounds in ((OURS[0], "fixed_scatter", (1.005, 1.015)), (OURS[1], "fixed", (None, 1.02))):
+        if method in by_method:
+            ratios = pd.DataFrame([either_way(ratio) for ratio in by_method[method][column]])
+            worst = ratios.max().idxmax()
+            median = ratios.median().max()
+            where = "scatter" if column == "fixed_scatter" else "cells"
+            label = f"{name}: {method}, fixed centres on the {where} ({worst})"
+            goals.append(goal(label, ratios[worst].tolist(), *bounds, median=float(median)))
+    return goals
+
+
+def either_way(ratios: dict[str, float]) -> dict[str, float]:
+    return {name: max(ratio, 1 / ratio) if ratio > 0 else float("inf") for name, ratio in ratios.items()}
+
+
+def goal(
+    label: str,
+    values: list[float],
+    most_median: float | None,
+    most_worst: float | None,
+    *,
+    median: float | None = None,
+) -> dict[str, Any]:
+    median = float(pd.Series(values).median()) if median is None else median
+    held = (most_median is None or median <= most_median) and (most_worst is None or max(values) <= most_worst)
+    bounds = [f"median <= {most_median}"] * (most_median is not None) + [f"worst <= {most_worst}"] * (
+        most_worst is not None
+    )
+    measured = f"median {median:.4f}, worst {max(values):.4f} of {len(values)}"
+    return {"goal": f"{label}: {', '.join(bounds)}", "measured": measured, "held": bool(held)}
+
+
+def real_goals(name: str, by_method: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """Our excess over 1 against that of the best peer, medians over seeds."""
+    excess = {method: float(part["distortion"].median()) - 1 for method, part in by_method.items()}
+    # Only packages of others have a space and a lower-case name.
+    peers = {method: value for method, value in excess.items() if method[0].islower()}
+    if "RobustCoreset" not in excess or not peers:
+        return []
+    best = min(peers, key=peers.__getitem__)
+    ours = excess["RobustCoreset"]
+    return [
+        {
+            "goal": f"{name}: RobustCoreset's excess over 1 at most a third of the best peer's",
+            "measured": f"{ours:.4f}, {best} {peers[best]:.4f} (ratio {ours / peers[best]:.2f})"
+            if peers[best] > 0
+            else f"{ours:.4f}, {best} 0",
+            "held": bool(ours <= peers[best] / 3),
+        }
+    ]
+
+
+def print_goals(goals: list[dict[str, Any]]) -> None:
+    print()
+    for row in goals:
+        print(f"{'held    ' if row['held'] else 'NOT HELD'}  {row['goal']}\n{'':10s}{row['measured']}")
