@@ -154,7 +154,7 @@ def inclusion_probabilities(shares: NDArray[np.float64], n_draws: int) -> NDArra
 def shuffled_sort(keys: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
     """Order in which the keys ascend; chance decides between equal ones, whose order in a table may have a period."""
     shuffled = rng.permutation(len(keys))
-    return shuffled[np.argsort(keys[shuffled], kind="stable")]
+    return shuffled[np.argsort(keys[shuffled])]
 
 
 def draw_once(

@@ -79,7 +79,7 @@ class CoresetConstructor(BaseEstimator, ABC):
             max_displacement=0.0,
             total_displacement=0.0,
             source_dtype=rows.source_dtype,
-            sample_indices=rows.numbers(),
+            sample_indices=rows.numbers(np.arange(len(rows))),
         )
 
     def _by_class(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:

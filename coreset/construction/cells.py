@@ -40,45 +40,45 @@ def cells_around(
     X: Floats,
     weights: NDArray[np.float64],
     rows: NDArray[np.intp],
-    drawn: NDArray[np.intp],
+    anchors: Floats,
     n_cells: int,
     *,
     n_steps: int = 0,
     min_size: int = 1,
 ) -> Cells:
-    """Assign rows to the nearest of those that were drawn, and replace each cell by its weighted mean.
+    """Assign rows to the nearest anchor, and replace each cell by its weighted mean.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     weights : ndarray of shape (n,)
+        Positive.
     rows : ndarray of shape (r,), intp
         Rows to summarise.
-    drawn : ndarray of shape (s,), intp
-        Rows, among them, around which cells form.
+    anchors : ndarray of shape (s, d)
     n_cells : int
-        At least s: the farthest rows open those that copies and repeated draws left out.
+        The farthest rows open cells where anchors, by copies or repeated draws, make fewer.
     n_steps : int
         How often rows are assigned anew, to the nearest mean.
     min_size : int
-        Cells of fewer rows are joined with others.
+        Cells of fewer rows are joined with their neighbours.
 
     Returns
     -------
     Cells
     """
-    anchors = X[drawn]
     cells, squared = nearest(X, anchors, rows)
     missing = n_cells - np.count_nonzero(np.bincount(cells))
-    if missing and squared.any():
+    if missing > 0 and squared.any():
         anchors = _open_farthest(X, rows, anchors, cells, squared, missing)
     own = weights[rows]
-    means, masses = _means(X, own, rows, cells, anchors)
+    cells, means, masses = _means(X, own, rows, cells, anchors)
     for _ in range(n_steps):
-        cells, _ = nearest(X, means[masses > 0], rows)
-        means, masses = _means(X, own, rows, cells, means[masses > 0])
-    used = masses > 0
-    return _measured(X, own, rows, (np.cumsum(used) - 1)[cells], means[used], masses[used])
+        cells, means, masses = _means(X, own, rows, nearest(X, means, rows)[0], means)
+    if min_size > 1:
+        joined = _joined(means, masses, np.bincount(cells), min_size)
+        cells, means, masses = _means(X, own, rows, joined[cells], means)
+    return _measured(X, own, rows, cells, means, masses)
 
 
 def _open_farthest(
@@ -109,23 +109,43 @@ def _means(
     rows: NDArray[np.intp],
     cells: NDArray[np.intp],
     anchors: Floats,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted mean and mass of each cell, summed as small differences from its anchor."""
-    masses = np.bincount(cells, weights=weights, minlength=len(anchors)).astype(np.float64)
-    sums = np.zeros(anchors.shape)
-    gaps = Gaps(anchors, X.dtype)
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """Cells numbered anew without the empty ones, their weighted means, summed from their anchors, and masses."""
+    used = np.bincount(cells, minlength=len(anchors)) > 0
+    cells, anchors = (np.cumsum(used) - 1)[cells], anchors[used]
+    masses = np.bincount(cells, weights=weights).astype(np.float64)
+    sums, gaps = np.zeros(anchors.shape), Gaps(anchors, X.dtype)
     for positions, block in blocks(X, rows):
         own = cells[positions]
         sums += _indicator(weights[positions], own, len(anchors)) @ gaps(block, own)
-    means = anchors.astype(np.float64)
-    used = masses > 0
-    means[used] += sums[used] / masses[used, None]
-    return means, masses
+    return cells, anchors + sums / masses[:, None], masses
 
 
 def _indicator(weights: NDArray[np.float64], cells: NDArray[np.intp], n_cells: int) -> sparse.csc_array:
     """Matrix whose product with rows is their weighted sum by cell."""
     return sparse.csc_array((weights, cells, np.arange(len(cells) + 1)), shape=(n_cells, len(cells)))
+
+
+def _joined(
+    means: NDArray[np.float64], masses: NDArray[np.float64], sizes: NDArray[np.intp], min_size: int
+) -> NDArray[np.intp]:
+    """New number of each cell when the smallest joins its nearest neighbour until none is too small."""
+    means, masses, sizes = means.copy(), masses.copy(), sizes.copy()
+    target = np.arange(len(means))
+    alive = np.ones(len(means), dtype=bool)
+    while alive.sum() > 1:
+        smallest = int(np.where(alive, sizes, np.iinfo(sizes.dtype).max).argmin())
+        if sizes[smallest] >= min_size:
+            break
+        alive[smallest] = False
+        squared = squared_distances_to(means, means[smallest])
+        into = int(np.where(alive, squared, np.inf).argmin())
+        target[target == smallest] = into
+        share = masses[smallest] / (masses[into] + masses[smallest])
+        means[into] += share * (means[smallest] - means[into])
+        masses[into] += masses[smallest]
+        sizes[into] += sizes[smallest]
+    return target
 
 
 def _measured(

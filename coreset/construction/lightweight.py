@@ -13,7 +13,7 @@ from .base import CoresetConstructor
 from .rows import Rows
 
 # Candidates per point. A row that must be drawn is expected this often among them, so it cannot be missing there.
-_CANDIDATES = 8
+_CANDIDATES = 4
 
 
 @final
@@ -42,7 +42,7 @@ class LightweightCoreset(CoresetConstructor):
     -----
     Source of the law: Bachem, Lucic and Krause, "Scalable k-Means Clustering via Lightweight Coresets" (KDD 2018).
     Its guarantee is additive: the error is a share of the cost on one centre, so that many small clusters need a
-    `SensitivityCoreset`. From more than ``8 n_points`` rows, as many candidates are drawn first, by the same law.
+    `SensitivityCoreset`. From more than ``4 n_points`` rows, as many candidates are drawn first, by the same law.
 
     Examples
     --------
@@ -65,9 +65,11 @@ class LightweightCoreset(CoresetConstructor):
         shares = lightweight_shares(rows.squares, rows.weights)
         candidates, picks = np.arange(len(rows)), shares
         # Candidates would come too few where some rows are certain, and too often.
-        if len(rows) > _CANDIDATES * n_points and n_points * shares.max() < shares.sum():
+        if len(rows) > _CANDIDATES * n_points and n_points * shares.max() < 1:
             candidates, counts = np.unique(stratified_draw(shares, _CANDIDATES * n_points, rng), return_counts=True)
             picks = counts / (_CANDIDATES * n_points)
+        else:
+            candidates, picks = np.arange(len(rows)), shares
         # Share over weight rises with the distance.
         order = shuffled_sort(shares[candidates] / rows.weights[candidates], rng)
         drawn, factors = draw_once(picks, order, n_points, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import final
 
@@ -9,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clustering import SEEDING_ROWS, refine, seed_centers
-from ..nearest import nearest
+from ..nearest import Floats, nearest
 from ..points import Coreset
 from ..sampling import importance_sample, systematic_draw
-from ..validation import RandomState, check_power
+from ..validation import RandomState, check_count, check_power
 from .base import CoresetConstructor, share_points
 from .cells import Cells, cells_around
 from .rows import Rows
@@ -20,6 +21,10 @@ from .rows import Rows
 # Up to this many points every one is a centre of the clustering itself; beyond, cells are cut in two levels.
 _ONE_LEVEL_POINTS = 256
 _ONE_LEVEL_STEPS = 10
+# Rows from which cells are built where not all are read, and how many times as many a table must have for that.
+_SAMPLED_ROWS = 60_000
+_SAMPLED_PER_POINT = 6
+_SAMPLED_SHARE = 4
 
 
 @final
@@ -63,41 +68,56 @@ class RobustCoreset(CoresetConstructor):
     True
     """
 
-    def __init__(self, n_points: int = 1000, *, power: int = 2, random_state: RandomState = None) -> None:
+    def __init__(
+        self,
+        n_points: int = 1000,
+        *,
+        power: int = 2,
+        exact: bool = False,
+        min_cell_size: int = 1,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_points = n_points
         self.power = power
+        self.exact = exact
+        self.min_cell_size = min_cell_size
         self.random_state = random_state
+
+    @property
+    def exact_(self) -> bool:
+        """Whether the last `fit` read every row, so that offset, spread and certificate are exact."""
+        return not math.isnan(self.coreset_.max_displacement)
 
     def _check_parameters(self) -> None:
         check_power(self.power)
+        check_count("min_cell_size", self.min_cell_size)
+        if not isinstance(self.exact, bool):
+            raise TypeError(f"exact={self.exact!r} must be True or False")
 
     def _share_key(self, rows: Rows) -> float:
         return float(rows.weights @ (rows.squares if self.power == 2 else np.sqrt(rows.squares)))
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
-        if n_points > _ONE_LEVEL_POINTS:
-            return _assembled(rows, self._two_levels(rows, n_points, rng))
-        centers = self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng)
-        index = nearest(rows.X, centers)[0]
-        order, starts = _sorted_groups(index.astype(np.float64), index, len(centers))
-        members = [part for part in np.split(order, starts) if len(part)]
-        return _assembled(rows, [cells_around(rows.X, rows.weights, part, part[:1], 1) for part in members])
+        sample = None if self.exact else _sample(rows, n_points, rng)
+        read = rows if sample is None else sample
+        groups = self._two_levels if n_points > _ONE_LEVEL_POINTS else self._one_level
+        coreset = _assembled(groups(read, n_points, rng), rows)
+        return coreset if sample is None else _without_certificate(coreset)
 
-    def _centers(self, rows: Rows, n_centers: int, n_steps: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        sample, weights = importance_sample(rows.squares, rows.weights, SEEDING_ROWS, rng)
-        X = rows.X[sample]
-        seeds = seed_centers(X, weights, n_centers, rng, power=self.power)
-        return refine(X, weights, X[seeds].astype(np.float64), n_steps=n_steps)
+    def _one_level(self, rows: Rows, n_points: int, rng: np.random.Generator) -> list[Cells]:
+        centers = self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng)
+        everyone = np.arange(len(rows))
+        return [cells_around(rows.X, rows.weights, everyone, centers, 0, min_size=self.min_cell_size)]
 
     def _two_levels(self, rows: Rows, n_points: int, rng: np.random.Generator) -> list[Cells]:
         """Cells of each rough cluster."""
         # Assigning costs n d (rough + points / rough); the quality gains from more rough clusters than the optimum.
         rough = self._centers(rows, min(n_points // 2, round(3 * math.sqrt(n_points))), 1, rng)
-        index, squared = nearest(rows.X, rough)
+        index, squared = _clusters_of_size(rows.X, rough, self.min_cell_size)
         distances = squared if self.power == 2 else np.sqrt(squared)
         # Sorted by distance, the systematic draws below are spread over all distances, and copies stay neighbours.
-        order, starts = _sorted_groups(index + squared * (0.5 / (squared.max() or 1.0)), index, len(rough))
-        members = [part for part in np.split(order, starts) if len(part)]
+        order = np.argsort(index + squared * (0.5 / (squared.max() or 1.0)))
+        members = [part for part in np.split(order, np.cumsum(np.bincount(index))[:-1]) if len(part)]
         costs = np.array([rows.weights[part] @ distances[part] for part in members])
         masses = np.array([rows.weights[part].sum() for part in members])
         keys = masses / masses.sum() + (costs / costs.sum() if costs.any() else 0.0)
@@ -105,19 +125,44 @@ class RobustCoreset(CoresetConstructor):
         cells = []
         for part, share, cost, mass in zip(members, shares, costs, masses, strict=True):
             picks = rows.weights[part] * (distances[part] + cost / mass) if cost > 0 else rows.weights[part]
-            drawn = part[np.unique(systematic_draw(picks, int(share), rng))]
-            cells.append(cells_around(rows.X, rows.weights, part, drawn, int(share)))
+            anchors = rows.X[part[np.unique(systematic_draw(picks, int(share), rng))]]
+            cells.append(cells_around(rows.X, rows.weights, part, anchors, int(share), min_size=self.min_cell_size))
         return cells
 
+    def _centers(self, rows: Rows, n_centers: int, n_steps: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        sample, weights = importance_sample(rows.squares, rows.weights, SEEDING_ROWS, rng)
+        X = rows.X[sample]
+        seeds = seed_centers(X, weights, n_centers, rng, power=self.power)
+        return refine(X, weights, X[seeds].astype(np.float64), n_steps=n_steps)
 
-def _sorted_groups(
-    keys: NDArray[np.float64], index: NDArray[np.intp], n_groups: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Order by key, and where in it each next group starts."""
-    return np.argsort(keys), np.cumsum(np.bincount(index, minlength=n_groups))[:-1]
+
+def _sample(rows: Rows, n_points: int, rng: np.random.Generator) -> Rows | None:
+    """Rows to build cells from, weighted, of a table so large that assigning all of them would cost much more."""
+    n_sampled = max(_SAMPLED_ROWS, _SAMPLED_PER_POINT * n_points)
+    if len(rows) < _SAMPLED_SHARE * n_sampled:
+        return None
+    chosen, weights = importance_sample(rows.squares, rows.weights, n_sampled, rng)
+    if len(chosen) < n_sampled // 2:  # a few heavy rows took the draws
+        return None
+    weights *= rows.weights.sum() / weights.sum()
+    return Rows(rows.X[chosen], weights, None, None, rows.source_dtype)
 
 
-def _assembled(rows: Rows, groups: list[Cells]) -> Coreset:
+def _clusters_of_size(
+    X: Floats, centers: NDArray[np.float64], min_size: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Nearest centre and squared distance, after leaving out centres that fewer rows are nearest to."""
+    index, squared = nearest(X, centers)
+    sizes = np.bincount(index, minlength=len(centers))
+    kept = sizes >= min(min_size, sizes.max())
+    moved = np.flatnonzero(~kept[index])
+    if len(moved):
+        index[moved], squared[moved] = nearest(X, centers[kept], moved)
+        index[moved] = np.flatnonzero(kept)[index[moved]]
+    return index, squared
+
+
+def _assembled(groups: list[Cells], rows: Rows) -> Coreset:
     """Summary of the cells, those of each rough cluster a group."""
     masses = np.concatenate([cells.masses for cells in groups])
     residuals = np.concatenate([cells.residuals for cells in groups])
@@ -134,3 +179,8 @@ def _assembled(rows: Rows, groups: list[Cells]) -> Coreset:
         n_source=len(rows),
         source_dtype=rows.source_dtype,
     )
+
+
+def _without_certificate(coreset: Coreset) -> Coreset:
+    """Rows that were not read may lie anywhere."""
+    return dataclasses.replace(coreset, max_displacement=math.nan, total_displacement=math.nan)

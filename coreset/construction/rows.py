@@ -49,10 +49,9 @@ class Rows:
         labels = None if self.labels is None else self.labels[rows]
         return Rows(self.X[rows], self.weights[rows], labels, self.numbers(rows), self.source_dtype)
 
-    def numbers(self, rows: NDArray[Any] | slice = slice(None)) -> NDArray[np.int64]:
+    def numbers(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Numbers of these rows in the caller's table."""
-        indices = np.arange(len(self)) if self.indices is None else self.indices
-        return indices[rows]
+        return rows if self.indices is None else self.indices[rows]
 
     @functools.cached_property
     def squares(self) -> NDArray[np.float64]:
