@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 RESULTS = Path(__file__).parent / "results"
@@ -13,6 +15,8 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     construction(RESULTS / "construction.json")
+    if (RESULTS / "robustness.json").exists():
+        robustness(RESULTS / "robustness.json")
 
 
 def construction(path: Path) -> None:
@@ -41,6 +45,81 @@ def construction(path: Path) -> None:
     target = path.with_suffix(".png")
     figure.savefig(target, dpi=130)
     print(f"wrote {target}")
+
+
+def robustness(path: Path) -> None:
+    """Regret of each method in each scenario, and what training on the scatter gains."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    standings, gains = pd.DataFrame(results["standings"]), pd.DataFrame(results["scatter_gains"])
+    figure = Figure(figsize=(17, 8.5), layout="constrained")
+    top, bottom = figure.subplots(2, 1, height_ratios=[1.25, 1])
+    _regret_map(top, figure, standings)
+    _gain_forest(bottom, gains)
+    target = path.with_suffix(".png")
+    figure.savefig(target, dpi=110)
+    print(f"wrote {target}")
+
+
+def _regret_map(axes: Axes, figure: Figure, standings: pd.DataFrame) -> None:
+    """A column a scenario: the darker a cell, the farther its method is behind the best one."""
+    scenarios = standings[["problem", "data"]].drop_duplicates().reset_index(drop=True)
+    scenarios = scenarios.sort_values("problem", kind="stable", key=lambda p: p.map(list(p.unique()).index))
+    columns = pd.MultiIndex.from_frame(scenarios)
+    order = standings.groupby("method")["regret"].mean().sort_values().index
+    table = standings.pivot(index="method", columns=["problem", "data"], values=["regret", "tied", "rank"]).loc[order]
+    regret, tied = table["regret"][columns].astype(float), table["tied"][columns].astype(bool)
+    image = axes.imshow(regret, cmap="OrRd", vmin=0, vmax=0.4, aspect="auto")
+    for (i, j), value in np.ndenumerate(regret.to_numpy()):
+        best = tied.iat[i, j]
+        text = "●" if best else f"{100 * value:.0f}"
+        color = "seagreen" if best else "white" if value > 0.25 else "black"
+        axes.text(j, i, text, ha="center", va="center", fontsize=13 if best else 9, color=color)
+    axes.set_yticks(range(len(order)), [_verdict(method, table, tied) for method in order])
+    axes.set_xticks(range(len(columns)), [data for _, data in columns], rotation=60, ha="right", fontsize=8)
+    _name_blocks(axes, [problem for problem, _ in columns])
+    axes.set_title(
+        "Behind the best method, in percent of its quality (accuracy, or 1 / normalised cost); "
+        "● = the best, or no further from it than chance",
+        fontsize=11,
+        pad=22,
+    )
+    figure.colorbar(image, ax=axes, pad=0.01, format=lambda share, _: f"{100 * share:.0f} %", extend="max")
+
+
+def _verdict(method: str, table: pd.DataFrame, tied: pd.DataFrame) -> str:
+    worst, rank = table["regret"].loc[method].max(), table["rank"].loc[method].mean()
+    best = f"● in {tied.loc[method].sum()} of {tied.shape[1]}"
+    return f"{method}\nmean rank {rank:.1f}, {best}, worst {100 * worst:.0f} % behind"
+
+
+def _gain_forest(axes: Axes, gains: pd.DataFrame) -> None:
+    """Accuracy gained by the scatter, with an interval, for the summary as built and as received."""
+    gains = gains.sort_values("problem", kind="stable", key=lambda p: p.map(list(p.unique()).index))
+    for shift, (summary, part) in zip((-0.12, 0.12), gains.groupby("summary", sort=False), strict=True):
+        x = np.arange(len(part)) + shift
+        label = f"summary as {summary}: mean {100 * part['gain'].mean():+.2f} points"
+        axes.errorbar(x, 100 * part["gain"], 100 * part["half_width"], fmt="o", capsize=3, label=label)
+    names = gains[gains["summary"] == gains["summary"].iloc[0]]
+    _name_blocks(axes, list(names["problem"]))
+    axes.axhline(0, color="gray", lw=1)
+    axes.set_xticks(range(len(names)), names["data"], rotation=60, ha="right", fontsize=8)
+    axes.margins(y=0.15)
+    axes.set(ylabel="points of accuracy", xlim=(-0.5, len(names) - 0.5))
+    axes.set_title(
+        "What training on the scatter gains over the bare points: paired, 95 % interval over seeds", fontsize=11, pad=22
+    )
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(frameon=False, ncols=2)
+
+
+def _name_blocks(axes: Axes, blocks: list[str]) -> None:
+    """Names above, and lines between, runs of columns of the same block."""
+    starts = [j for j, block in enumerate(blocks) if j == 0 or block != blocks[j - 1]]
+    for start, stop in zip(starts, [*starts[1:], len(blocks)], strict=True):
+        middle = (start + stop - 1) / 2
+        where = axes.get_xaxis_transform()  # columns across, shares of the height up
+        axes.text(middle, 1.01, blocks[start], ha="center", va="bottom", weight="bold", transform=where)
+        axes.axvline(start - 0.5, color="black", lw=1.5)
 
 
 if __name__ == "__main__":
