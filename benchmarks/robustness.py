@@ -3,7 +3,8 @@
 The shape of the study of Lu, Li, He, Wang, Narayanan and Chan, "Robust Coreset Construction for Distributed Machine
 Learning", JSAC 38(10), 2020 (arXiv 1904.05961). Problems without labels, and linear regression, are scored by their
 normalised cost on all rows; classifiers by their accuracy on held-out rows. Summaries serve all problems of a kind and
-know none of them. The scatter is drawn from the same points, and counts as many. Writes ``results/robustness.json``, which ``plot.py`` draws. Scenario names are permanent.
+know none of them. The scatter is drawn from the same points, and counts as many; the SVD may need fewer. Writes
+``results/robustness.json``, which ``plot.py`` draws. Scenario names are permanent.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "cpu_seconds": round(time.process_time() - started),
         "copies": COPIES,
-        "standings": standings.to_dict("records"),
-        "scatter_gains": gains.to_dict("records"),
+        "standings": standings.round(5).to_dict("records"),
+        "scatter_gains": gains.round(5).to_dict("records"),
         "rows": rows,
     }
     arguments.out.parent.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from ..clustering import SEEDING_ROWS, cluster, farthest_first, seed_centers
+from ..clustering import SEEDING_ROWS, cluster, farthest_first, lloyd, seed_centers
 from ..construction import Rows, check_rows
 from ..nearest import clustering_cost
 from ..points import Coreset
@@ -177,9 +177,9 @@ def center_sets(
     -------
     dict from str to ndarray of shape (at most n_clusters, d)
         ``"random"``: `n_clusters` rows, drawn by weight without repetition; ``"few"``: five of these (fewer if there
-        are fewer); ``"seeds"``: k-means++ seeds, ``"solved"``: the best of three local searches on X; ``"far"``: the
-        row farthest from the mean, then each time the row farthest from those before it. Seeds and far rows are fewer
-        where X has fewer distinct rows.
+        are fewer); ``"seeds"``: k-means++ seeds; ``"solved"``: the best of four local searches on X, one of them from
+        these seeds; ``"far"``: the row farthest from the mean, then each time the row farthest from those before it.
+        Where X has fewer distinct rows, seeds, solved centres and far rows are fewer.
 
     Raises
     ------
@@ -214,7 +214,11 @@ def center_sets(
         "far": farthest_first(rows.X, n_clusters, rim)[0],
     }
     sets = {name: rows.X[index].astype(np.float64) for name, index in chosen.items()}
-    sets["solved"] = cluster(rows.X, rows.weights, n_clusters, rng, power=power).centers
+    searches = [
+        lloyd(rows.X, rows.weights, sets["seeds"], power=power),
+        cluster(rows.X, rows.weights, n_clusters, rng, power=power),
+    ]
+    sets["solved"] = min(searches, key=lambda search: search.cost).centers
     return {name: sets[name] for name in ("random", "few", "seeds", "solved", "far")}
 
 
