@@ -147,8 +147,11 @@ def _replace_cells(rows: Rows, cells: NDArray[np.intp], groups: NDArray[np.intp]
     for block in row_blocks(len(rows), rows.X.shape[1]):
         gap = (rows.X[block] - means[cells[block]]) ** 2
         squared[block] = gap.sum(axis=1)
+        if rows.variances is not None:
+            gap += rows.variances[block]
         variances += sums_by_group(gap, rows.weights[block], groups[block], len(present))
-    residuals = np.bincount(cells, weights=rows.weights * squared, minlength=len(used))
+    inherited = 0.0 if rows.variances is None else rows.variances.sum(axis=1)
+    residuals = np.bincount(cells, weights=rows.weights * (squared + inherited), minlength=len(used))
     distances = np.sqrt(squared)
     group_of_cell = np.empty(len(used), dtype=np.int64)
     group_of_cell[cells] = groups

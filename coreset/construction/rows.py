@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..labels import as_labels
 from ..nearest import Floats
+from ..points import Coreset
 
 _LEAST_HALF_SPAN = 1e-150
 
@@ -32,6 +33,8 @@ class Rows:
         Row numbers in the caller's table.
     source_dtype : numpy.dtype
         As the caller stored the table.
+    variances : ndarray of shape (n, d), optional
+        Variance of each column within what a row stands for already, when the rows are the points of a summary.
     """
 
     X: Floats
@@ -39,14 +42,16 @@ class Rows:
     labels: NDArray[Any] | None
     indices: NDArray[np.int64]
     source_dtype: np.dtype[Any]
+    variances: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.X)
 
-    def take(self, rows: NDArray[Any]) -> Rows:
+    def take(self, rows: NDArray[Any] | slice) -> Rows:
         """Subset of the rows."""
         labels = None if self.labels is None else self.labels[rows]
-        return Rows(self.X[rows], self.weights[rows], labels, self.indices[rows], self.source_dtype)
+        variances = None if self.variances is None else self.variances[rows]
+        return Rows(self.X[rows], self.weights[rows], labels, self.indices[rows], self.source_dtype, variances)
 
 
 def check_rows(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None) -> Rows:
@@ -74,30 +79,105 @@ def check_rows(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, samp
     TypeError
         On sparse input or labels of no usable type.
     """
-    checked = validate_data(estimator, X, dtype=[np.float64, np.float32], order="C")
+    rows = check_batch(estimator, X, y, sample_weight)
+    if len(rows) == 0:
+        raise ValueError("sample_weight is zero for all rows, so there is nothing to summarise")
+    low, high = column_range(rows.X)
+    with np.errstate(over="ignore"):
+        mass = float(rows.weights.sum())
+    check_range(low, high, mass, len(rows))
+    return dataclasses.replace(rows, X=squarable(rows.X))
+
+
+def check_batch(
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    *,
+    reset: bool = True,
+) -> Rows:
+    """Like `check_rows`, for a part of a table: ranges, which are about the whole table, are left to `check_range`.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    X, y, sample_weight : as for `check_rows`
+    reset : bool, default=True
+        False checks columns and their names against those that were set on the estimator, instead of setting them.
+
+    Returns
+    -------
+    Rows
+        In the type that they came in. None, when all weights are zero and scikit-learn lets that pass.
+    """
+    checked = validate_data(estimator, X, dtype=[np.float64, np.float32], order="C", reset=reset)
     weights = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
-    present = np.flatnonzero(weights)
-    if len(present) == 0:
-        raise ValueError(f"sample_weight is zero for all {len(checked)} rows, so there is nothing to summarise")
-    checked = _squarable(checked, weights)
     rows = Rows(checked, weights, _check_labels(y, len(checked)), np.arange(len(checked)), _stored_dtype(X))
+    present = np.flatnonzero(weights)
     return rows if len(present) == len(checked) else rows.take(present)
 
 
-def _squarable(X: Floats, weights: NDArray[np.float64]) -> Floats:
-    """The table in a type whose weighted squared distances neither overflow nor vanish."""
-    low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
-    half_span = float((high / 2 - low / 2).max())
-    with np.errstate(over="ignore"):
-        mass = float(weights.sum())
-    if not math.isfinite(mass * len(weights)):
+def rows_of(coreset: Coreset) -> Rows:
+    """Points of a summary as rows that have a width; those of weight zero are left out.
+
+    Parameters
+    ----------
+    coreset : Coreset
+
+    Returns
+    -------
+    Rows
+        Its variances sum to ``spread ** 2`` over the columns, and are None when all are zero.
+
+    Raises
+    ------
+    ValueError
+        When all weights are zero, or squared distances overflow or vanish.
+    """
+    if not coreset.weights.any():
+        raise ValueError(f"coreset has weight zero on all of its {len(coreset)} points: there is nothing to summarise")
+    check_range(*column_range(coreset.points), coreset.total_weight, len(coreset))
+    variances = None
+    spreads = coreset._spreads()
+    if spreads.any():
+        shapes = coreset._shapes()
+        totals = shapes.sum(axis=1, keepdims=True)
+        even = np.full_like(shapes, 1 / shapes.shape[1])
+        variances = spreads[:, None] ** 2 * np.divide(shapes, totals, out=even, where=totals > 0)
+    indices = np.arange(len(coreset))
+    rows = Rows(coreset.points, coreset.weights, coreset.labels, indices, coreset.source_dtype, variances)
+    return rows.take(np.flatnonzero(coreset.weights))
+
+
+def column_range(X: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and largest value of every column; infinite, the wrong way round, without rows."""
+    low, high = X.min(axis=0, initial=np.inf), X.max(axis=0, initial=-np.inf)
+    return low.astype(np.float64), high.astype(np.float64)
+
+
+def check_range(low: NDArray[np.float64], high: NDArray[np.float64], mass: float, n_rows: int) -> None:
+    """Raise when weighted squared distances of rows in this range, of this total weight, overflow or vanish.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not math.isfinite(mass * n_rows):
         raise ValueError(f"sample_weight sums to {mass:g}, too much for a double: scale it down first")
-    if half_span > math.sqrt(np.finfo(np.float64).max / (4 * X.shape[1] * max(mass, 1.0))):
+    half_span = float((high / 2 - low / 2).max())
+    if half_span > math.sqrt(np.finfo(np.float64).max / (4 * len(low) * max(mass, 1.0))):
         raise ValueError(f"X spans {low.min():g} to {high.max():g}: squared distances overflow, so scale it down first")
     if 0 < half_span < _LEAST_HALF_SPAN:
         raise ValueError(f"X spans only {2 * half_span:g}: squared distances vanish, so scale it up first")
-    # Beyond these, squares leave the range of float32.
-    return X.astype(np.float64) if X.dtype == np.float32 and not 1e-12 < half_span < 1e12 else X
+
+
+def squarable(X: Floats) -> Floats:
+    """The table in float64 when its squared distances leave the range of float32, or when all rows are equal."""
+    if X.dtype != np.float32:
+        return X
+    low, high = column_range(X)
+    return X if 1e-12 < float((high / 2 - low / 2).max()) < 1e12 else X.astype(np.float64)
 
 
 def _stored_dtype(X: object) -> np.dtype[Any]:
