@@ -191,8 +191,9 @@ class StreamingCoreset(BaseEstimator):
         >>> import pandas as pd
         >>> from coreset import RobustCoreset, StreamingCoreset
         >>> file = io.StringIO("length,width\n" + "1.5,2.5\n3.5,0.5\n" * 500)
-        >>> stream = StreamingCoreset(RobustCoreset(n_points=10), random_state=0)
-        >>> stream.fit_batches(pd.read_csv(file, chunksize=64)).coreset_.to_frame()
+        >>> stream = StreamingCoreset(RobustCoreset(n_points=2), random_state=0)
+        >>> summary = stream.fit_batches(pd.read_csv(file, chunksize=64)).coreset_
+        >>> summary.to_frame().sort_values("length", ignore_index=True)
            length  width  weight
         0     1.5    2.5   500.0
         1     3.5    0.5   500.0
