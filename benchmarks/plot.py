@@ -17,6 +17,8 @@ def main() -> None:
     construction(RESULTS / "construction.json")
     if (RESULTS / "robustness.json").exists():
         robustness(RESULTS / "robustness.json")
+    if (RESULTS / "streaming.json").exists():
+        streaming(RESULTS / "streaming.json")
 
 
 def construction(path: Path) -> None:
@@ -120,6 +122,31 @@ def _name_blocks(axes: Axes, blocks: list[str]) -> None:
         where = axes.get_xaxis_transform()  # columns across, shares of the height up
         axes.text(middle, 1.01, blocks[start], ha="center", va="bottom", weight="bold", transform=where)
         axes.axvline(start - 0.5, color="black", lw=1.5)
+
+
+def streaming(path: Path) -> None:
+    """Distortion, time and memory of streams against the batch method."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    quality, scaling = pd.DataFrame(results["quality"]), pd.DataFrame(results["scaling"])
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    scenarios = list(quality["scenario"].unique())
+    for offset, method in ((-0.1, "batch"), (0.1, "stream")):
+        part = scaling[scaling["method"] == method]
+        left.plot(quality["scenario"].map(scenarios.index) + offset, quality[method] - 1, "o", alpha=0.7, label=method)
+        middle.plot(part["rows"] / 1e6, part["seconds"], "o-", label=method)
+        right.plot(part["rows"] / 1e6, part["peak_MB"], "o-", label=method)
+    left.set(ylabel="distortion - 1 (0 is perfect)", title="k-means cost, solved on the summary", ylim=(0, None))
+    left.set_xticks(range(len(scenarios)), scenarios)
+    middle.set(xlabel="million rows", ylabel="CPU seconds", title="time, without making the rows", ylim=(0, None))
+    right.set(xlabel="million rows", ylabel="MB beyond the start", title="peak memory", ylim=(0, None))
+    for axes in (left, middle, right):
+        axes.grid(axis="y", alpha=0.3)
+        axes.legend(frameon=False)
+    figure.suptitle(f"{results['command']} ({results['date']}, {results['machine']})", fontsize=9)
+    target = path.with_suffix(".png")
+    figure.savefig(target, dpi=130)
+    print(f"wrote {target}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Small weighted summaries of distributed data, quantized to fit a byte budget.
 
 Start with `BudgetedCoreset` for one table, `DistributedCoreset` for many shards, `RobustCoreset` for a number of points
-instead of a number of bytes.
+instead of a number of bytes, `StreamingCoreset` for rows that come in parts.
 """
 
 from .budget import BudgetedCoreset, BudgetPlan, default_quantizers, plan_budget
@@ -20,6 +20,7 @@ from .evaluation import (
 from .points import Coreset
 from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer, get_quantizer, register_quantizer
 from .ray_driver import DistributedCoreset
+from .streaming import StreamingCoreset
 from .wire import decode, encode, encoded_size, inspect, max_encoded_size
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "RobustCoreset",
     "RoundingQuantizer",
     "SensitivityCoreset",
+    "StreamingCoreset",
     "UniformCoreset",
     "UniformQuantizer",
     "accuracy_loss",

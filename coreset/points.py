@@ -168,6 +168,15 @@ class Coreset:
         total = self.total_weight
         return np.full(len(self), math.sqrt(max(self.offset, 0.0) / total) if total > 0 else 0.0)
 
+    def _shapes(self) -> NDArray[np.float64]:
+        """Relative variances of the columns within the cell of each point."""
+        if self.groups is not None and self.group_variances is not None:
+            shapes: NDArray[np.float64] = self.group_variances[self.groups]
+            return shapes
+        mean = np.average(self.points, axis=0, weights=self.weights) if self.weights.any() else self.points[0]
+        columns = self.weights @ (self.points - mean) ** 2
+        return np.tile(columns if columns.any() else np.ones_like(columns), (len(self), 1))
+
     def cost(self, centers: ArrayLike, *, power: int = 2) -> float:
         """Clustering cost of the source on these centres, estimated from the summary.
 
@@ -334,17 +343,11 @@ class Coreset:
         """
         if isinstance(copies, bool) or not isinstance(copies, numbers.Integral) or copies < 2 or copies % 2:
             raise ValueError(f"copies={copies!r} must be an even number of at least 2, since deviates come in pairs")
-        if self.groups is not None and self.group_variances is not None:
-            variances = self.group_variances[self.groups]
-        else:
-            mean = np.average(self.points, axis=0, weights=self.weights) if self.weights.any() else self.points[0]
-            columns = self.weights @ (self.points - mean) ** 2
-            variances = np.tile(columns if columns.any() else np.ones_like(columns), (len(self), 1))
         spreads = self._spreads()
         # What the widths do not explain stays an offset: all of a negative one, nothing of an ordinary one.
         rest = self.offset - float(self.weights @ spreads**2)
         return Coreset(
-            scatter_points(self.points, spreads, variances, int(copies), as_generator(random_state)),
+            scatter_points(self.points, spreads, self._shapes(), int(copies), as_generator(random_state)),
             np.tile(self.weights / copies, copies),
             labels=None if self.labels is None else np.tile(self.labels, copies),
             offset=rest if abs(rest) > 1e-9 * abs(self.offset) else 0.0,

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from ..points import Coreset
 from ..validation import RandomState, as_generator, check_count
-from .rows import Rows, check_rows
+from .rows import Rows, check_rows, rows_of
 
 
 class CoresetConstructor(BaseEstimator, ABC):
@@ -50,14 +50,77 @@ class CoresetConstructor(BaseEstimator, ABC):
         TypeError
             On values of the wrong type.
         """
-        n_points = check_count("n_points", self.n_points)
+        check_count("n_points", self.n_points)
         self._check_parameters()
-        rows = check_rows(self, X, y, sample_weight)
-        rng = as_generator(self.random_state)
-        coreset = self._whole(rows, n_points, rng) if rows.labels is None else self._by_class(rows, n_points, rng)
+        coreset = self._summary(check_rows(self, X, y, sample_weight))
         names = getattr(self, "feature_names_in_", None)
         self.coreset_ = dataclasses.replace(coreset, feature_names=None if names is None else tuple(names))
         return self
+
+    def reduce(self, coreset: Coreset) -> Coreset:
+        """Summarise a summary: its points are rows that stand for cells already.
+
+        What the points stood for is kept and what moving them loses is added. For cells of several points, as in
+        `RobustCoreset`, that is ``sum w |p - mu|^2`` to the offset, the weighted mean of ``|p - mu|^2 + spread^2`` as
+        the new squared spread, and the variances within the old cells to those of the groups. Methods that pick points
+        keep the old offset, which needs no estimate, and the spreads of the points they picked, scaled so that
+        ``sum w spread^2`` stays what it was. (Ours.) Certificates add up: a row's distance to its new point is at most
+        that to the old one plus the distance between the two, and what is unknown stays unknown. The estimator itself
+        is left as it was.
+
+        Parameters
+        ----------
+        coreset : Coreset
+            From any construction, or merged from several.
+
+        Returns
+        -------
+        Coreset
+            At most `n_points` points, of each class apart, with the same total weight, source and feature names. One
+            that has no more points comes back as it is.
+
+        Raises
+        ------
+        ValueError
+            When there are fewer points than classes, all weights are zero, or squared distances overflow or vanish.
+
+        Notes
+        -----
+        A coreset of a union of coresets is a coreset of the union of their sources, with a larger error: Har-Peled and
+        Mazumdar, "On coresets for k-means and k-median clustering" (STOC 2004).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from coreset import Coreset, RobustCoreset
+        >>> pairs = Coreset([[1.0], [3.0], [50.0]], weights=[2, 2, 4], offset=4.0, spread=[1.0, 1.0, 0.0])
+        >>> smaller = RobustCoreset(n_points=2, random_state=0).reduce(pairs)
+        >>> sorted(zip(smaller.points.ravel().tolist(), smaller.weights.tolist()))
+        [(2.0, 4.0), (50.0, 4.0)]
+        >>> smaller.offset, sorted((smaller.spread**2).round(9).tolist())   # 4 within the pairs, 4 between them
+        (8.0, [0.0, 2.0])
+        """
+        n_points = check_count("n_points", self.n_points)
+        self._check_parameters()
+        if len(coreset) <= n_points:
+            return coreset
+        if coreset.labels is not None and (n_classes := len(np.unique(coreset.labels))) > n_points:
+            raise ValueError(f"n_points={n_points} is less than the coreset's {n_classes} classes")
+        made = self._summary(rows_of(coreset))
+        # What the spreads do not explain, such as the error of a coarse codec, is carried on.
+        rest = coreset.offset - float(coreset.weights @ coreset._spreads() ** 2)
+        indices = None
+        if coreset.sample_indices is not None and made.sample_indices is not None:
+            indices = coreset.sample_indices[made.sample_indices]
+        return dataclasses.replace(
+            made,
+            offset=made.offset + (rest if abs(rest) > 1e-9 * abs(coreset.offset) else 0.0),
+            max_displacement=made.max_displacement + coreset.max_displacement,
+            total_displacement=made.total_displacement + coreset.total_displacement,
+            n_source=coreset.n_source,
+            feature_names=coreset.feature_names,
+            sample_indices=indices,
+        )
 
     def _check_parameters(self) -> None:
         """Raise for parameters that only the subclass knows."""
@@ -70,9 +133,20 @@ class CoresetConstructor(BaseEstimator, ABC):
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         """Summary of more than `n_points` rows, without labels."""
 
+    def _summary(self, rows: Rows) -> Coreset:
+        """Summary of clean rows, with labels where they have some."""
+        rng = as_generator(self.random_state)
+        if rows.labels is None:
+            return self._whole(rows, int(self.n_points), rng)
+        return self._by_class(rows, int(self.n_points), rng)
+
     def _whole(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
-        if len(rows) > n_points:
-            return self._summarise(rows, n_points, rng)
+        coreset = self._summarise(rows, n_points, rng) if len(rows) > n_points else self._unchanged(rows)
+        picked = rows.variances is not None and coreset.spread is None
+        return _with_widths(coreset, rows) if picked else coreset
+
+    @staticmethod
+    def _unchanged(rows: Rows) -> Coreset:
         return Coreset(
             rows.X.astype(np.float64),
             rows.weights,
@@ -101,6 +175,26 @@ class CoresetConstructor(BaseEstimator, ABC):
             labels=np.repeat(classes, [len(part) for part in parts]),
             sample_indices=None if any(i is None for i in indices) else np.concatenate(indices),  # type: ignore[arg-type]
         )
+
+
+def _with_widths(coreset: Coreset, rows: Rows) -> Coreset:
+    """Picked rows with the widths of what they stood for, scaled so that the offset is the one of all rows."""
+    variances = np.asarray(rows.variances)
+    numbers = rows.numbers(np.arange(len(rows)))
+    widths = variances[np.searchsorted(numbers, np.asarray(coreset.sample_indices))]
+    offset = float(rows.weights @ variances.sum(axis=1))
+    kept = float(coreset.weights @ widths.sum(axis=1))
+    if kept > 0:
+        widths = widths * (offset / kept)
+    else:  # only points without width were picked
+        widths = np.tile(rows.weights @ variances / coreset.weights.sum(), (len(coreset), 1))
+    return dataclasses.replace(
+        coreset,
+        offset=offset,
+        spread=np.sqrt(widths.sum(axis=1)),
+        groups=np.arange(len(coreset)),
+        group_variances=widths,
+    )
 
 
 def share_points(keys: NDArray[np.float64], limits: NDArray[np.int64], n_points: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..nearest import Floats, Gaps, blocks, nearest, squared_distances_to, squared_norms
+from .rows import Rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +38,8 @@ class Cells:
 
 
 def cells_around(
-    X: Floats,
-    weights: NDArray[np.float64],
-    rows: NDArray[np.intp],
+    rows: Rows,
+    part: NDArray[np.intp],
     anchors: Floats,
     n_cells: int,
     *,
@@ -50,11 +50,9 @@ def cells_around(
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
-    weights : ndarray of shape (n,)
-        Positive.
-    rows : ndarray of shape (r,), intp
-        Rows to summarise.
+    rows : Rows
+    part : ndarray of shape (r,), intp
+        Which of them to summarise.
     anchors : ndarray of shape (s, d)
     n_cells : int
         The farthest rows open cells where anchors, by copies or repeated draws, make fewer.
@@ -67,53 +65,55 @@ def cells_around(
     -------
     Cells
     """
-    cells, squared = nearest(X, anchors, rows)
-    missing = n_cells - np.count_nonzero(np.bincount(cells))
+    X, weights = rows.X, rows.weights[part]
+    cells, squared = nearest(X, anchors, part)
+    missing = n_cells - int(np.count_nonzero(np.bincount(cells)))
     if missing > 0 and squared.any():
-        anchors = _open_farthest(X, rows, anchors, cells, squared, missing)
-    own = weights[rows]
-    cells, means, masses = _means(X, own, rows, cells, anchors)
+        _open_farthest(X, part, cells, squared, len(anchors), missing)
+    cells, means, masses = _means(X, weights, part, cells)
     for _ in range(n_steps):
-        cells, means, masses = _means(X, own, rows, nearest(X, means, rows)[0], means)
+        cells, means, masses = _means(X, weights, part, nearest(X, means, part)[0])
     if min_size > 1:
         joined = _joined(means, masses, np.bincount(cells), min_size)
-        cells, means, masses = _means(X, own, rows, joined[cells], means)
-    return _measured(X, own, rows, cells, means, masses)
+        cells, means, masses = _means(X, weights, part, joined[cells])
+    return _measured(rows, part, cells, means, masses)
 
 
 def _open_farthest(
     X: Floats,
     rows: NDArray[np.intp],
-    anchors: Floats,
     cells: NDArray[np.intp],
     squared: NDArray[np.float64],
+    first: int,
     missing: int,
-) -> Floats:
-    """Open cells at the rows farthest from those there are; changes `cells` and returns the anchors with the new."""
+) -> None:
+    """Open up to `missing` cells, numbered from `first`, at the rows farthest from those there are."""
     movable = np.flatnonzero(squared)
     left, around = squared[movable], X[rows[movable]]
-    added: list[int] = []
-    while len(added) < missing and left.any():
+    for cell in range(first, first + missing):
         farthest = int(left.argmax())
-        added.append(farthest)
+        if left[farthest] == 0:
+            break
         distances = squared_distances_to(around, around[farthest].astype(np.float64))
         closer = distances < left
         left[closer] = distances[closer]
-        cells[movable[closer]] = len(anchors) + len(added) - 1
-    return np.concatenate([anchors, around[added]])
+        cells[movable[closer]] = cell
 
 
 def _means(
-    X: Floats,
-    weights: NDArray[np.float64],
-    rows: NDArray[np.intp],
-    cells: NDArray[np.intp],
-    anchors: Floats,
+    X: Floats, weights: NDArray[np.float64], rows: NDArray[np.intp], cells: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """Cells numbered anew without the empty ones, their weighted means, summed from their anchors, and masses."""
-    used = np.bincount(cells, minlength=len(anchors)) > 0
-    cells, anchors = (np.cumsum(used) - 1)[cells], anchors[used]
+    """Cells numbered anew without the empty ones, their weighted means and masses.
+
+    Means are summed as differences from a row of the cell, so that they keep their digits, and are exact in columns
+    that are constant over the cell.
+    """
+    used = np.bincount(cells) > 0
+    cells = (np.cumsum(used) - 1)[cells]
     masses = np.bincount(cells, weights=weights).astype(np.float64)
+    member = np.empty(len(masses), dtype=np.intp)
+    member[cells] = rows
+    anchors = X[member]
     sums, gaps = np.zeros(anchors.shape), Gaps(anchors, X.dtype)
     for positions, block in blocks(X, rows):
         own = cells[positions]
@@ -149,25 +149,28 @@ def _joined(
 
 
 def _measured(
-    X: Floats,
-    weights: NDArray[np.float64],
-    rows: NDArray[np.intp],
+    rows: Rows,
+    part: NDArray[np.intp],
     cells: NDArray[np.intp],
     means: NDArray[np.float64],
     masses: NDArray[np.float64],
 ) -> Cells:
-    squared = np.empty(len(rows))
-    columns = np.zeros(X.shape[1])
-    gaps = Gaps(means, X.dtype)
-    for positions, block in blocks(X, rows):
+    """What replacing the rows by the means loses, the widths that rows have already included."""
+    weights = rows.weights[part]
+    squared, columns = np.empty(len(part)), np.zeros(rows.X.shape[1])
+    gaps = Gaps(means, rows.X.dtype)
+    for positions, block in blocks(rows.X, part):
         gap = gaps(block, cells[positions])
         squared[positions] = squared_norms(gap)
-        columns += weights[positions].astype(X.dtype) @ gap
+        columns += weights[positions].astype(gap.dtype) @ gap
     distances = np.sqrt(squared)
+    if rows.variances is not None:
+        squared += rows.variances[part].sum(axis=1)
+        columns += weights @ rows.variances[part]
     return Cells(
         means,
         masses,
-        np.bincount(cells, weights=weights * squared, minlength=len(means)).astype(np.float64),
+        np.bincount(cells, weights=weights * squared).astype(np.float64),
         columns,
         float(distances.max()),
         float(weights @ distances),

@@ -107,7 +107,7 @@ class RobustCoreset(CoresetConstructor):
     def _one_level(self, rows: Rows, n_points: int, rng: np.random.Generator) -> list[Cells]:
         centers = self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng)
         everyone = np.arange(len(rows))
-        return [cells_around(rows.X, rows.weights, everyone, centers, 0, min_size=self.min_cell_size)]
+        return [cells_around(rows, everyone, centers, 0, min_size=self.min_cell_size)]
 
     def _two_levels(self, rows: Rows, n_points: int, rng: np.random.Generator) -> list[Cells]:
         """Cells of each rough cluster."""
@@ -126,7 +126,7 @@ class RobustCoreset(CoresetConstructor):
         for part, share, cost, mass in zip(members, shares, costs, masses, strict=True):
             picks = rows.weights[part] * (distances[part] + cost / mass) if cost > 0 else rows.weights[part]
             anchors = rows.X[part[np.unique(systematic_draw(picks, int(share), rng))]]
-            cells.append(cells_around(rows.X, rows.weights, part, anchors, int(share), min_size=self.min_cell_size))
+            cells.append(cells_around(rows, part, anchors, int(share), min_size=self.min_cell_size))
         return cells
 
     def _centers(self, rows: Rows, n_centers: int, n_steps: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -145,7 +145,7 @@ def _sample(rows: Rows, n_points: int, rng: np.random.Generator) -> Rows | None:
     if len(chosen) < n_sampled // 2:  # a few heavy rows took the draws
         return None
     weights *= rows.weights.sum() / weights.sum()
-    return Rows(rows.X[chosen], weights, None, None, rows.source_dtype)
+    return dataclasses.replace(rows.take(chosen), weights=weights)
 
 
 def _clusters_of_size(

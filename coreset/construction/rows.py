@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, assert_all_finite, va
 
 from ..labels import as_labels
 from ..nearest import Floats, squares_about_mean
+from ..points import Coreset
 
 _LEAST_HALF_SPAN = 1e-150
 
@@ -33,6 +34,8 @@ class Rows:
         Row numbers in the caller's table; by default the positions here.
     source_dtype : numpy.dtype
         As the caller stored the table.
+    variances : ndarray of shape (n, d), optional
+        Variance of each column within what a row stands for already, when the rows are the points of a summary.
     """
 
     X: Floats
@@ -40,18 +43,22 @@ class Rows:
     labels: NDArray[Any] | None
     indices: NDArray[np.int64] | None
     source_dtype: np.dtype[Any]
+    variances: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.X)
 
-    def take(self, rows: NDArray[Any]) -> Rows:
+    def take(self, rows: NDArray[Any] | slice) -> Rows:
         """Subset of the rows."""
         labels = None if self.labels is None else self.labels[rows]
-        return Rows(self.X[rows], self.weights[rows], labels, self.numbers(rows), self.source_dtype)
+        variances = None if self.variances is None else self.variances[rows]
+        return Rows(self.X[rows], self.weights[rows], labels, self.numbers(rows), self.source_dtype, variances)
 
-    def numbers(self, rows: NDArray[Any]) -> NDArray[Any]:
+    def numbers(self, rows: NDArray[Any] | slice) -> NDArray[Any]:
         """Numbers of these rows in the caller's table."""
-        return rows if self.indices is None else self.indices[rows]
+        if self.indices is None:
+            return np.arange(len(self))[rows] if isinstance(rows, slice) else rows
+        return self.indices[rows]
 
     @functools.cached_property
     def squares(self) -> NDArray[np.float64]:
@@ -84,27 +91,21 @@ def check_rows(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, samp
     TypeError
         On sparse input or labels of no usable type.
     """
-    checked = validate_data(estimator, X, dtype=[np.float64, np.float32], order="C", ensure_all_finite=False)
-    weights = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
-    rows = Rows(checked, weights, _check_labels(y, len(checked)), None, _stored_dtype(X))
-    if weights.min() == 0:
-        _assert_finite(estimator, checked)
-        present = np.flatnonzero(weights)
-        if len(present) == 0:
-            raise ValueError(f"sample_weight is zero for all {len(checked)} rows, so there is nothing to summarise")
-        rows = rows.take(present)
+    rows = check_batch(estimator, X, y, sample_weight, finite=False)
+    if len(rows) == 0:
+        raise ValueError("sample_weight is zero for all rows, so there is nothing to summarise")
     if _ordinary(rows):
         return rows
-    _assert_finite(estimator, checked)
-    return dataclasses.replace(rows, X=_squarable(rows.X, rows.weights))
-
-
-def _assert_finite(estimator: BaseEstimator, X: Floats) -> None:
-    assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+    _assert_finite(estimator, rows.X)
+    low, high = column_range(rows.X)
+    with np.errstate(over="ignore"):
+        mass = float(rows.weights.sum())
+    check_range(low, high, mass, len(rows))
+    return dataclasses.replace(rows, X=squarable(rows.X))
 
 
 def _ordinary(rows: Rows) -> bool:
-    """Whether the squared distances to the mean, which all constructions use, show that no value needs a closer look.
+    """Whether the squared distances to the mean, which constructions use, show that no value needs a closer look.
 
     They do what separate passes for NaN, infinity and range would do.
     """
@@ -114,20 +115,105 @@ def _ordinary(rows: Rows) -> bool:
     return 1e-24 < largest < 1e24 and mass * largest < 1e300
 
 
-def _squarable(X: Floats, weights: NDArray[np.float64]) -> Floats:
-    """The table in a type whose weighted squared distances neither overflow nor vanish."""
-    low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
-    half_span = float((high / 2 - low / 2).max())
-    with np.errstate(over="ignore"):
-        mass = float(weights.sum())
-    if not math.isfinite(mass * len(weights)):
+def _assert_finite(estimator: BaseEstimator, X: Floats) -> None:
+    assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+
+
+def check_batch(
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    *,
+    reset: bool = True,
+    finite: bool = True,
+) -> Rows:
+    """Like `check_rows`, for a part of a table: ranges, which are about the whole table, are left to `check_range`.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    X, y, sample_weight : as for `check_rows`
+    reset : bool, default=True
+        False checks columns and their names against those that were set on the estimator, instead of setting them.
+    finite : bool, default=True
+        False leaves rows of positive weight unchecked for NaN and infinity.
+
+    Returns
+    -------
+    Rows
+        In the type that they came in. None, when all weights are zero and scikit-learn lets that pass.
+    """
+    checked = validate_data(
+        estimator, X, dtype=[np.float64, np.float32], order="C", reset=reset, ensure_all_finite=False
+    )
+    weights = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
+    rows = Rows(checked, weights, _check_labels(y, len(checked)), None, _stored_dtype(X))
+    every = bool(weights.all())
+    if finite or not every:
+        _assert_finite(estimator, checked)
+    return rows if every else rows.take(np.flatnonzero(weights))
+
+
+def rows_of(coreset: Coreset) -> Rows:
+    """Points of a summary as rows that have a width; those of weight zero are left out.
+
+    Parameters
+    ----------
+    coreset : Coreset
+
+    Returns
+    -------
+    Rows
+        Its variances sum to ``spread ** 2`` over the columns, and are None when all are zero.
+
+    Raises
+    ------
+    ValueError
+        When all weights are zero, or squared distances overflow or vanish.
+    """
+    if not coreset.weights.any():
+        raise ValueError(f"coreset has weight zero on all of its {len(coreset)} points: there is nothing to summarise")
+    check_range(*column_range(coreset.points), coreset.total_weight, len(coreset))
+    variances = None
+    spreads = coreset._spreads()
+    if spreads.any():
+        shapes = coreset._shapes()
+        totals = shapes.sum(axis=1, keepdims=True)
+        even = np.full_like(shapes, 1 / shapes.shape[1])
+        variances = spreads[:, None] ** 2 * np.divide(shapes, totals, out=even, where=totals > 0)
+    rows = Rows(coreset.points, coreset.weights, coreset.labels, None, coreset.source_dtype, variances)
+    return rows.take(np.flatnonzero(coreset.weights))
+
+
+def column_range(X: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and largest value of every column; infinite, the wrong way round, without rows."""
+    low, high = X.min(axis=0, initial=np.inf), X.max(axis=0, initial=-np.inf)
+    return low.astype(np.float64), high.astype(np.float64)
+
+
+def check_range(low: NDArray[np.float64], high: NDArray[np.float64], mass: float, n_rows: int) -> None:
+    """Raise when weighted squared distances of rows in this range, of this total weight, overflow or vanish.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not math.isfinite(mass * n_rows):
         raise ValueError(f"sample_weight sums to {mass:g}, too much for a double: scale it down first")
-    if half_span > math.sqrt(np.finfo(np.float64).max / (4 * X.shape[1] * max(mass, 1.0))):
+    half_span = float((high / 2 - low / 2).max())
+    if half_span > math.sqrt(np.finfo(np.float64).max / (4 * len(low) * max(mass, 1.0))):
         raise ValueError(f"X spans {low.min():g} to {high.max():g}: squared distances overflow, so scale it down first")
     if 0 < half_span < _LEAST_HALF_SPAN:
         raise ValueError(f"X spans only {2 * half_span:g}: squared distances vanish, so scale it up first")
-    # Beyond these, squares leave the range of float32.
-    return X.astype(np.float64) if X.dtype == np.float32 and not 1e-12 < half_span < 1e12 else X
+
+
+def squarable(X: Floats) -> Floats:
+    """The table in float64 when its squared distances leave the range of float32, or when all rows are equal."""
+    if X.dtype != np.float32:
+        return X
+    low, high = column_range(X)
+    return X if 1e-12 < float((high / 2 - low / 2).max()) < 1e12 else X.astype(np.float64)
 
 
 def _stored_dtype(X: object) -> np.dtype[Any]:

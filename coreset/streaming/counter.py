@@ -1,0 +1,122 @@
+"""What a stream holds: a binary counter of summaries, pieces of a leaf, and what later rows are checked against."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..construction import Rows
+from ..construction.rows import check_range, column_range
+from ..labels import merge_labels
+from ..points import Coreset
+
+
+@dataclasses.dataclass(frozen=True)
+class Counter:
+    """Binary counter of summaries: the one at level l stands for 2**l leaves.
+
+    Parameters
+    ----------
+    buckets : tuple of Coreset or None
+        At most one a level.
+    made : tuple of int
+        How many have come to each level so far; the next one there takes this number for its seed.
+    """
+
+    buckets: tuple[Coreset | None, ...] = ()
+    made: tuple[int, ...] = ()
+
+    def made_at(self, level: int) -> int:
+        """How many have come to a level so far."""
+        return self.made[level] if level < len(self.made) else 0
+
+    def add(self, bucket: Coreset, level: int, reduce: Callable[[int, int, Coreset], Coreset]) -> Counter:
+        """The counter with one summary more, after all carries."""
+        room = [None] * (level + 1 - len(self.buckets))
+        buckets, made = [*self.buckets, *room], [*self.made, *(0 for _ in room)]
+        while True:
+            made[level] += 1
+            waiting = buckets[level]
+            if waiting is None:
+                buckets[level] = bucket
+                return Counter(tuple(buckets), tuple(made))
+            buckets[level] = None
+            level += 1
+            if level == len(buckets):
+                buckets.append(None)
+                made.append(0)
+            bucket = reduce(level, made[level], Coreset.merge(waiting, bucket))
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What later rows are checked against.
+
+    Parameters
+    ----------
+    n_rows : int
+    mass : float
+    low, high : ndarray of shape (d,)
+    classes : ndarray of shape (n_classes,) or None
+        None without labels.
+    source_dtype : numpy.dtype
+    """
+
+    n_rows: int
+    mass: float
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    classes: NDArray[Any] | None
+    source_dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, rows: Rows) -> Seen:
+        """What one batch shows."""
+        with np.errstate(over="ignore"):
+            mass = float(rows.weights.sum())
+        classes = None if rows.labels is None else np.unique(rows.labels)
+        return cls(len(rows), mass, *column_range(rows.X), classes, rows.source_dtype)
+
+    def after(self, earlier: Seen | None, name: str, n_points: int) -> Seen:
+        """Both together, when they go together; `name` is what these rows' labels are called in errors."""
+        seen = self if earlier is None else self._added_to(earlier, name)
+        if seen.classes is not None and len(seen.classes) > n_points:
+            raise ValueError(f"n_points={n_points} is less than the {len(seen.classes)} classes in y so far")
+        check_range(seen.low, seen.high, seen.mass, seen.n_rows)
+        return seen
+
+    def _added_to(self, earlier: Seen, name: str) -> Seen:
+        if (self.classes is None) != (earlier.classes is None):
+            now, before = ("no labels", "had some") if self.classes is None else ("labels", "had none")
+            raise ValueError(f"{name} brings {now}, but the rows before {before}")
+        classes = merge_labels([earlier.classes, self.classes])
+        return Seen(
+            self.n_rows + earlier.n_rows,
+            self.mass + earlier.mass,
+            np.minimum(self.low, earlier.low),
+            np.maximum(self.high, earlier.high),
+            None if classes is None else np.unique(classes),
+            np.result_type(self.source_dtype, earlier.source_dtype),
+        )
+
+
+def put_together(pieces: Sequence[Rows], copied: bool = False) -> Rows:
+    """One table of several, numbered anew."""
+    if len(pieces) == 1 and not copied:
+        return dataclasses.replace(pieces[0], indices=np.arange(len(pieces[0])))
+    return Rows(
+        np.concatenate([piece.X for piece in pieces]),
+        np.concatenate([piece.weights for piece in pieces]),
+        merge_labels([piece.labels for piece in pieces]),
+        np.arange(count_rows(pieces)),
+        np.result_type(*[piece.source_dtype for piece in pieces]),
+    )
+
+
+def count_rows(parts: Sequence[Rows] | Sequence[Coreset]) -> int:
+    """Rows, or points, of all parts."""
+    return sum(len(part) for part in parts)
