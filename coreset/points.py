@@ -260,9 +260,9 @@ class Coreset:
         Parameters
         ----------
         *coresets : Coreset
-            With the same features; all with labels or all without, of the same `target_type`. Where some have no feature names, those of the
-            others are taken. Row indices are dropped, since they count in different tables. With numeric targets the
-            certificate holds with the least `label_scale`.
+            With the same features; all with labels or all without, of the same `target_type`. Where some have no
+            feature names, those of the others are taken. Row indices are dropped, since they count in different tables.
+            With numeric targets the certificate holds with the least `label_scale`.
 
         Returns
         -------
@@ -349,15 +349,13 @@ class Coreset:
         spreads = self._spreads()
         # What the widths do not explain stays an offset: all of a negative one, nothing of an ordinary one.
         rest = self.offset - float(self.weights @ spreads**2)
-        grouped = self.groups is not None and self.group_variances is not None
-        variances = self.group_variances[self.groups] if grouped else columns_as_shape(self.points, self.weights)  # type: ignore[index]
+        variances = columns_as_shape(self.points, self.weights)
+        if self.groups is not None and self.group_variances is not None:
+            variances = self.group_variances[self.groups]
         scattered = scatter_points(self.points, spreads, variances, int(copies), as_generator(random_state))
         labels = None if self.labels is None else np.tile(self.labels, copies)
-        if self.target_type == NUMERIC and self.labels is not None:
-            slopes = fitted_slopes(self.points, self.labels, self.weights)[None]
-            if self.group_slopes is not None:
-                slopes = self.group_slopes[self.groups]
-            labels = moved_targets(self.points, self.labels, slopes, scattered)
+        if self.labels is not None and self.target_type == NUMERIC:
+            labels = moved_targets(self.points, self.labels, self._slopes(self.labels), scattered)
         return Coreset(
             scattered,
             np.tile(self.weights / copies, copies),
@@ -369,6 +367,11 @@ class Coreset:
             target_type=self.target_type,
             label_scale=self.label_scale,
         )
+
+    def _slopes(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.group_slopes is not None and self.groups is not None:
+            return self.group_slopes[self.groups]
+        return fitted_slopes(self.points, targets, self.weights)[None]
 
     def train(self, estimator: Estimator, *, copies: int = 1) -> Estimator:
         """Fit a clone of a scikit-learn estimator on the weighted points, or on their scatter.

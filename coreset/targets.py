@@ -113,7 +113,9 @@ def checked_target_fields(
     """
     if labels is None:
         if target_type is not None or label_scale is not None:
-            raise ValueError(f"target_type={target_type!r} and label_scale={label_scale} are for labels, labels is None")
+            raise ValueError(
+                f"target_type={target_type!r} and label_scale={label_scale} are for labels, labels is None"
+            )
         return {}
     checked = as_labels(labels, "labels")
     if target_type not in (None, CLASS, NUMERIC):

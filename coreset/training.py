@@ -88,7 +88,7 @@ def _unrouted_keywords(estimator: Any) -> tuple[list[str], bool]:
     if isinstance(estimator, BaseSearchCV):
         raise TypeError(
             f"{type(estimator).__name__} scores its folds without weights: switch scikit-learn's metadata routing on "
-            "(set_config(enable_metadata_routing=True)) and request sample_weight for fit and score, or train candidates"
+            "(set_config(enable_metadata_routing=True)) and request sample_weight for fit and score"
         )
     if isinstance(estimator, TransformedTargetRegressor):
         return (["sample_weight"], True) if estimator.regressor is None else _unrouted_keywords(estimator.regressor)

@@ -10,31 +10,37 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from ..points import Coreset
+from ..targets import NUMERIC
 from ..validation import RandomState, as_generator, check_count
 from .rows import Rows, check_rows
+from .targets import joint_rows, with_scale, without_target
 
 
 class CoresetConstructor(BaseEstimator, ABC):
     """What every construction shares: checking, one summary a class, assembly.
 
-    A subclass has the parameters `n_points` and `random_state` and computes in `_share_key` and `_summarise`.
+    A subclass has the parameters `n_points`, `random_state`, `target_type` and `label_scale` and computes in
+    `_share_key` and `_summarise`.
     """
 
     n_points: int
     random_state: RandomState
+    target_type: str = "auto"
+    label_scale: float | str = "auto"
 
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> CoresetConstructor:
         """Summarise the rows.
 
-        With labels, each class is summarised apart, so that no point mixes classes and no class is lost.
+        With classes, each class is summarised apart, so that no point mixes classes and no class is lost. A numeric
+        target is one more, scaled coordinate in that; the summary's labels are the cells' mean targets.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
         y : array-like of shape (n,), optional
-            Class labels.
+            Class labels or, see `target_type`, numbers to regress on.
         sample_weight : array-like of shape (n,), optional
             Weight three means the same row three times; zero means that it is absent.
 
@@ -52,9 +58,9 @@ class CoresetConstructor(BaseEstimator, ABC):
         """
         n_points = check_count("n_points", self.n_points)
         self._check_parameters()
-        rows = check_rows(self, X, y, sample_weight)
-        rng = as_generator(self.random_state)
-        coreset = self._whole(rows, n_points, rng) if rows.labels is None else self._by_class(rows, n_points, rng)
+        target = {"target_type": self.target_type, "label_scale": self.label_scale}
+        rows = check_rows(self, X, y, sample_weight, **target)
+        coreset = self._summary(rows, n_points, as_generator(self.random_state))
         names = getattr(self, "feature_names_in_", None)
         self.coreset_ = dataclasses.replace(coreset, feature_names=None if names is None else tuple(names))
         return self
@@ -68,7 +74,19 @@ class CoresetConstructor(BaseEstimator, ABC):
 
     @abstractmethod
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
-        """Summary of more than `n_points` rows, without labels."""
+        """Summary of more than `n_points` rows, without labels.
+
+        A numeric target is the last column of ``rows.X`` and unscaled in ``rows.labels``. Points that are rows need
+        nothing more than `sample_indices`; means of cells are split into points and labels by `split_cells`.
+        """
+
+    def _summary(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
+        if rows.labels is None:
+            return self._whole(rows, n_points, rng)
+        if rows.target_type == NUMERIC:
+            scaled = with_scale(rows)
+            return without_target(self._whole(joint_rows(scaled), n_points, rng), scaled)
+        return self._by_class(rows, n_points, rng)
 
     def _whole(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         if len(rows) > n_points:

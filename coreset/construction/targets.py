@@ -1,0 +1,199 @@
+"""Numeric targets in a construction: one more, scaled coordinate while cells are cut, a label afterwards."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from ..clustering import group_means, squares_about_mean, sums_by_group, weighted_mean
+from ..nearest import Floats, row_blocks
+from ..points import Coreset
+from ..targets import NUMERIC
+from .rows import Rows, squarable
+
+# Standard deviation of the scaled target over the root mean square of those of X's columns.
+AUTO_SHARE = 0.1
+
+
+def auto_label_scale(X: Floats, y: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Scale with which the target deviates a tenth as much as the columns do on average.
+
+    The target's weighted standard deviation becomes `AUTO_SHARE` times the root mean square of those of the columns,
+    or one where all columns are constant; a constant target is not scaled.
+
+    The tenth is this project's own choice. Cells that are cut along the target as well keep its noise apart: centres
+    then regress with too steep a slope. Measured as R2 of linear regression on 500 centres of 10,000 rows (five
+    features, noisy linear target; all rows 0.495): 0.494, 0.487, 0.437, 0.301 with shares of 0.1, 0.25, 0.5 and 1.
+    Forests on clustered features gain some hundredths from larger shares. The scatter depends little on it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    y : ndarray of shape (n,)
+    weights : ndarray of shape (n,)
+        Positive.
+
+    Returns
+    -------
+    float
+        In units of X per unit of the target.
+
+    Raises
+    ------
+    ValueError
+        When there is no such scale in a double's range.
+    """
+    share = weights / weights.sum()
+    deviations = y - _origin(y, weights)
+    largest = float(np.abs(deviations).max())
+    if largest == 0:
+        return 1.0
+    deviation = largest * math.sqrt(share @ (deviations / largest) ** 2)
+    width = math.sqrt(float(share @ squares_about_mean(X, share)) / X.shape[1])
+    with np.errstate(all="ignore"):
+        scale = float(np.float64(AUTO_SHARE * width if width > 0 else 1.0) / deviation)
+    if not 0 < scale < math.inf:
+        raise ValueError(f"y spans {y.min():g} to {y.max():g}: label_scale='auto' finds no scale, so scale y first")
+    return scale
+
+
+def _origin(y: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The weighted mean, and exactly the value of a constant target."""
+    if max(-float(y.min()), float(y.max())) > np.finfo(np.float64).max / 4:
+        raise ValueError(f"y spans {y.min():g} to {y.max():g}, too wide for a double's range")
+    return float(weighted_mean(y[:, None], weights)[0])
+
+
+def with_scale(rows: Rows) -> Rows:
+    """Rows whose numeric target has a scale: the one given, or the automatic one."""
+    if rows.label_scale is not None:
+        return rows
+    return dataclasses.replace(rows, label_scale=auto_label_scale(rows.X, targets_of(rows), rows.weights))
+
+
+def targets_of(rows: Rows) -> NDArray[np.float64]:
+    """The numeric target of rows that have one."""
+    return np.asarray(rows.labels, dtype=np.float64)
+
+
+def joint_rows(rows: Rows) -> Rows:
+    """Rows with the target, from its mean and scaled, as the last column of X.
+
+    Raises
+    ------
+    ValueError
+        When squared distances overflow or vanish with this scale.
+    """
+    rows = with_scale(rows)
+    y = targets_of(rows)
+    with np.errstate(over="ignore"):
+        joint = with_target_column(rows.X, y, rows)
+    if not np.isfinite(joint).all():
+        raise ValueError(f"label_scale={rows.label_scale:g} times y, {y.min():g} to {y.max():g}, overflows")
+    checked = squarable(joint, rows.weights, "[X, label_scale * y]", rows.X.dtype)
+    return dataclasses.replace(rows, X=checked)
+
+
+def with_target_column(X: Floats, y: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
+    """X and, as its last column, y from the mean of the rows' target and scaled like it."""
+    scale = 1.0 if rows.label_scale is None else rows.label_scale
+    return np.column_stack([X.astype(np.float64), scale * (y - _origin(targets_of(rows), rows.weights))])
+
+
+def target_settings(base: BaseEstimator | None) -> dict[str, Any]:
+    """The `target_type` and `label_scale` of an estimator, "auto" where it has none."""
+    return {name: getattr(base, name, "auto") for name in ("target_type", "label_scale")}
+
+
+def without_target(coreset: Coreset, rows: Rows) -> Coreset:
+    """A summary of `joint_rows` with the target as its labels instead of its last column.
+
+    Points that are rows get the rows' own targets. Cells have theirs from `split_cells` already.
+
+    Parameters
+    ----------
+    coreset : Coreset
+    rows : Rows
+        Without that column, with a scale, in the caller's order.
+
+    Returns
+    -------
+    Coreset
+
+    Raises
+    ------
+    TypeError
+        When the points are neither.
+    """
+    if coreset.target_type == NUMERIC:
+        return coreset
+    if coreset.sample_indices is None:
+        raise TypeError("this construction neither picks rows nor keeps a numeric target: see split_cells")
+    picked = np.searchsorted(rows.indices, coreset.sample_indices)
+    return dataclasses.replace(
+        coreset,
+        points=coreset.points[:, : rows.X.shape[1]],
+        labels=targets_of(rows)[picked],
+        target_type=NUMERIC,
+        label_scale=rows.label_scale,
+    )
+
+
+def split_cells(coreset: Coreset, rows: Rows, cells: NDArray[np.intp]) -> Coreset:
+    """Give cells of `joint_rows`, summarised by their features alone, their mean targets and what goes with them.
+
+    Parameters
+    ----------
+    coreset : Coreset
+        Cell means of ``rows.X[:, :-1]``, with groups, in ascending order of the cells' numbers.
+    rows : Rows
+        As from `joint_rows`.
+    cells : ndarray of shape (n,), intp
+
+    Returns
+    -------
+    Coreset
+        With labels, slopes, and the certificate of ``(x, label_scale * y)``.
+
+    Raises
+    ------
+    TypeError
+        When groups, their variances or the scale are missing.
+    """
+    if coreset.groups is None or coreset.group_variances is None or rows.label_scale is None:
+        raise TypeError("cells need groups with their variances, and a scale of the target")
+    cells = np.unique(cells, return_inverse=True)[1]
+    y, X = targets_of(rows), rows.X[:, :-1]
+    labels = group_means(y[:, None], rows.weights, cells, len(coreset))[0][:, 0]
+    beyond = y - labels[cells]
+    groups = coreset.groups[cells].astype(np.intp)
+    products = np.zeros_like(coreset.group_variances)
+    squared = (beyond * rows.label_scale) ** 2
+    for block in row_blocks(len(rows), X.shape[1]):
+        gap = X[block] - coreset.points[cells[block]]
+        squared[block] += (gap**2).sum(axis=1)
+        products += sums_by_group(gap, rows.weights[block] * beyond[block], groups[block], len(products))
+    masses = np.bincount(groups, weights=rows.weights, minlength=len(products))[:, None]
+    distances = np.sqrt(squared)
+    return dataclasses.replace(
+        coreset,
+        labels=labels,
+        target_type=NUMERIC,
+        label_scale=rows.label_scale,
+        group_slopes=_slopes(products / masses, coreset.group_variances),
+        max_displacement=float(distances.max()),
+        total_displacement=float(rows.weights @ distances),
+    )
+
+
+def _slopes(covariances: NDArray[np.float64], variances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariances over variances; none for columns that vary by rounding alone."""
+    varies = variances > 1e-20 * variances.max(initial=0.0)
+    with np.errstate(all="ignore"):
+        slopes = np.where(varies, covariances / np.where(varies, variances, 1.0), 0.0)
+    return np.where(np.isfinite(slopes), slopes, 0.0)
