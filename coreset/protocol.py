@@ -24,7 +24,7 @@ from .clustering import rough_cost
 from .construction import Rows, check_rows, joint_rows, target_settings
 from .points import Coreset
 from .targets import NUMERIC
-from .validation import check_count
+from .validation import check_count, from_polars
 from .wire import DEFAULT_MAX_OUTPUT_BYTES, Reader, decode, merge_within, seal, unseal, varint
 
 ROUNDS = ("statistics", "allocation", "summary")
@@ -91,7 +91,7 @@ class Worker:
         self.shard = shard
         self.settings = settings
         try:
-            X, y, sample_weight = _take_columns(X, y, sample_weight, settings)
+            X, y, sample_weight = _take_columns(from_polars(X), y, sample_weight, settings)
             checker = BaseEstimator()
             self.rows: Rows = check_rows(checker, X, y, sample_weight, **target_settings(settings.base))
         except (ValueError, TypeError) as error:

@@ -23,7 +23,7 @@ from .labels import as_labels
 from .points import Coreset
 from .protocol import Coordinator, Worker, WorkerSettings
 from .targets import NUMERIC, is_continuous
-from .validation import RandomState, as_generator, check_count
+from .validation import RandomState, as_generator, check_count, from_polars, is_polars_frame
 from .wire import inspect
 
 _ROWS_A_SHARD = 65_536
@@ -117,7 +117,7 @@ class DistributedCoreset(BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, d), or a list of shards
-            A list holds arrays, DataFrames or Ray ObjectRefs of these. One table is cut into shards of 65,536 rows.
+            A list holds arrays, DataFrames (of pandas or polars) or Ray ObjectRefs of these. One table is cut into shards of 65,536 rows.
         y : array-like of shape (n,), or a list with an entry a shard, optional
             Class labels or a numeric target.
         sample_weight : array-like of shape (n,), or a list with an entry a shard, optional
@@ -190,7 +190,7 @@ def _with_common_target(
 
 
 def _is_seen_continuous(X: Any, y: Any, label_column: str | None) -> bool:
-    if y is None and isinstance(X, pd.DataFrame) and label_column in X.columns:
+    if y is None and (isinstance(X, pd.DataFrame) or is_polars_frame(X)) and label_column in X.columns:
         y = X[label_column]
     if y is None or type(y).__name__ == "ObjectRef":
         return False
@@ -235,6 +235,7 @@ def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
         return list(zip(*columns, strict=True))
     if sparse.issparse(X):
         raise TypeError("X is a sparse matrix, which is not supported: pass X.toarray() or shards of it")
+    X = from_polars(X)
     table = X if isinstance(X, pd.DataFrame) else np.asarray(X)
     if table.ndim != 2 or len(table) == 0:
         raise ValueError(f"X has shape {table.shape}, expected (n, d) with at least one row, or a list of such tables")
@@ -250,7 +251,7 @@ def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
 
 
 def _is_shard(value: object) -> bool:
-    return isinstance(value, np.ndarray | pd.DataFrame) or type(value).__name__ == "ObjectRef"
+    return isinstance(value, np.ndarray | pd.DataFrame) or is_polars_frame(value) or type(value).__name__ == "ObjectRef"
 
 
 def _refuse_references(shards: Sequence[Shard]) -> None:

@@ -38,7 +38,7 @@ class CoresetConstructor(BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like or DataFrame (of pandas or polars) of shape (n, d)
         y : array-like of shape (n,), optional
             Class labels or, see `target_type`, numbers to regress on.
         sample_weight : array-like of shape (n,), optional

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..nearest import Floats
 from ..targets import NUMERIC, check_label_scale, check_target_type, typed_targets
+from ..validation import from_polars
 
 _LEAST_HALF_SPAN = 1e-150
 
@@ -94,6 +95,7 @@ def check_rows(
         On sparse input or labels of no usable type.
     """
     wanted, scale = check_target_type(target_type), check_label_scale(label_scale)
+    X = from_polars(X)
     checked = validate_data(estimator, X, dtype=[np.float64, np.float32], order="C")
     weights = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
     present = np.flatnonzero(weights)
