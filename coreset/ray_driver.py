@@ -117,7 +117,8 @@ class DistributedCoreset(BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, d), or a list of shards
-            A list holds arrays, DataFrames (of pandas or polars) or Ray ObjectRefs of these. One table is cut into shards of 65,536 rows.
+            A list holds arrays, DataFrames (of pandas or polars) or Ray ObjectRefs of these. One table is cut into
+            shards of 65,536 rows.
         y : array-like of shape (n,), or a list with an entry a shard, optional
             Class labels or a numeric target.
         sample_weight : array-like of shape (n,), or a list with an entry a shard, optional

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import final
 
@@ -159,9 +158,6 @@ def _cells_around(X: Floats, drawn: NDArray[np.intp], n_cells: int) -> tuple[NDA
 
 def _replace_cells(rows: Rows, cells: NDArray[np.intp], groups: NDArray[np.intp]) -> Coreset:
     """Replace every cell by its weighted mean and account for what that loses."""
-    if rows.target_type == NUMERIC:
-        features = dataclasses.replace(rows, X=np.ascontiguousarray(rows.X[:, :-1]), target_type=None)
-        return split_cells(_replace_cells(features, cells, groups), rows, cells)
     used, cells = np.unique(cells, return_inverse=True)
     present, groups = np.unique(groups, return_inverse=True)
     means, masses = group_means(rows.X, rows.weights, cells, len(used))
@@ -175,7 +171,7 @@ def _replace_cells(rows: Rows, cells: NDArray[np.intp], groups: NDArray[np.intp]
     distances = np.sqrt(squared)
     group_of_cell = np.empty(len(used), dtype=np.int64)
     group_of_cell[cells] = groups
-    return Coreset(
+    coreset = Coreset(
         means,
         masses,
         offset=float(residuals.sum()),
@@ -187,3 +183,4 @@ def _replace_cells(rows: Rows, cells: NDArray[np.intp], groups: NDArray[np.intp]
         n_source=len(rows),
         source_dtype=rows.source_dtype,
     )
+    return split_cells(coreset, rows, cells) if rows.target_type == NUMERIC else coreset

@@ -145,49 +145,53 @@ def without_target(coreset: Coreset, rows: Rows) -> Coreset:
 
 
 def split_cells(coreset: Coreset, rows: Rows, cells: NDArray[np.intp]) -> Coreset:
-    """Give cells of `joint_rows`, summarised by their features alone, their mean targets and what goes with them.
+    """Cell means of `joint_rows` with the target as their labels, and what they lose of the features alone.
 
     Parameters
     ----------
     coreset : Coreset
-        Cell means of ``rows.X[:, :-1]``, with groups, in ascending order of the cells' numbers.
+        Weighted means of the rows of each cell, with groups and the certificate, in ascending order of the cells.
     rows : Rows
         As from `joint_rows`.
     cells : ndarray of shape (n,), intp
+        Cell of each row.
 
     Returns
     -------
     Coreset
-        With labels, slopes, and the certificate of ``(x, label_scale * y)``.
+        Offset, spread and variances are about the features, the certificate stays that of ``(x, label_scale * y)``.
 
     Raises
     ------
     TypeError
-        When groups, their variances or the scale are missing.
+        When the cells have no groups.
     """
-    if coreset.groups is None or coreset.group_variances is None or rows.label_scale is None:
-        raise TypeError("cells need groups with their variances, and a scale of the target")
+    if coreset.groups is None:
+        raise TypeError("cells need groups, which the slopes of the target go by")
     cells = np.unique(cells, return_inverse=True)[1]
-    y, X = targets_of(rows), rows.X[:, :-1]
+    y, X, points = targets_of(rows), rows.X[:, :-1], coreset.points[:, :-1]
     labels = group_means(y[:, None], rows.weights, cells, len(coreset))[0][:, 0]
     beyond = y - labels[cells]
     groups = coreset.groups[cells].astype(np.intp)
-    products = np.zeros_like(coreset.group_variances)
-    squared = (beyond * rows.label_scale) ** 2
+    n_groups = int(groups.max()) + 1
+    squared = np.empty(len(rows))
+    squares, products = np.zeros((2, n_groups, X.shape[1]))
     for block in row_blocks(len(rows), X.shape[1]):
-        gap = X[block] - coreset.points[cells[block]]
-        squared[block] += (gap**2).sum(axis=1)
-        products += sums_by_group(gap, rows.weights[block] * beyond[block], groups[block], len(products))
-    masses = np.bincount(groups, weights=rows.weights, minlength=len(products))[:, None]
-    distances = np.sqrt(squared)
+        gap = X[block] - points[cells[block]]
+        squared[block] = (gap**2).sum(axis=1)
+        squares += sums_by_group(gap**2, rows.weights[block], groups[block], n_groups)
+        products += sums_by_group(gap, rows.weights[block] * beyond[block], groups[block], n_groups)
+    residuals = np.bincount(cells, weights=rows.weights * squared, minlength=len(coreset))
     return dataclasses.replace(
         coreset,
+        points=points,
+        offset=float(residuals.sum()),
+        spread=np.sqrt(residuals / coreset.weights),
+        group_variances=squares / np.bincount(groups, weights=rows.weights)[:, None],
         labels=labels,
         target_type=NUMERIC,
         label_scale=rows.label_scale,
-        group_slopes=_slopes(products / masses, coreset.group_variances),
-        max_displacement=float(distances.max()),
-        total_displacement=float(rows.weights @ distances),
+        group_slopes=_slopes(products, squares),
     )
 
 
