@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
 from .clustering import stratified_draw
-from .construction import RobustCoreset, Rows, check_rows, joint_rows, target_settings, with_target_column
+from .construction import RobustCoreset, Rows, check_rows, joint_rows, target_settings, with_scale, with_target_column
 from .nearest import Floats, nearest
 from .points import Coreset
 from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 PLANNERS = ("exhaustive",)
 _ERROR_ROWS = 4096
 _FILL_TRIES = 4
+# Cells are best cut with little regard to the target, but its rounding spoils regressions as much as a column's.
+_MEASURED_SHARE = 1.0
 
 
 def default_quantizers() -> list[Quantizer]:
@@ -54,8 +56,8 @@ class BudgetPlan:
     table : pandas.DataFrame
         A row a candidate: ``quantizer`` (the codec), ``n_points``, ``message_bytes``, ``error`` and ``chosen``. The
         error is the root mean squared distance from a row to the nearest decoded point (of its class), in the data's
-        units; with a numeric target the distance between ``(x, label_scale * y)``. A candidate that fits no point has
-        0 points and no error.
+        units. A numeric target counts as one more column in that, which deviates as much as the others on average, so
+        that no codec is chosen that spoils it. A candidate that fits no point has 0 points and no error.
     """
 
     n_points: int
@@ -174,8 +176,8 @@ def search(
     seed, rng = _seeds(random_state)
     measured = rows
     if rows.target_type == NUMERIC:
-        measured = joint_rows(rows)
-        rows = dataclasses.replace(rows, label_scale=measured.label_scale)
+        rows = with_scale(rows)
+        measured = joint_rows(with_scale(dataclasses.replace(rows, label_scale=None), _MEASURED_SHARE))
     builder = _Builder(rows, measured, feature_names, _check_base(base), seed)
     targets = stratified_draw(rows.weights, min(len(rows), _ERROR_ROWS), rng)
     candidates = [_fill(builder, quantizer, budget_bytes, targets) for quantizer in quantizers]
@@ -319,7 +321,7 @@ def _error(builder: _Builder, targets: NDArray[np.intp], coreset: Coreset) -> fl
     """Root mean squared distance of rows, drawn by weight, to the nearest point of their class."""
     rows = builder.rows
     if rows.target_type == NUMERIC and coreset.labels is not None:
-        points = with_target_column(coreset.points, coreset.labels, rows)
+        points = with_target_column(coreset.points, coreset.labels, builder.measured)
         return float(np.sqrt(nearest(builder.measured.X[targets], points)[1].mean()))
     X: Floats = rows.X[targets]
     if rows.labels is None or coreset.labels is None:

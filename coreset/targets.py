@@ -96,8 +96,8 @@ def as_numbers(labels: NDArray[Any], name: str) -> NDArray[np.float64]:
     if labels.dtype.kind == "U":
         raise TypeError(f"{name} holds strings, but its target_type is 'numeric'")
     values = labels.astype(np.float64)
-    if labels.dtype.kind in "iu" and labels.size and np.abs(values).max() > 2**53:
-        raise ValueError(f"{name} holds integers beyond 2**53, which a float cannot hold")
+    if labels.dtype.kind in "iu" and labels.size and np.abs(values).max() >= 2**53:
+        raise ValueError(f"{name} holds integers of 2**53 or more, which a float cannot hold")
     return values
 
 

@@ -112,12 +112,17 @@ def _culprit(estimator: Any) -> str:
 
 
 def _routed_keywords(estimator: Any) -> list[str]:
+    from sklearn.pipeline import Pipeline
     from sklearn.utils.metadata_routing import MetadataRouter, get_routing_for_object
     from sklearn.utils.validation import has_fit_parameter
 
     routing = get_routing_for_object(estimator)
-    direct = not isinstance(routing, MetadataRouter) and has_fit_parameter(estimator, "sample_weight")
-    if not direct and not routing.consumes("fit", ["sample_weight"]):
+    if isinstance(routing, MetadataRouter):
+        last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+        reaches_the_end = bool(get_routing_for_object(last).consumes("fit", ["sample_weight"]))
+    else:
+        reaches_the_end = has_fit_parameter(estimator, "sample_weight")
+    if not reaches_the_end:
         raise TypeError(
             f"{type(estimator).__name__} requests no sample_weight, so it cannot train on a coreset: with metadata "
             "routing on, its steps request it by set_fit_request(sample_weight=True)"

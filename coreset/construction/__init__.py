@@ -6,7 +6,7 @@ from .lightweight import LightweightCoreset
 from .robust import RobustCoreset
 from .rows import Rows, check_rows
 from .sensitivity import SensitivityCoreset
-from .targets import joint_rows, target_settings, with_target_column
+from .targets import joint_rows, target_settings, with_scale, with_target_column
 from .uniform import UniformCoreset
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "joint_rows",
     "share_points",
     "target_settings",
+    "with_scale",
     "with_target_column",
 ]

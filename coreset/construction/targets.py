@@ -20,10 +20,12 @@ from .rows import Rows, squarable
 AUTO_SHARE = 0.1
 
 
-def auto_label_scale(X: Floats, y: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+def auto_label_scale(
+    X: Floats, y: NDArray[np.float64], weights: NDArray[np.float64], share: float = AUTO_SHARE
+) -> float:
     """Scale with which the target deviates a tenth as much as the columns do on average.
 
-    The target's weighted standard deviation becomes `AUTO_SHARE` times the root mean square of those of the columns,
+    The target's weighted standard deviation becomes `share` times the root mean square of those of the columns,
     or one where all columns are constant; a constant target is not scaled.
 
     The tenth is this project's own choice. Cells that are cut along the target as well keep its noise apart: centres
@@ -37,6 +39,7 @@ def auto_label_scale(X: Floats, y: NDArray[np.float64], weights: NDArray[np.floa
     y : ndarray of shape (n,)
     weights : ndarray of shape (n,)
         Positive.
+    share : float
 
     Returns
     -------
@@ -48,15 +51,15 @@ def auto_label_scale(X: Floats, y: NDArray[np.float64], weights: NDArray[np.floa
     ValueError
         When there is no such scale in a double's range.
     """
-    share = weights / weights.sum()
+    masses = weights / weights.sum()
     deviations = y - _origin(y, weights)
     largest = float(np.abs(deviations).max())
     if largest == 0:
         return 1.0
-    deviation = largest * math.sqrt(share @ (deviations / largest) ** 2)
-    width = math.sqrt(float(share @ squares_about_mean(X, share)) / X.shape[1])
+    deviation = largest * math.sqrt(masses @ (deviations / largest) ** 2)
+    width = math.sqrt(float(masses @ squares_about_mean(X, masses)) / X.shape[1])
     with np.errstate(all="ignore"):
-        scale = float(np.float64(AUTO_SHARE * width if width > 0 else 1.0) / deviation)
+        scale = float(np.float64(share * width if width > 0 else 1.0) / deviation)
     if not 0 < scale < math.inf:
         raise ValueError(f"y spans {y.min():g} to {y.max():g}: label_scale='auto' finds no scale, so scale y first")
     return scale
@@ -69,11 +72,11 @@ def _origin(y: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     return float(weighted_mean(y[:, None], weights)[0])
 
 
-def with_scale(rows: Rows) -> Rows:
-    """Rows whose numeric target has a scale: the one given, or the automatic one."""
+def with_scale(rows: Rows, share: float = AUTO_SHARE) -> Rows:
+    """Rows whose numeric target has a scale: the one given, or the automatic one for this share."""
     if rows.label_scale is not None:
         return rows
-    return dataclasses.replace(rows, label_scale=auto_label_scale(rows.X, targets_of(rows), rows.weights))
+    return dataclasses.replace(rows, label_scale=auto_label_scale(rows.X, targets_of(rows), rows.weights, share))
 
 
 def targets_of(rows: Rows) -> NDArray[np.float64]:
