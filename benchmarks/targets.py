@@ -53,12 +53,13 @@ def table(name: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, 
 def summaries(X: np.ndarray, y: np.ndarray, n_points: int, seed: int) -> dict[str, tuple[Coreset, int]]:
     """What models train on, and the copies that they train with."""
     found = {
-        "all rows": (RobustCoreset(len(X)).fit(X, y).coreset_, 1),
-        "uniform": (UniformCoreset(n_points, random_state=seed).fit(X, y).coreset_, 1),
+        "all rows": (RobustCoreset(len(X), target_type="numeric").fit(X, y).coreset_, 1),
+        "uniform": (UniformCoreset(n_points, target_type="numeric", random_state=seed).fit(X, y).coreset_, 1),
     }
     for share in SHARES:
         scale = share * np.sqrt(X.var(axis=0).mean()) / y.std()
-        summary = RobustCoreset(n_points, label_scale=scale, random_state=seed).fit(X, y).coreset_
+        base = RobustCoreset(n_points, target_type="numeric", label_scale=scale, random_state=seed)
+        summary = base.fit(X, y).coreset_
         sent = decode(encode(summary, UniformQuantizer(8)))
         for what, coreset, copies in (("points", summary, 1), ("scatter", summary, 4), ("sent, scatter", sent, 4)):
             found[f"{share:4} {what}"] = coreset, copies
@@ -79,7 +80,7 @@ def main(n_seeds: int) -> None:
                 rows.append({"data": name, "seed": seed, "trained on": what, **scores})
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
-    (results / "targets.json").write_text(json.dumps(rows, indent=1))
+    (results / "targets.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(pd.DataFrame(rows).groupby(["data", "trained on"], sort=False)[list(MODELS)].mean().round(3).to_string())
 
 

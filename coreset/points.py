@@ -383,10 +383,11 @@ class Coreset:
 
         Centres have a smaller variance than the rows that they replace, and a scaler divides by that smaller standard
         deviation: a penalty or a threshold behind it then meets larger columns than it would have. The scatter
-        restores the variances. It also restores the slopes of regressions where `label_scale` is large. (Measured:
-        R2 of linear regression and of a forest from 500 points of 10,000 rows, five features, noisy linear target.
-        All rows: 0.50 and 0.45. With the default `label_scale`, points 0.49 and 0.42, scatter 0.50 and 0.47; with ten
-        times that, points 0.30 and 0.40, scatter 0.49 and 0.44.)
+        restores the variances, and the slopes of regressions where `label_scale` is large: R2 of a linear regression on
+        500 points of 10,000 rows (``benchmarks/targets.py``, noisy line) is 0.526 with the default scale, as on all rows,
+        and 0.354 with ten times that, on the scatter 0.526 and 0.518; of a forest 0.44 and 0.44, on the scatter 0.50
+        and 0.46, on all rows 0.48. After a message, which leaves slopes behind, the scatter mends variances alone (with
+        ten times the scale: linear 0.363, forest 0.362). On diabetes all of these lie within 0.02 with the default.
 
         Parameters
         ----------

@@ -103,7 +103,8 @@ class CoresetConstructor(BaseEstimator, ABC):
     def _by_class(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         classes, codes = np.unique(np.asarray(rows.labels), return_inverse=True)
         if n_points < len(classes):
-            raise ValueError(f"n_points={n_points} is less than the {len(classes)} classes in y")
+            hint = "" if classes.dtype.kind in "bU" else "; target_type='numeric' takes y for numbers"
+            raise ValueError(f"n_points={n_points} is less than the {len(classes)} classes in y{hint}")
         order = np.argsort(codes, kind="stable")
         members = [rows.take(part) for part in np.split(order, np.cumsum(np.bincount(codes))[:-1])]
         shares = share_points(
