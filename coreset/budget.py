@@ -13,13 +13,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
-from .construction import RobustCoreset, Rows, check_rows
+from .construction import RobustCoreset, Rows, check_rows, joint_rows, target_settings, with_scale, with_target_column
 from .nearest import Floats, nearest
 from .points import Coreset
 from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer
 from .sampling import stratified_draw
+from .targets import NUMERIC
 from .validation import RandomState, as_generator, check_count
-from .wire import decode, encode, encoded_size, max_encoded_size
+from .wire import columns_sent, decode, encode, encoded_size, max_encoded_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 PLANNERS = ("exhaustive",)
 _ERROR_ROWS = 4096
 _FILL_TRIES = 4
+# Cells are best cut with little regard to the target, but its rounding spoils regressions as much as a column's.
+_MEASURED_SHARE = 1.0
 
 
 def default_quantizers() -> list[Quantizer]:
@@ -53,7 +56,8 @@ class BudgetPlan:
     table : pandas.DataFrame
         A row a candidate: ``quantizer`` (the codec), ``n_points``, ``message_bytes``, ``error`` and ``chosen``. The
         error is the root mean squared distance from a row to the nearest decoded point (of its class), in the data's
-        units. A candidate that fits no point has 0 points and no error.
+        units. A numeric target counts as one more column in that, which deviates as much as the others on average, so
+        that no codec is chosen that spoils it. A candidate that fits no point has 0 points and no error.
     """
 
     n_points: int
@@ -111,7 +115,7 @@ def plan_budget(
     budget_bytes : int
         Bytes that the whole message may take.
     y : array-like of shape (n,), optional
-        Class labels.
+        Class labels or a numeric target, as `base` takes them.
     sample_weight : array-like of shape (n,), optional
     planner : {"exhaustive"}, default="exhaustive"
     base : estimator with `n_points` and `random_state`, optional
@@ -140,7 +144,7 @@ def plan_budget(
     >>> bool((plan.table["message_bytes"] <= 256).all()), plan.n_points > 20
     (True, True)
     """
-    rows = check_rows(BaseEstimator(), X, y, sample_weight)
+    rows = check_rows(BaseEstimator(), X, y, sample_weight, **target_settings(base))
     codecs = default_quantizers() if quantizers is None else list(quantizers)
     return search(
         rows,
@@ -170,16 +174,20 @@ def search(
     if not quantizers:
         raise ValueError("quantizers is empty, so there is no candidate to choose from")
     seed, rng = _seeds(random_state)
-    builder = _Builder(rows, feature_names, _check_base(base), seed)
+    measured = rows
+    if rows.target_type == NUMERIC:
+        rows = with_scale(rows)
+        measured = joint_rows(with_scale(dataclasses.replace(rows, label_scale=None), _MEASURED_SHARE))
+    builder = _Builder(rows, measured, feature_names, _check_base(base), seed)
     targets = stratified_draw(rows.weights, min(len(rows), _ERROR_ROWS), rng)
     candidates = [_fill(builder, quantizer, budget_bytes, targets) for quantizer in quantizers]
     fitting = [c for c in candidates if len(c.message) <= budget_bytes]
     if not fitting:
         least = min(len(c.message) for c in candidates)
-        per_class = "" if rows.labels is None else " for each class"
+        kinds = {None: "", NUMERIC: " and a target"}
         raise ValueError(
             f"budget_bytes={budget_bytes} is too small: the smallest message, one point of {rows.X.shape[1]} features"
-            f"{per_class}, takes {least} bytes"
+            f"{kinds.get(rows.target_type, ' for each class')}, takes {least} bytes"
         )
     chosen = candidates.index(min(fitting, key=lambda c: c.error))
     plan = BudgetPlan(
@@ -201,11 +209,33 @@ def least_message_bytes(rows: Rows, feature_names: tuple[str, ...] | None, quant
     -------
     int
     """
-    classes = None if rows.labels is None else np.unique(rows.labels)
-    shape = (1 if classes is None else len(classes), rows.X.shape[1])
-    return min(
-        max_encoded_size(shape, quantizer, classes=classes, feature_names=feature_names, n_source=len(rows))
-        for quantizer in quantizers
+    classes = _classes(rows)
+    return min(_bound(rows, _least_points(classes), feature_names, quantizer, classes) for quantizer in quantizers)
+
+
+def _classes(rows: Rows) -> NDArray[Any] | None:
+    return None if rows.labels is None or rows.target_type == NUMERIC else np.unique(rows.labels)
+
+
+def _least_points(classes: NDArray[Any] | None) -> int:
+    return 1 if classes is None else len(classes)
+
+
+def _bound(
+    rows: Rows,
+    n_points: int,
+    feature_names: tuple[str, ...] | None,
+    quantizer: Quantizer,
+    classes: NDArray[Any] | None,
+) -> int:
+    """No message of so many points of these rows is larger."""
+    return max_encoded_size(
+        (n_points, rows.X.shape[1]),
+        quantizer,
+        classes=classes,
+        numeric_target=rows.target_type == NUMERIC,
+        feature_names=feature_names,
+        n_source=len(rows),
     )
 
 
@@ -226,37 +256,38 @@ def _check_base(base: BaseEstimator | None) -> BaseEstimator:
 class _Builder:
     """Coresets of the same rows with the same seed, of any number of points."""
 
-    def __init__(self, rows: Rows, feature_names: tuple[str, ...] | None, base: BaseEstimator, seed: int) -> None:
+    def __init__(
+        self, rows: Rows, measured: Rows, feature_names: tuple[str, ...] | None, base: BaseEstimator, seed: int
+    ) -> None:
         self.rows = rows
+        self.measured = measured  # with a numeric target as a column
         self.feature_names = feature_names
         self.base = base
         self.seed = seed
         # Codecs of like width ask for like sizes, one after the other.
         self.build = functools.lru_cache(maxsize=4)(self._build)
 
-    @property
-    def least_points(self) -> int:
-        return 1 if self.rows.labels is None else len(np.unique(self.rows.labels))
-
     def _build(self, n_points: int) -> Coreset:
         base = clone(self.base).set_params(n_points=n_points, random_state=self.seed)
+        if self.rows.labels is not None and "target_type" in base.get_params():
+            base.set_params(target_type=self.rows.target_type)
+        if self.rows.target_type == NUMERIC and "label_scale" in base.get_params():
+            base.set_params(label_scale=self.rows.label_scale)
         coreset: Coreset = base.fit(self.rows.X, self.rows.labels, self.rows.weights).coreset_
+        if coreset.target_type != self.rows.target_type:
+            raise TypeError(f"base={self.base!r} makes a {coreset.target_type} target of a {self.rows.target_type} one")
         return dataclasses.replace(
             coreset, feature_names=self.feature_names, source_dtype=self.rows.source_dtype, n_source=len(self.rows)
-        )
-
-    def bound(self, n_points: int, quantizer: Quantizer, classes: NDArray[Any] | None) -> int:
-        shape = (n_points, self.rows.X.shape[1])
-        return max_encoded_size(
-            shape, quantizer, classes=classes, feature_names=self.feature_names, n_source=len(self.rows)
         )
 
 
 def _fill(builder: _Builder, quantizer: Quantizer, budget: int, targets: NDArray[np.intp]) -> _Candidate:
     """The largest message within the budget; over it only when not even the least number of points fits."""
-    classes = None if builder.rows.labels is None else np.unique(builder.rows.labels)
-    low, high = builder.least_points, len(builder.rows)
-    n_points = bisect.bisect_right(range(low, high + 1), budget, key=lambda n: builder.bound(n, quantizer, classes))
+    classes = _classes(builder.rows)
+    low, high = _least_points(classes), len(builder.rows)
+    n_points = bisect.bisect_right(
+        range(low, high + 1), budget, key=lambda n: _bound(builder.rows, n, builder.feature_names, quantizer, classes)
+    )
     n_points = max(low, low + n_points - 1)
     coreset = builder.build(n_points)
     size = encoded_size(coreset, quantizer)
@@ -274,19 +305,24 @@ def _fill(builder: _Builder, quantizer: Quantizer, budget: int, targets: NDArray
         else:
             n_points, coreset, size = larger, tried, tried_size
     message = encode(coreset, quantizer)
-    return _Candidate(message, len(coreset), _error(builder.rows, targets, decode(message)))
+    return _Candidate(message, len(coreset), _error(builder, targets, decode(message)))
 
 
 def _bytes_per_point(coreset: Coreset, quantizer: Quantizer) -> float:
     """Bytes that one point more takes, its weight included, going by the columns that vary over these points."""
+    columns = columns_sent(coreset)
     if len(coreset) == 1:
-        return quantizer.max_encoded_size((9, coreset.n_features)) / 8 + 1
-    doubled = np.concatenate([coreset.points] * 2)
-    return (quantizer.encoded_size(doubled) - quantizer.encoded_size(coreset.points)) / len(coreset) + 1
+        return quantizer.max_encoded_size((9, columns.shape[1])) / 8 + 1
+    doubled = np.concatenate([columns] * 2)
+    return (quantizer.encoded_size(doubled) - quantizer.encoded_size(columns)) / len(coreset) + 1
 
 
-def _error(rows: Rows, targets: NDArray[np.intp], coreset: Coreset) -> float:
+def _error(builder: _Builder, targets: NDArray[np.intp], coreset: Coreset) -> float:
     """Root mean squared distance of rows, drawn by weight, to the nearest point of their class."""
+    rows = builder.rows
+    if rows.target_type == NUMERIC and coreset.labels is not None:
+        points = with_target_column(coreset.points, coreset.labels, builder.measured)
+        return float(np.sqrt(nearest(builder.measured.X[targets], points)[1].mean()))
     X: Floats = rows.X[targets]
     if rows.labels is None or coreset.labels is None:
         return float(np.sqrt(nearest(X, coreset.points)[1].mean()))
@@ -320,7 +356,8 @@ class BudgetedCoreset(BaseEstimator):
     budget_bytes : int, default=65536
         The most bytes that the message may take: header, weights, labels, names and checksum included.
     base : estimator with `n_points` and `random_state`, optional
-        How points are made; `RobustCoreset` by default. The budget sets its `n_points`.
+        How points are made, and by its `target_type` what `y` is; `RobustCoreset` by default. The budget sets its
+        `n_points`.
     quantizer : Quantizer, optional
         How points are written; by default the planner chooses.
     planner : {"exhaustive"}, default="exhaustive"
@@ -369,7 +406,7 @@ class BudgetedCoreset(BaseEstimator):
         ----------
         X : array-like of shape (n, d)
         y : array-like of shape (n,), optional
-            Class labels.
+            Class labels or a numeric target.
         sample_weight : array-like of shape (n,), optional
 
         Returns
@@ -383,7 +420,7 @@ class BudgetedCoreset(BaseEstimator):
         TypeError
             When an argument has the wrong type.
         """
-        rows = check_rows(self, X, y, sample_weight)
+        rows = check_rows(self, X, y, sample_weight, **target_settings(self.base))
         names = getattr(self, "feature_names_in_", None)
         codecs = default_quantizers() if self.quantizer is None else [self.quantizer]
         self.plan_, self.message_ = search(

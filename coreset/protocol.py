@@ -21,13 +21,15 @@ from threadpoolctl import threadpool_limits
 
 from .budget import default_quantizers, least_message_bytes, search
 from .clustering import rough_cost
-from .construction import Rows, check_rows
+from .construction import Rows, check_rows, joint_rows, target_settings
 from .points import Coreset
-from .validation import check_count
+from .targets import NUMERIC
+from .validation import check_count, from_polars
 from .wire import DEFAULT_MAX_OUTPUT_BYTES, Reader, decode, merge_within, seal, unseal, varint
 
 ROUNDS = ("statistics", "allocation", "summary")
-_STATISTICS, _ALLOCATION = 0xD1, 0xD2
+# Statistics of shards with a numeric target have a kind of their own, so that they cannot be mixed with others.
+_STATISTICS, _ALLOCATION, _NUMERIC_STATISTICS = 0xD1, 0xD2, 0xD3
 _COST_AND_SCHEMA = struct.Struct("<fI")
 # A statistics message is at most this long; runs whose budget cannot spare a twentieth for them do without.
 _MAX_STATISTICS_BYTES = 1 + 5 + 5 + _COST_AND_SCHEMA.size + 5 + 4
@@ -68,7 +70,7 @@ class Worker:
         Number of the shard.
     X : array-like or DataFrame of shape (n, d)
     y : array-like of shape (n,) or None
-        Class labels.
+        Class labels or a numeric target, as the settings' base takes them.
     sample_weight : array-like of shape (n,) or None
     settings : WorkerSettings
 
@@ -89,9 +91,9 @@ class Worker:
         self.shard = shard
         self.settings = settings
         try:
-            X, y, sample_weight = _take_columns(X, y, sample_weight, settings)
+            X, y, sample_weight = _take_columns(from_polars(X), y, sample_weight, settings)
             checker = BaseEstimator()
-            self.rows: Rows = check_rows(checker, X, y, sample_weight)
+            self.rows: Rows = check_rows(checker, X, y, sample_weight, **target_settings(settings.base))
         except (ValueError, TypeError) as error:
             # The first line is about the data; scikit-learn's further lines advise on estimators.
             raise type(error)(f"shard {shard}: {str(error).splitlines()[0]}") from error
@@ -111,7 +113,8 @@ class Worker:
             )
         least = least_message_bytes(self.rows, self._sent_names(by_all=False), default_quantizers())
         schema = zlib.crc32("\0".join(self.names or ()).encode("utf-8", "surrogatepass"))
-        head = bytes([_STATISTICS]) + varint(self.shard) + varint(self.rows.X.shape[1])
+        kind = _NUMERIC_STATISTICS if self.rows.target_type == NUMERIC else _STATISTICS
+        head = bytes([kind]) + varint(self.shard) + varint(self.rows.X.shape[1])
         narrow_cost = min(cost, float(np.finfo(np.float32).max))
         return seal(head + _COST_AND_SCHEMA.pack(narrow_cost, schema) + varint(least))
 
@@ -147,6 +150,8 @@ class Worker:
     def _classes(self) -> list[Rows]:
         if self.rows.labels is None:
             return [self.rows]
+        if self.rows.target_type == NUMERIC:
+            return [joint_rows(self.rows)]
         return [self.rows.take(np.flatnonzero(self.rows.labels == label)) for label in np.unique(self.rows.labels)]
 
     def _rng(self, round_name: str, *path: int) -> np.random.Generator:
@@ -179,6 +184,7 @@ class _Statistics:
     cost: float
     schema: int
     least_bytes: int
+    numeric: bool
 
 
 @final
@@ -277,6 +283,9 @@ class Coordinator:
         for shard, coreset in enumerate(coresets):
             if self._names_by_all and coreset.feature_names != coresets[0].feature_names:
                 raise ValueError(f"shard {shard} has other column names than shard 0")
+            if coreset.target_type != coresets[0].target_type:
+                kinds = f"{coreset.target_type} target, shard 0 a {coresets[0].target_type} one"
+                raise ValueError(f"shard {shard} has a {kinds}: set target_type of base")
         return merge_within(coresets)
 
     def _check_number(self, name: str, messages: Sequence[bytes]) -> None:
@@ -298,11 +307,15 @@ class Coordinator:
             cost, schema = _COST_AND_SCHEMA.unpack(reader.take(_COST_AND_SCHEMA.size, "cost and schema"))
             least_bytes = reader.varint("the least message")
             reader.end("the statistics")
-            if kind != _STATISTICS or shard != expected or not (math.isfinite(cost) and cost >= 0):
+            if (
+                kind not in (_STATISTICS, _NUMERIC_STATISTICS)
+                or shard != expected
+                or not (math.isfinite(cost) and cost >= 0)
+            ):
                 raise ValueError(f"statistics of kind {kind} for shard {shard} with cost {cost} are not usable")
         except ValueError as error:
             raise ValueError(f"shard {expected}: {error}") from error
-        return _Statistics(n_features, cost, schema, least_bytes)
+        return _Statistics(n_features, cost, schema, least_bytes, kind == _NUMERIC_STATISTICS)
 
     def _shares(self, statistics: Sequence[_Statistics], available: int) -> np.ndarray:
         """Least message each, and the rest in proportion to cost."""
@@ -324,5 +337,8 @@ def _check_same_columns(statistics: Sequence[_Statistics]) -> None:
     for shard, other in enumerate(statistics):
         if other.n_features != first.n_features:
             raise ValueError(f"shard {shard} has {other.n_features} columns, shard 0 has {first.n_features}")
+        if other.numeric != first.numeric:
+            has, lacks = (shard, 0) if other.numeric else (0, shard)
+            raise ValueError(f"shard {has} has a numeric target, shard {lacks} has none: set target_type of base")
         if other.schema != first.schema:
             raise ValueError(f"shard {shard} has other column names than shard 0")

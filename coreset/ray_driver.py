@@ -16,12 +16,14 @@ from typing import Any, final
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
+from .construction import RobustCoreset
 from .labels import as_labels
 from .points import Coreset
 from .protocol import Coordinator, Worker, WorkerSettings
-from .validation import RandomState, as_generator, check_count
+from .targets import NUMERIC, is_continuous
+from .validation import RandomState, as_generator, check_count, from_polars, is_polars_frame
 from .wire import inspect
 
 _ROWS_A_SHARD = 65_536
@@ -43,7 +45,9 @@ class DistributedCoreset(BaseEstimator):
     budget_bytes : int, default=65536
         The most bytes that all shards together send up, statistics included.
     base : estimator with `n_points` and `random_state`, optional
-        As in `BudgetedCoreset`.
+        As in `BudgetedCoreset`. With ``target_type="auto"`` the target is numeric for all shards if it is continuous in
+        one; behind ObjectRefs nobody sees all of them, so that shards which disagree are an error. With
+        ``label_scale="auto"`` every shard has its own scale.
     planner : {"exhaustive"}, default="exhaustive"
         As in `BudgetedCoreset`; every shard plans for itself.
     backend : {"ray", "local"}, default="ray"
@@ -52,7 +56,7 @@ class DistributedCoreset(BaseEstimator):
     num_workers : int, optional
         Ray actors. By default one a shard, but no more than four a CPU.
     label_column, weight_column : str, optional
-        Columns of the shards' frames that hold class labels and weights.
+        Columns of the shards' frames that hold labels and weights.
     timeout_s : float, default=600.0
         Seconds that one round may take before the run ends with TimeoutError.
     progress : bool, default=True
@@ -113,9 +117,10 @@ class DistributedCoreset(BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, d), or a list of shards
-            A list holds arrays, DataFrames or Ray ObjectRefs of these. One table is cut into shards of 65,536 rows.
+            A list holds arrays, DataFrames (of pandas or polars) or Ray ObjectRefs of these. One table is cut into
+            shards of 65,536 rows.
         y : array-like of shape (n,), or a list with an entry a shard, optional
-            Class labels.
+            Class labels or a numeric target.
         sample_weight : array-like of shape (n,), or a list with an entry a shard, optional
 
         Returns
@@ -138,7 +143,11 @@ class DistributedCoreset(BaseEstimator):
         self._check_parameters()
         shards = split_into_shards(X, y, sample_weight)
         settings = WorkerSettings(
-            self.base, self.planner, _entropy(self.random_state), self.label_column, self.weight_column
+            _with_common_target(self.base, shards, self.label_column),
+            self.planner,
+            _entropy(self.random_state),
+            self.label_column,
+            self.weight_column,
         )
         coordinator = Coordinator(len(shards), self.budget_bytes)
         report = _reporter(self.progress, len(shards))
@@ -167,6 +176,29 @@ class DistributedCoreset(BaseEstimator):
 
 def _entropy(random_state: RandomState) -> int:
     return int.from_bytes(as_generator(random_state).bytes(16), "little")
+
+
+def _with_common_target(
+    base: BaseEstimator | None, shards: Sequence[Shard], label_column: str | None
+) -> BaseEstimator | None:
+    """The base, told that targets are numeric if one of those that are seen from here is continuous."""
+    chosen = RobustCoreset() if base is None else base
+    if getattr(chosen, "target_type", None) != "auto":
+        return base
+    if not any(_is_seen_continuous(X, y, label_column) for X, y, _ in shards):
+        return base
+    return clone(chosen).set_params(target_type=NUMERIC)
+
+
+def _is_seen_continuous(X: Any, y: Any, label_column: str | None) -> bool:
+    if y is None and (isinstance(X, pd.DataFrame) or is_polars_frame(X)) and label_column in X.columns:
+        y = X[label_column]
+    if y is None or type(y).__name__ == "ObjectRef":
+        return False
+    try:
+        return is_continuous(as_labels(y))
+    except (TypeError, ValueError):
+        return False  # the shard's own worker says what is wrong with it
 
 
 def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
@@ -204,6 +236,7 @@ def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
         return list(zip(*columns, strict=True))
     if sparse.issparse(X):
         raise TypeError("X is a sparse matrix, which is not supported: pass X.toarray() or shards of it")
+    X = from_polars(X)
     table = X if isinstance(X, pd.DataFrame) else np.asarray(X)
     if table.ndim != 2 or len(table) == 0:
         raise ValueError(f"X has shape {table.shape}, expected (n, d) with at least one row, or a list of such tables")
@@ -219,7 +252,7 @@ def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
 
 
 def _is_shard(value: object) -> bool:
-    return isinstance(value, np.ndarray | pd.DataFrame) or type(value).__name__ == "ObjectRef"
+    return isinstance(value, np.ndarray | pd.DataFrame) or is_polars_frame(value) or type(value).__name__ == "ObjectRef"
 
 
 def _refuse_references(shards: Sequence[Shard]) -> None:

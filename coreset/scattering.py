@@ -43,3 +43,36 @@ def scatter_points(
         deviates = scale * rng.standard_normal(points.shape)
         pairs += [points + deviates, points - deviates]
     return np.concatenate(pairs)
+
+
+def columns_as_shape(points: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The variances of the points' columns for every point, shape (m, d): the shape of a scatter without groups."""
+    mean = np.average(points, axis=0, weights=weights) if weights.any() else points[0]
+    columns = weights @ (points - mean) ** 2
+    return np.tile(columns if columns.any() else np.ones_like(columns), (len(points), 1))
+
+
+def moved_targets(
+    points: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    slopes: NDArray[np.float64],
+    scattered: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Targets of scattered points: each moves along its slopes, as its point moved.
+
+    Parameters
+    ----------
+    points : ndarray of shape (m, d)
+    targets : ndarray of shape (m,)
+    slopes : ndarray of shape (m, d) or (1, d)
+        In units of the target per unit of the column.
+    scattered : ndarray of shape (copies * m, d)
+        As from `scatter_points`.
+
+    Returns
+    -------
+    ndarray of shape (copies * m,)
+    """
+    deviates = scattered.reshape(-1, *points.shape) - points
+    moved: NDArray[np.float64] = targets + (deviates * slopes).sum(axis=2)
+    return moved.ravel()

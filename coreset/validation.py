@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -101,3 +101,17 @@ def frozen(array: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
     copy: NDArray[Any] = np.array(array, dtype=dtype, order="C")
     copy.flags.writeable = False
     return copy
+
+
+def is_polars_frame(X: object) -> TypeGuard[Any]:
+    """Whether X is a polars DataFrame; nothing is imported to find out."""
+    return type(X).__name__ == "DataFrame" and type(X).__module__.partition(".")[0] == "polars"
+
+
+def from_polars(X: Any) -> Any:
+    """A polars DataFrame as one of pandas, which keeps names and types of columns; anything else as it is."""
+    if not is_polars_frame(X):
+        return X
+    import pandas as pd
+
+    return pd.DataFrame({name: X[name].to_numpy() for name in X.columns})

@@ -6,6 +6,7 @@ from .lightweight import LightweightCoreset
 from .robust import RobustCoreset
 from .rows import Rows, check_rows
 from .sensitivity import SensitivityCoreset
+from .targets import joint_rows, target_settings, with_scale, with_target_column
 from .uniform import UniformCoreset
 
 __all__ = [
@@ -17,5 +18,9 @@ __all__ = [
     "SensitivityCoreset",
     "UniformCoreset",
     "check_rows",
+    "joint_rows",
     "share_points",
+    "target_settings",
+    "with_scale",
+    "with_target_column",
 ]

@@ -10,31 +10,37 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from ..points import Coreset
+from ..targets import CLASS, NUMERIC
 from ..validation import RandomState, as_generator, check_count
 from .rows import Rows, check_rows, rows_of
+from .targets import joint_rows, with_scale, without_target
 
 
 class CoresetConstructor(BaseEstimator, ABC):
     """What every construction shares: checking, one summary a class, assembly.
 
-    A subclass has the parameters `n_points` and `random_state` and computes in `_share_key` and `_summarise`.
+    A subclass has the parameters `n_points`, `random_state`, `target_type` and `label_scale` and computes in
+    `_share_key` and `_summarise`.
     """
 
     n_points: int
     random_state: RandomState
+    target_type: str = "auto"
+    label_scale: float | str = "auto"
 
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> CoresetConstructor:
         """Summarise the rows.
 
-        With labels, each class is summarised apart, so that no point mixes classes and no class is lost.
+        With classes, each class is summarised apart, so that no point mixes classes and no class is lost. A numeric
+        target is one more, scaled coordinate in that; the summary's labels are the cells' mean targets.
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like or DataFrame (of pandas or polars) of shape (n, d)
         y : array-like of shape (n,), optional
-            Class labels.
+            Class labels or, see `target_type`, numbers to regress on.
         sample_weight : array-like of shape (n,), optional
             Weight three means the same row three times; zero means that it is absent.
 
@@ -52,7 +58,8 @@ class CoresetConstructor(BaseEstimator, ABC):
         """
         check_count("n_points", self.n_points)
         self._check_parameters()
-        coreset = self._summary(check_rows(self, X, y, sample_weight))
+        target = {"target_type": self.target_type, "label_scale": self.label_scale}
+        coreset = self._summary(check_rows(self, X, y, sample_weight, **target))
         names = getattr(self, "feature_names_in_", None)
         self.coreset_ = dataclasses.replace(coreset, feature_names=None if names is None else tuple(names))
         return self
@@ -104,7 +111,7 @@ class CoresetConstructor(BaseEstimator, ABC):
         self._check_parameters()
         if len(coreset) <= n_points:
             return coreset
-        if coreset.labels is not None and (n_classes := len(np.unique(coreset.labels))) > n_points:
+        if coreset.target_type == CLASS and (n_classes := len(np.unique(np.asarray(coreset.labels)))) > n_points:
             raise ValueError(f"n_points={n_points} is less than the coreset's {n_classes} classes")
         made = self._summary(rows_of(coreset))
         # What the spreads do not explain, such as the error of a coarse codec, is carried on.
@@ -131,17 +138,33 @@ class CoresetConstructor(BaseEstimator, ABC):
 
     @abstractmethod
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
-        """Summary of more than `n_points` rows, without labels."""
+        """Summary of rows, mostly more than `n_points`, without classes.
+
+        A numeric target is the last column of ``rows.X`` and unscaled in ``rows.labels``. Points that are rows need
+        nothing more than `sample_indices`; means of cells come back with their targets as labels.
+        """
+
+    def _check_whole(self, rows: Rows, name: str) -> None:
+        """Raise when there are too few rows, those of a class or all, for what only the subclass knows."""
+
+    def _keeps_rows(self, rows: Rows, n_points: int) -> bool:
+        """Whether so few rows come back as they are."""
+        return len(rows) <= n_points
 
     def _summary(self, rows: Rows) -> Coreset:
         """Summary of clean rows, with labels where they have some."""
         rng = as_generator(self.random_state)
-        if rows.labels is None:
-            return self._whole(rows, int(self.n_points), rng)
-        return self._by_class(rows, int(self.n_points), rng)
+        if rows.target_type == CLASS:
+            return self._by_class(rows, int(self.n_points), rng)
+        self._check_whole(rows, "the table")
+        return self._whole(with_scale(rows) if rows.target_type == NUMERIC else rows, int(self.n_points), rng)
 
     def _whole(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
-        coreset = self._summarise(rows, n_points, rng) if len(rows) > n_points else self._unchanged(rows)
+        read = joint_rows(rows) if rows.target_type == NUMERIC else rows
+        kept = self._keeps_rows(rows, n_points)
+        coreset = self._unchanged(read) if kept else self._summarise(read, n_points, rng)
+        if rows.target_type == NUMERIC:
+            coreset = without_target(coreset, rows)
         picked = rows.variances is not None and coreset.spread is None
         return _with_widths(coreset, rows) if picked else coreset
 
@@ -159,9 +182,12 @@ class CoresetConstructor(BaseEstimator, ABC):
     def _by_class(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         classes, codes = np.unique(np.asarray(rows.labels), return_inverse=True)
         if n_points < len(classes):
-            raise ValueError(f"n_points={n_points} is less than the {len(classes)} classes in y")
+            hint = "" if classes.dtype.kind in "bU" else "; target_type='numeric' takes y for numbers"
+            raise ValueError(f"n_points={n_points} is less than the {len(classes)} classes in y{hint}")
         order = np.argsort(codes, kind="stable")
         members = [rows.take(part) for part in np.split(order, np.cumsum(np.bincount(codes))[:-1])]
+        for label, part in zip(classes.tolist(), members, strict=True):
+            self._check_whole(part, f"class {label!r}")
         shares = share_points(
             np.array([self._share_key(part) for part in members]), np.array([len(part) for part in members]), n_points
         )
@@ -181,7 +207,8 @@ def _with_widths(coreset: Coreset, rows: Rows) -> Coreset:
     """Picked rows with the widths of what they stood for, scaled so that the offset is the one of all rows."""
     variances = np.asarray(rows.variances)
     numbers = rows.numbers(np.arange(len(rows)))
-    widths = variances[np.searchsorted(numbers, np.asarray(coreset.sample_indices))]
+    picked = np.searchsorted(numbers, np.asarray(coreset.sample_indices))
+    widths = variances[picked]
     offset = float(rows.weights @ variances.sum(axis=1))
     kept = float(coreset.weights @ widths.sum(axis=1))
     if kept > 0:
@@ -194,6 +221,7 @@ def _with_widths(coreset: Coreset, rows: Rows) -> Coreset:
         spread=np.sqrt(widths.sum(axis=1)),
         groups=np.arange(len(coreset)),
         group_variances=widths,
+        group_slopes=None if rows.slopes is None else rows.slopes[picked],
     )
 
 

@@ -9,7 +9,24 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..nearest import Floats, Gaps, blocks, nearest, squared_distances_to, squared_norms
+from ..targets import NUMERIC
 from .rows import Rows
+
+
+@dataclasses.dataclass(frozen=True)
+class CellTargets:
+    """Numeric targets of cells.
+
+    Parameters
+    ----------
+    means : ndarray of shape (m,)
+        Of each cell, in the target's units.
+    products : ndarray of shape (d,)
+        Weighted sum, over all cells, of what a row's target and each of its columns have beyond the cell's means.
+    """
+
+    means: NDArray[np.float64]
+    products: NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +43,9 @@ class Cells:
     column_squares : ndarray of shape (d,)
         The same by column, over all cells.
     max_displacement, total_displacement : float
-        Largest distance of a row to its mean, and the weighted sum of these distances.
+        Largest distance of a row to its mean, and the weighted sum of these distances; with a numeric target, in the
+        space that has it as a coordinate, which everything else here leaves out.
+    targets : CellTargets, optional
     """
 
     means: NDArray[np.float64]
@@ -35,6 +54,7 @@ class Cells:
     column_squares: NDArray[np.float64]
     max_displacement: float
     total_displacement: float
+    targets: CellTargets | None = None
 
 
 def cells_around(
@@ -158,20 +178,54 @@ def _measured(
     """What replacing the rows by the means loses, the widths that rows have already included."""
     weights = rows.weights[part]
     squared, columns = np.empty(len(part)), np.zeros(rows.X.shape[1])
+    target = _TargetSums(rows, part, cells) if rows.target_type == NUMERIC else None
     gaps = Gaps(means, rows.X.dtype)
     for positions, block in blocks(rows.X, part):
         gap = gaps(block, cells[positions])
+        if target is not None:
+            target.add(positions, gap)
         squared[positions] = squared_norms(gap)
         columns += weights[positions].astype(gap.dtype) @ gap
     distances = np.sqrt(squared)
+    if target is not None:
+        means, columns, squared = means[:, :-1], columns[:-1], squared - target.squared
     if rows.variances is not None:
-        squared += rows.variances[part].sum(axis=1)
-        columns += weights @ rows.variances[part]
+        squared = squared + rows.variances[part].sum(axis=1)
+        columns = columns + weights @ rows.variances[part]
     return Cells(
         means,
         masses,
-        np.bincount(cells, weights=weights * squared).astype(np.float64),
+        np.bincount(cells, weights=weights * np.maximum(squared, 0.0)).astype(np.float64),
         columns,
         float(distances.max()),
         float(weights @ distances),
+        None if target is None else target.result(),
     )
+
+
+class _TargetSums:
+    """What `_measured` sums about a numeric target, the last column of the gaps."""
+
+    def __init__(self, rows: Rows, part: NDArray[np.intp], cells: NDArray[np.intp]) -> None:
+        self._rows, self._part = rows, part
+        self._weights, y = rows.weights[part], np.asarray(rows.labels)[part]
+        masses = np.bincount(cells, weights=self._weights)
+        member = np.empty(len(masses))
+        member[cells] = y  # as in `_means`, so that equal targets have exactly their value as the mean
+        self._means = member + np.bincount(cells, weights=self._weights * (y - member[cells])) / masses
+        self._beyond = self._weights * (y - self._means[cells])
+        self._products = np.zeros(rows.X.shape[1] - 1)
+        self.squared = np.empty(len(part))
+
+    def add(self, positions: slice, gap: Floats) -> None:
+        """Take in a block of gaps, unsquared."""
+        self._products += self._beyond[positions].astype(gap.dtype) @ gap[:, :-1]
+        self.squared[positions] = gap[:, -1].astype(np.float64) ** 2
+
+    def result(self) -> CellTargets:
+        """Means and products, with those within the points of a summary."""
+        rows, part = self._rows, self._part
+        products = self._products
+        if rows.variances is not None and rows.slopes is not None:
+            products = products + self._weights @ (rows.variances[part] * rows.slopes[part])
+        return CellTargets(self._means, products)

@@ -26,6 +26,12 @@ class FarthestFirstCoreset(CoresetConstructor):
     n_points : int, default=1000
         Rows to pick; fewer come back when there are fewer distinct rows. With labels, classes share them by their
         largest distance to their mean, with at least one each.
+    target_type : {"auto", "class", "numeric"}, default="auto"
+        What `y` is: classes, or numbers to regress on. "auto" takes floats that are not all integers for numbers and
+        everything else for classes; "numeric" makes numbers of integers too.
+    label_scale : "auto" or float, default="auto"
+        Units of X that a unit of a numeric target counts as. Large ones tell rows of like features and unlike targets
+        apart, at the price of biased slopes; "auto" lets the target deviate a tenth as much as the columns do (ours).
     random_state : int, RandomState, Generator or None, default=None
         Decides the first row, drawn by weight; all others follow from it.
 
@@ -33,7 +39,7 @@ class FarthestFirstCoreset(CoresetConstructor):
     ----------
     coreset_ : Coreset
         Points in the order they were picked, with `sample_indices` and an exact certificate: `max_displacement` is the
-        radius of the largest cell.
+        radius of the largest cell, of ``(x, label_scale * y)`` where there is a numeric target.
 
     Notes
     -----
@@ -56,8 +62,17 @@ class FarthestFirstCoreset(CoresetConstructor):
     ([1.0, 2.0, 2.0], 1.0)
     """
 
-    def __init__(self, n_points: int = 1000, *, random_state: RandomState = None) -> None:
+    def __init__(
+        self,
+        n_points: int = 1000,
+        *,
+        target_type: str = "auto",
+        label_scale: float | str = "auto",
+        random_state: RandomState = None,
+    ) -> None:
         self.n_points = n_points
+        self.target_type = target_type
+        self.label_scale = label_scale
         self.random_state = random_state
 
     def _share_key(self, rows: Rows) -> float:

@@ -13,10 +13,12 @@ from ..clustering import SEEDING_ROWS, refine, seed_centers
 from ..nearest import Floats, nearest
 from ..points import Coreset
 from ..sampling import importance_sample, systematic_draw
+from ..targets import NUMERIC
 from ..validation import RandomState, check_count, check_power
 from .base import CoresetConstructor, share_points
 from .cells import Cells, cells_around
 from .rows import Rows
+from .targets import slopes_of
 
 # Up to this many points every one is a centre of the clustering itself; beyond, cells are cut in two levels.
 _ONE_LEVEL_POINTS = 256
@@ -42,6 +44,12 @@ class RobustCoreset(CoresetConstructor):
         The most points to return; duplicated rows can make them fewer.
     power : {1, 2}, default=2
         Power of the distances by which points are shared out: 2 for k-means-like costs, 1 for k-median-like ones.
+    target_type : {"auto", "class", "numeric"}, default="auto"
+        What `y` is: classes, or numbers to regress on. "auto" takes floats that are not all integers for numbers and
+        everything else for classes; "numeric" makes numbers of integers too.
+    label_scale : "auto" or float, default="auto"
+        Units of X that a unit of a numeric target counts as. Large ones tell rows of like features and unlike targets
+        apart, at the price of biased slopes; "auto" lets the target deviate a tenth as much as the columns do (ours).
     random_state : int, RandomState, Generator or None, default=None
 
     Attributes
@@ -75,12 +83,16 @@ class RobustCoreset(CoresetConstructor):
         power: int = 2,
         exact: bool = False,
         min_cell_size: int = 1,
+        target_type: str = "auto",
+        label_scale: float | str = "auto",
         random_state: RandomState = None,
     ) -> None:
         self.n_points = n_points
         self.power = power
         self.exact = exact
         self.min_cell_size = min_cell_size
+        self.target_type = target_type
+        self.label_scale = label_scale
         self.random_state = random_state
 
     @property
@@ -97,7 +109,15 @@ class RobustCoreset(CoresetConstructor):
     def _share_key(self, rows: Rows) -> float:
         return float(rows.weights @ (rows.squares if self.power == 2 else np.sqrt(rows.squares)))
 
+    def _check_whole(self, rows: Rows, name: str) -> None:
+        if len(rows) < self.min_cell_size:
+            raise ValueError(f"min_cell_size={self.min_cell_size} is more than the {len(rows)} rows of {name}")
+
+    def _keeps_rows(self, rows: Rows, n_points: int) -> bool:
+        return self.min_cell_size == 1 and super()._keeps_rows(rows, n_points)
+
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
+        n_points = min(n_points, len(rows) // self.min_cell_size)
         sample = None if self.exact else _sample(rows, n_points, rng)
         read = rows if sample is None else sample
         groups = self._two_levels if n_points > _ONE_LEVEL_POINTS else self._one_level
@@ -167,17 +187,28 @@ def _assembled(groups: list[Cells], rows: Rows) -> Coreset:
     masses = np.concatenate([cells.masses for cells in groups])
     residuals = np.concatenate([cells.residuals for cells in groups])
     group_masses = np.array([cells.masses.sum() for cells in groups])
-    return Coreset(
+    column_squares = np.array([cells.column_squares for cells in groups])
+    coreset = Coreset(
         np.concatenate([cells.means for cells in groups]),
         masses,
         offset=float(residuals.sum()),
         spread=np.sqrt(residuals / masses),
         groups=np.repeat(np.arange(len(groups)), [len(cells.masses) for cells in groups]),
-        group_variances=np.array([cells.column_squares for cells in groups]) / group_masses[:, None],
+        group_variances=column_squares / group_masses[:, None],
         max_displacement=max(cells.max_displacement for cells in groups),
         total_displacement=math.fsum(cells.total_displacement for cells in groups),
         n_source=len(rows),
         source_dtype=rows.source_dtype,
+    )
+    if rows.target_type != NUMERIC:
+        return coreset
+    targets = [cells.targets for cells in groups if cells.targets is not None]
+    return dataclasses.replace(
+        coreset,
+        labels=np.concatenate([target.means for target in targets]),
+        target_type=NUMERIC,
+        label_scale=rows.label_scale,
+        group_slopes=slopes_of(np.array([target.products for target in targets]), column_squares),
     )
 
 

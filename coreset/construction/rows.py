@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, assert_all_finite, validate_data
 
-from ..labels import as_labels
 from ..nearest import Floats, squares_about_mean
 from ..points import Coreset
+from ..targets import NUMERIC, check_label_scale, check_target_type, typed_targets
+from ..validation import from_polars
 
 _LEAST_HALF_SPAN = 1e-150
 
@@ -30,12 +31,19 @@ class Rows:
     weights : ndarray of shape (n,), float64
         Positive.
     labels : ndarray of shape (n,), optional
+        float64 when the target is numeric.
     indices : ndarray of shape (n,), int64, optional
         Row numbers in the caller's table; by default the positions here.
     source_dtype : numpy.dtype
         As the caller stored the table.
     variances : ndarray of shape (n, d), optional
         Variance of each column within what a row stands for already, when the rows are the points of a summary.
+    target_type : {"class", "numeric"}, optional
+        What the labels are; None without labels.
+    label_scale : float, optional
+        Units of X that a unit of a numeric target counts as; None while it is to be chosen.
+    slopes : ndarray of shape (n, d), optional
+        How a numeric target changes with each column within what a row stands for.
     """
 
     X: Floats
@@ -44,15 +52,24 @@ class Rows:
     indices: NDArray[np.int64] | None
     source_dtype: np.dtype[Any]
     variances: NDArray[np.float64] | None = None
+    target_type: str | None = None
+    label_scale: float | None = None
+    slopes: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.X)
 
     def take(self, rows: NDArray[Any] | slice) -> Rows:
         """Subset of the rows."""
-        labels = None if self.labels is None else self.labels[rows]
-        variances = None if self.variances is None else self.variances[rows]
-        return Rows(self.X[rows], self.weights[rows], labels, self.numbers(rows), self.source_dtype, variances)
+        return dataclasses.replace(
+            self,
+            X=self.X[rows],
+            weights=self.weights[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            indices=self.numbers(rows),
+            variances=None if self.variances is None else self.variances[rows],
+            slopes=None if self.slopes is None else self.slopes[rows],
+        )
 
     def numbers(self, rows: NDArray[Any] | slice) -> NDArray[Any]:
         """Numbers of these rows in the caller's table."""
@@ -66,7 +83,15 @@ class Rows:
         return squares_about_mean(self.X, self.weights)
 
 
-def check_rows(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None) -> Rows:
+def check_rows(
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    *,
+    target_type: object = "auto",
+    label_scale: object = "auto",
+) -> Rows:
     """Validate a table the way scikit-learn does, and leave out rows of weight zero.
 
     Sets ``n_features_in_`` and ``feature_names_in_`` on the estimator.
@@ -76,8 +101,10 @@ def check_rows(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, samp
     estimator : BaseEstimator
     X : array-like of shape (n, d)
     y : array-like of shape (n,), optional
-        Class labels.
+        Class labels or a numeric target.
     sample_weight : array-like of shape (n,), optional
+    target_type : {"auto", "class", "numeric"}
+    label_scale : "auto" or float
 
     Returns
     -------
@@ -87,11 +114,11 @@ def check_rows(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, samp
     ------
     ValueError
         On NaN, infinity, an empty table, lengths that disagree, negative weights, weights that are all zero, values
-        whose squares overflow or vanish, or a continuous `y`.
+        whose squares overflow or vanish, a continuous `y` where classes are asked for, or a bad parameter.
     TypeError
         On sparse input or labels of no usable type.
     """
-    rows = check_batch(estimator, X, y, sample_weight, finite=False)
+    rows = check_batch(estimator, X, y, sample_weight, target_type=target_type, label_scale=label_scale, finite=False)
     if len(rows) == 0:
         raise ValueError("sample_weight is zero for all rows, so there is nothing to summarise")
     if _ordinary(rows):
@@ -125,6 +152,8 @@ def check_batch(
     y: ArrayLike | None,
     sample_weight: ArrayLike | None,
     *,
+    target_type: object = "auto",
+    label_scale: object = "auto",
     reset: bool = True,
     finite: bool = True,
 ) -> Rows:
@@ -133,7 +162,7 @@ def check_batch(
     Parameters
     ----------
     estimator : BaseEstimator
-    X, y, sample_weight : as for `check_rows`
+    X, y, sample_weight, target_type, label_scale : as for `check_rows`
     reset : bool, default=True
         False checks columns and their names against those that were set on the estimator, instead of setting them.
     finite : bool, default=True
@@ -144,11 +173,18 @@ def check_batch(
     Rows
         In the type that they came in. None, when all weights are zero and scikit-learn lets that pass.
     """
+    wanted, scale = check_target_type(target_type), check_label_scale(label_scale)
+    X = from_polars(X)
     checked = validate_data(
         estimator, X, dtype=[np.float64, np.float32], order="C", reset=reset, ensure_all_finite=False
     )
     weights = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
-    rows = Rows(checked, weights, _check_labels(y, len(checked)), None, _stored_dtype(X))
+    labels, kind = (None, None) if y is None else typed_targets(y, wanted)
+    if labels is not None and len(labels) != len(checked):
+        raise ValueError(f"y has {len(labels)} labels, X has {len(checked)} rows")
+    rows = Rows(checked, weights, labels, None, _stored_dtype(X), target_type=kind)
+    if kind == NUMERIC:
+        rows = dataclasses.replace(rows, label_scale=scale)
     every = bool(weights.all())
     if finite or not every:
         _assert_finite(estimator, checked)
@@ -182,7 +218,17 @@ def rows_of(coreset: Coreset) -> Rows:
         totals = shapes.sum(axis=1, keepdims=True)
         even = np.full_like(shapes, 1 / shapes.shape[1])
         variances = spreads[:, None] ** 2 * np.divide(shapes, totals, out=even, where=totals > 0)
-    rows = Rows(coreset.points, coreset.weights, coreset.labels, None, coreset.source_dtype, variances)
+    rows = Rows(
+        coreset.points,
+        coreset.weights,
+        coreset.labels,
+        None,
+        coreset.source_dtype,
+        variances,
+        coreset.target_type,
+        coreset.label_scale,
+        None if variances is None or coreset.target_type != NUMERIC else coreset._slopes(),
+    )
     return rows.take(np.flatnonzero(coreset.weights))
 
 
@@ -192,7 +238,7 @@ def column_range(X: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return low.astype(np.float64), high.astype(np.float64)
 
 
-def check_range(low: NDArray[np.float64], high: NDArray[np.float64], mass: float, n_rows: int) -> None:
+def check_range(low: NDArray[np.float64], high: NDArray[np.float64], mass: float, n_rows: int, name: str = "X") -> None:
     """Raise when weighted squared distances of rows in this range, of this total weight, overflow or vanish.
 
     Raises
@@ -203,17 +249,22 @@ def check_range(low: NDArray[np.float64], high: NDArray[np.float64], mass: float
         raise ValueError(f"sample_weight sums to {mass:g}, too much for a double: scale it down first")
     half_span = float((high / 2 - low / 2).max())
     if half_span > math.sqrt(np.finfo(np.float64).max / (4 * len(low) * max(mass, 1.0))):
-        raise ValueError(f"X spans {low.min():g} to {high.max():g}: squared distances overflow, so scale it down first")
+        raise ValueError(
+            f"{name} spans {low.min():g} to {high.max():g}: squared distances overflow, so scale it down first"
+        )
     if 0 < half_span < _LEAST_HALF_SPAN:
-        raise ValueError(f"X spans only {2 * half_span:g}: squared distances vanish, so scale it up first")
+        raise ValueError(f"{name} spans only {2 * half_span:g}: squared distances vanish, so scale it up first")
 
 
-def squarable(X: Floats) -> Floats:
-    """The table in float64 when its squared distances leave the range of float32, or when all rows are equal."""
-    if X.dtype != np.float32:
+def squarable(X: Floats, dtype: np.dtype[Any] | None = None) -> Floats:
+    """The table in this type, or its own, but in float64 when squared distances leave the range of float32.
+
+    In float64 too when all rows are equal.
+    """
+    if (dtype or X.dtype) != np.float32:
         return X
     low, high = column_range(X)
-    return X if 1e-12 < float((high / 2 - low / 2).max()) < 1e12 else X.astype(np.float64)
+    return X.astype(np.float32 if 1e-12 < float((high / 2 - low / 2).max()) < 1e12 else np.float64, copy=False)
 
 
 def _stored_dtype(X: object) -> np.dtype[Any]:
@@ -221,17 +272,3 @@ def _stored_dtype(X: object) -> np.dtype[Any]:
     if all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in candidates):
         return np.result_type(*candidates)
     return np.dtype(np.float64)
-
-
-def _check_labels(y: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
-    if y is None:
-        return None
-    labels = as_labels(y)
-    if len(labels) != n_rows:
-        raise ValueError(f"y has {len(labels)} labels, X has {n_rows} rows")
-    if labels.dtype.kind == "f" and not (labels == np.round(labels)).all():
-        raise ValueError(
-            "y is continuous; labels are classes here. To keep a regression target in the summary, "
-            "append it to X as a scaled column"
-        )
-    return labels

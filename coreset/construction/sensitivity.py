@@ -42,6 +42,12 @@ class SensitivityCoreset(CoresetConstructor):
         one, and none goes without.
     power : {1, 2}, default=2
         2 for k-means-like costs, 1 for k-median-like ones.
+    target_type : {"auto", "class", "numeric"}, default="auto"
+        What `y` is: classes, or numbers to regress on. "auto" takes floats that are not all integers for numbers and
+        everything else for classes; "numeric" makes numbers of integers too.
+    label_scale : "auto" or float, default="auto"
+        Units of X that a unit of a numeric target counts as. Large ones tell rows of like features and unlike targets
+        apart, at the price of biased slopes; "auto" lets the target deviate a tenth as much as the columns do (ours).
     random_state : int, RandomState, Generator or None, default=None
 
     Attributes
@@ -78,11 +84,15 @@ class SensitivityCoreset(CoresetConstructor):
         *,
         n_clusters: int | str = "auto",
         power: int = 2,
+        target_type: str = "auto",
+        label_scale: float | str = "auto",
         random_state: RandomState = None,
     ) -> None:
         self.n_points = n_points
         self.n_clusters = n_clusters
         self.power = power
+        self.target_type = target_type
+        self.label_scale = label_scale
         self.random_state = random_state
 
     def _check_parameters(self) -> None:

@@ -24,6 +24,12 @@ class UniformCoreset(CoresetConstructor):
     n_points : int, default=1000
         Draws. A row whose weight exceeds ``total / n_points`` can be drawn several times and comes back once, with the
         weight of all its draws, so that fewer points come back.
+    target_type : {"auto", "class", "numeric"}, default="auto"
+        What `y` is: classes, or numbers to regress on. "auto" takes floats that are not all integers for numbers and
+        everything else for classes; "numeric" makes numbers of integers too.
+    label_scale : "auto" or float, default="auto"
+        Units of X that a unit of a numeric target counts as. Large ones tell rows of like features and unlike targets
+        apart, at the price of biased slopes; "auto" lets the target deviate a tenth as much as the columns do (ours).
     random_state : int, RandomState, Generator or None, default=None
 
     Attributes
@@ -41,8 +47,17 @@ class UniformCoreset(CoresetConstructor):
     (10, 100.0)
     """
 
-    def __init__(self, n_points: int = 1000, *, random_state: RandomState = None) -> None:
+    def __init__(
+        self,
+        n_points: int = 1000,
+        *,
+        target_type: str = "auto",
+        label_scale: float | str = "auto",
+        random_state: RandomState = None,
+    ) -> None:
         self.n_points = n_points
+        self.target_type = target_type
+        self.label_scale = label_scale
         self.random_state = random_state
 
     def _share_key(self, rows: Rows) -> float:

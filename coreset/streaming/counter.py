@@ -13,6 +13,7 @@ from ..construction import Rows
 from ..construction.rows import check_range, column_range
 from ..labels import merge_labels
 from ..points import Coreset
+from ..targets import CLASS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +62,10 @@ class Seen:
     n_rows : int
     mass : float
     low, high : ndarray of shape (d,)
-    classes : ndarray of shape (n_classes,) or None
+    target_type : {"class", "numeric"} or None
         None without labels.
+    classes : ndarray of shape (n_classes,) or None
+        None unless the labels are classes.
     source_dtype : numpy.dtype
     """
 
@@ -70,6 +73,7 @@ class Seen:
     mass: float
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    target_type: str | None
     classes: NDArray[Any] | None
     source_dtype: np.dtype[Any]
 
@@ -78,8 +82,8 @@ class Seen:
         """What one batch shows."""
         with np.errstate(over="ignore"):
             mass = float(rows.weights.sum())
-        classes = None if rows.labels is None else np.unique(rows.labels)
-        return cls(len(rows), mass, *column_range(rows.X), classes, rows.source_dtype)
+        classes = np.unique(np.asarray(rows.labels)) if rows.target_type == CLASS else None
+        return cls(len(rows), mass, *column_range(rows.X), rows.target_type, classes, rows.source_dtype)
 
     def after(self, earlier: Seen | None, name: str, n_points: int) -> Seen:
         """Both together, when they go together; `name` is what these rows' labels are called in errors."""
@@ -90,15 +94,21 @@ class Seen:
         return seen
 
     def _added_to(self, earlier: Seen, name: str) -> Seen:
-        if (self.classes is None) != (earlier.classes is None):
-            now, before = ("no labels", "had some") if self.classes is None else ("labels", "had none")
+        if (self.target_type is None) != (earlier.target_type is None):
+            now, before = ("no labels", "had some") if self.target_type is None else ("labels", "had none")
             raise ValueError(f"{name} brings {now}, but the rows before {before}")
+        if self.target_type != earlier.target_type:
+            raise ValueError(
+                f"{name} brings a {self.target_type} target, but the rows before had a {earlier.target_type} one: "
+                "set target_type of the base"
+            )
         classes = merge_labels([earlier.classes, self.classes])
         return Seen(
             self.n_rows + earlier.n_rows,
             self.mass + earlier.mass,
             np.minimum(self.low, earlier.low),
             np.maximum(self.high, earlier.high),
+            self.target_type,
             None if classes is None else np.unique(classes),
             np.result_type(self.source_dtype, earlier.source_dtype),
         )
@@ -107,13 +117,14 @@ class Seen:
 def put_together(pieces: Sequence[Rows], copied: bool = False) -> Rows:
     """One table of several, numbered anew."""
     if len(pieces) == 1 and not copied:
-        return dataclasses.replace(pieces[0], indices=np.arange(len(pieces[0])))
-    return Rows(
-        np.concatenate([piece.X for piece in pieces]),
-        np.concatenate([piece.weights for piece in pieces]),
-        merge_labels([piece.labels for piece in pieces]),
-        np.arange(count_rows(pieces)),
-        np.result_type(*[piece.source_dtype for piece in pieces]),
+        return dataclasses.replace(pieces[0], indices=None)
+    return dataclasses.replace(
+        pieces[0],
+        X=np.concatenate([piece.X for piece in pieces]),
+        weights=np.concatenate([piece.weights for piece in pieces]),
+        labels=merge_labels([piece.labels for piece in pieces]),
+        indices=None,
+        source_dtype=np.result_type(*[piece.source_dtype for piece in pieces]),
     )
 
 

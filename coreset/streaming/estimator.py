@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
-from ..construction import CoresetConstructor, RobustCoreset, Rows
+from ..construction import CoresetConstructor, RobustCoreset, Rows, target_settings
 from ..construction.rows import check_batch, squarable
 from ..points import Coreset
+from ..targets import NUMERIC
 from ..validation import RandomState, as_generator, check_count
 from .counter import Counter, Seen, count_rows, put_together
 
@@ -332,7 +333,10 @@ class StreamingCoreset(BaseEstimator):
         # scikit-learn refuses weights that are all zero, which is right for a table and wrong for a part of one.
         absent = sample_weight is not None and not np.any(np.asarray(sample_weight))
         weights = np.ones_like(sample_weight, dtype=np.float64) if absent else sample_weight
-        rows = check_batch(self, X, y, weights, reset=self._seen is None)
+        target = target_settings(base)
+        if target["target_type"] == "auto" and self._seen is not None and self._seen.target_type == NUMERIC:
+            target["target_type"] = NUMERIC  # a batch of it may happen to hold integers
+        rows = check_batch(self, X, y, weights, **target, reset=self._seen is None)
         rows = rows.take(slice(0, 0)) if absent else rows
         self._seen = Seen.of(rows).after(self._seen, "y", base.n_points)
         self._push([rows], bucket_rows)

@@ -11,9 +11,21 @@ import numpy as np
 
 from ..points import Coreset
 from ..quantizers import Quantizer, Shape, quantizer_from_wire
+from ..targets import CLASS, NUMERIC
 from .fields import Reader, unseal
 from .labels import decode_labels, decode_names
-from .layout import DTYPES, HAS_LABELS, HAS_NAMES, MAGIC, NUMBERS, VERSION
+from .layout import (
+    DTYPES,
+    EXPONENT,
+    HAS_LABELS,
+    HAS_NAMES,
+    HAS_TARGET,
+    LEAST_EXPONENT,
+    MAGIC,
+    MOST_EXPONENT,
+    NUMBERS,
+    VERSION,
+)
 from .weights import decode_weights
 
 DEFAULT_MAX_OUTPUT_BYTES = 1 << 30
@@ -75,7 +87,8 @@ def inspect(message: bytes) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One a message: ``n_points``, ``n_features``, ``n_source``, ``quantizer`` and ``message_bytes``.
+        One a message: ``n_points``, ``n_features``, ``n_source``, ``target_type``, ``quantizer`` and
+        ``message_bytes``.
 
     Raises
     ------
@@ -87,6 +100,7 @@ def inspect(message: bytes) -> list[dict[str, Any]]:
             "n_points": fields.shape[0],
             "n_features": fields.shape[1],
             "n_source": fields.n_source,
+            "target_type": fields.target_type,
             "quantizer": fields.quantizer,
             "message_bytes": size,
         }
@@ -127,19 +141,29 @@ class _Fields:
     weights: bytes
     labels: bytes | None
     names: bytes | None
+    exponent: int | None
     quantizer: Quantizer
     points: bytes
 
     @property
     def output_bytes(self) -> int:
-        """Bytes that points and weights take once decoded."""
-        return 8 * self.shape[0] * (self.shape[1] + 1)
+        """Bytes that points, weights and a numeric target take once decoded."""
+        return 8 * self.shape[0] * (self.shape[1] + 1 + (self.exponent is not None))
+
+    @property
+    def target_type(self) -> str | None:
+        """What the labels are."""
+        if self.exponent is not None:
+            return NUMERIC
+        return None if self.labels is None else CLASS
 
 
 def _read_fields(reader: Reader) -> _Fields:
     flags, dtype = reader.take(2, "the flags")
-    if flags > (HAS_LABELS | HAS_NAMES) or dtype >= len(DTYPES):
+    if flags > (HAS_NAMES | HAS_TARGET) or dtype >= len(DTYPES):
         raise ValueError(f"message is corrupt: flags {flags} or dtype {dtype} is unknown")
+    if flags & HAS_LABELS and flags & HAS_TARGET:
+        raise ValueError(f"message is corrupt: flags {flags} say that it has labels and a numeric target")
     n_source, n_points, n_features = (reader.varint(what) for what in ("n_source", "n_points", "n_features"))
     if n_points < 1 or n_features < 1:
         raise ValueError(f"message is corrupt: it says that it holds {n_points} points of {n_features} features")
@@ -149,6 +173,9 @@ def _read_fields(reader: Reader) -> _Fields:
     weights = reader.block("the weights")
     labels = reader.block("the labels") if flags & HAS_LABELS else None
     names = reader.block("the feature names") if flags & HAS_NAMES else None
+    exponent = EXPONENT.unpack(reader.take(EXPONENT.size, "the target's exponent"))[0] if flags & HAS_TARGET else None
+    if exponent is not None and not LEAST_EXPONENT <= exponent <= MOST_EXPONENT:
+        raise ValueError(f"message is corrupt: the exponent of its target is {exponent}")
     quantizer = quantizer_from_wire(reader.take(1, "the quantizer")[0], reader.take(2, "its configuration"))
     points = reader.block("the points")
     reader.end("the points")
@@ -163,6 +190,7 @@ def _read_fields(reader: Reader) -> _Fields:
         weights=weights,
         labels=labels,
         names=names,
+        exponent=exponent,
         quantizer=quantizer,
         points=points,
     )
@@ -177,10 +205,12 @@ def _decode_body(reader: Reader, budget: int) -> Coreset:
     labels = None if fields.labels is None else decode_labels(fields.labels, n_points, left)
     # Checksums stop accidents, not malice: hostile ranges may overflow, and Coreset refuses what is not finite.
     with np.errstate(all="ignore"):
-        points = fields.quantizer.decode(fields.points, fields.shape)
+        columns = fields.quantizer.decode(fields.points, (n_points, n_features + (fields.exponent is not None)))
+        if fields.exponent is not None:
+            labels = np.ldexp(columns[:, -1], -fields.exponent)
         weights = decode_weights(fields.weights, n_points, fields.total_weight)
     return Coreset(
-        points,
+        columns[:, :n_features],
         weights,
         labels=labels,
         offset=fields.offset,
@@ -189,4 +219,6 @@ def _decode_body(reader: Reader, budget: int) -> Coreset:
         n_source=fields.n_source,
         source_dtype=fields.source_dtype,
         feature_names=None if fields.names is None else decode_names(fields.names, n_features),
+        target_type=fields.target_type,
+        label_scale=None if fields.exponent is None else math.ldexp(1.0, fields.exponent),
     )

@@ -14,9 +14,10 @@ from ..labels import as_labels
 from ..nearest import clustering_cost, squared_distances_to
 from ..points import Coreset
 from ..quantizers import Quantizer, Shape
+from ..targets import NUMERIC
 from .fields import block, seal, varint
 from .labels import encode_label_table, encode_names
-from .layout import DTYPES, HAS_LABELS, HAS_NAMES, MAGIC, NUMBERS, VERSION
+from .layout import DTYPES, EXPONENT, HAS_LABELS, HAS_NAMES, HAS_TARGET, MAGIC, NUMBERS, VERSION
 from .weights import decode_weights, encode_weights, max_weights_size
 
 _CALIBRATION_CENTERS = 16
@@ -26,8 +27,12 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     """Write a coreset as one message.
 
     What travels: points as the quantizer rounds them, weights in at most 8 bits each on a logarithmic scale with their
-    total exact, labels, feature names, the source's row count and dtype, offset and certificate. Spread, groups,
-    their variances and sample indices stay behind; the receiver uses the one spread that the offset implies.
+    total exact, labels, feature names, the source's row count and dtype, offset and certificate. Spread, groups, their
+    variances and slopes and sample indices stay behind; the receiver uses the one spread that the offset implies.
+
+    A numeric target travels as one more column, rounded like the points, in units of the largest power of two that does
+    not exceed the coreset's `label_scale`. That is the scale which the receiver has, and with which the certificate
+    holds.
 
     Rounding biases k-means costs, so the offset is chosen anew: the mean of two values, one that makes the decoded cost
     equal the coreset's on 16 of its points, one that does so on 16 decoded points. The first alone suits centres that
@@ -42,12 +47,12 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     Returns
     -------
     bytes
-        ``encoded_size(coreset, quantizer)`` of them. Points come back grouped by label.
+        ``encoded_size(coreset, quantizer)`` of them. Points come back grouped by class.
 
     Raises
     ------
     ValueError
-        When the quantizer cannot express a point.
+        When the quantizer cannot express a point or a target.
 
     Examples
     --------
@@ -63,16 +68,18 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     """
     _check_quantizer(quantizer)
     ordered = _grouped_by_label(coreset)
-    point_block = quantizer.encode(ordered.points)
+    columns = columns_sent(ordered)
+    point_block = quantizer.encode(columns)
     weight_block = encode_weights(ordered.weights)
-    shape = (len(ordered), ordered.n_features)
     received = decode_weights(weight_block, len(ordered), ordered.total_weight)
-    numbers = _numbers_after(ordered, quantizer.decode(point_block, shape), received)
+    numbers = _numbers_after(
+        ordered, columns, quantizer.decode(point_block, (len(columns), columns.shape[1])), received
+    )
     body = (
         _body_head(ordered)
         + NUMBERS.pack(*numbers)
         + block(weight_block)
-        + _label_and_name_blocks(ordered)
+        + _label_name_and_target_fields(ordered)
         + bytes([quantizer.wire_id])
         + quantizer.config_bytes()
         + block(point_block)
@@ -103,8 +110,8 @@ def encoded_size(coreset: Coreset, quantizer: Quantizer) -> int:
     return _message_size(
         len(_body_head(ordered)),
         len(encode_weights(ordered.weights)),
-        len(_label_and_name_blocks(ordered)),
-        quantizer.encoded_size(ordered.points),
+        len(_label_name_and_target_fields(ordered)),
+        quantizer.encoded_size(columns_sent(ordered)),
     )
 
 
@@ -113,6 +120,7 @@ def max_encoded_size(
     quantizer: Quantizer,
     *,
     classes: ArrayLike | None = None,
+    numeric_target: bool = False,
     feature_names: Sequence[str] | None = None,
     n_source: int = 2**63 - 1,
 ) -> int:
@@ -124,7 +132,9 @@ def max_encoded_size(
         Points and features.
     quantizer : Quantizer
     classes : array-like, optional
-        All class labels that can occur; leave out for messages without labels.
+        All class labels that can occur; leave out for messages without classes.
+    numeric_target : bool, default=False
+        Whether the messages have a numeric target; the shape does not count it.
     feature_names : sequence of str, optional
         Leave out for messages without names.
     n_source : int, optional
@@ -138,7 +148,7 @@ def max_encoded_size(
     Raises
     ------
     ValueError
-        When the shape is not positive.
+        When the shape is not positive, or messages are to have both classes and a numeric target.
 
     Examples
     --------
@@ -150,15 +160,19 @@ def max_encoded_size(
     n_points, n_features = shape
     if n_points < 1 or n_features < 1:
         raise ValueError(f"shape={shape} must be positive")
+    if numeric_target and classes is not None:
+        raise ValueError("classes are given and numeric_target is true: a message has one kind of labels")
     head = 2 + sum(len(varint(value)) for value in (n_source, n_points, n_features))
-    tables = 0
+    tables = EXPONENT.size if numeric_target else 0
     if classes is not None:
         distinct = np.unique(as_labels(classes, "classes"))
         size = len(encode_label_table(distinct)) + len(distinct) * len(varint(n_points))
         tables += len(varint(size)) + size
     if feature_names is not None:
         tables += len(block(encode_names(feature_names)))
-    return _message_size(head, max_weights_size(n_points), tables, quantizer.max_encoded_size(shape))
+    return _message_size(
+        head, max_weights_size(n_points), tables, quantizer.max_encoded_size((n_points, n_features + numeric_target))
+    )
 
 
 def _check_quantizer(quantizer: object) -> None:
@@ -167,7 +181,7 @@ def _check_quantizer(quantizer: object) -> None:
 
 
 def _grouped_by_label(coreset: Coreset) -> Coreset:
-    if coreset.labels is None or (coreset.labels[:-1] <= coreset.labels[1:]).all():
+    if coreset.labels is None or coreset.target_type == NUMERIC or (coreset.labels[:-1] <= coreset.labels[1:]).all():
         return coreset
     order = np.argsort(coreset.labels, kind="stable")
     return dataclasses.replace(
@@ -182,13 +196,38 @@ def _grouped_by_label(coreset: Coreset) -> Coreset:
     )
 
 
+def columns_sent(coreset: Coreset) -> NDArray[np.float64]:
+    """What a quantizer gets to write: the points, and a numeric target in the units that it travels in.
+
+    Raises
+    ------
+    ValueError
+        When the target overflows in these units.
+    """
+    if coreset.labels is None or coreset.target_type != NUMERIC:
+        return coreset.points
+    with np.errstate(over="ignore"):
+        target = np.ldexp(coreset.labels, _exponent(coreset))
+    if not np.isfinite(target).all():
+        largest = float(np.abs(coreset.labels).max())
+        raise ValueError(f"labels up to {largest:g} overflow with label_scale={coreset.label_scale:g}")
+    return np.column_stack([coreset.points, target])
+
+
+def _exponent(coreset: Coreset) -> int:
+    """Exponent of the largest power of two that is no larger than the scale: scaling by it loses no digits."""
+    return math.frexp(coreset.label_scale or 1.0)[1] - 1
+
+
 def _message_size(head: int, weights: int, tables: int, points: int) -> int:
     body = head + NUMBERS.size + len(varint(weights)) + weights + tables + 3 + len(varint(points)) + points
     return len(MAGIC) + 1 + len(varint(body)) + body + 4
 
 
 def _body_head(coreset: Coreset) -> bytes:
-    flags = (HAS_LABELS if coreset.labels is not None else 0) | (HAS_NAMES if coreset.feature_names is not None else 0)
+    flags = HAS_NAMES if coreset.feature_names is not None else 0
+    if coreset.labels is not None:
+        flags |= HAS_TARGET if coreset.target_type == NUMERIC else HAS_LABELS
     code = coreset.source_dtype.newbyteorder("<").str
     dtype = DTYPES.index(code) if code in DTYPES else 0
     counts = (coreset.n_source or 0, len(coreset), coreset.n_features)
@@ -196,21 +235,20 @@ def _body_head(coreset: Coreset) -> bytes:
 
 
 def _numbers_after(
-    coreset: Coreset, points: NDArray[np.float64], weights: NDArray[np.float64]
+    coreset: Coreset, sent: NDArray[np.float64], received: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[float, float, float, float]:
-    """Total weight, offset and certificate of what the receiver will hold."""
+    """Total weight, offset and certificate of what the receiver will hold; a target counts in the certificate alone."""
     with np.errstate(over="ignore"):
-        reach = float(np.square(coreset.points - coreset.points[0]).sum(axis=1).max()) * coreset.total_weight
+        reach = float(np.square(sent - sent[0]).sum(axis=1).max()) * coreset.total_weight
     if not math.isfinite(4 * reach):
-        low, high = coreset.points.min(), coreset.points.max()
-        raise ValueError(f"points spans {low:g} to {high:g}: their squared distances overflow")
-    moved = np.sqrt(squared_distances_to(coreset.points, points))
+        raise ValueError(f"points spans {sent.min():g} to {sent.max():g}: their squared distances overflow")
+    moved = np.sqrt(squared_distances_to(sent, received))
     # Mass that lossy weights move travels at most the diameter, which is at most twice the radius about the mean.
-    diameter = 2 * math.sqrt(squared_distances_to(points, points.mean(axis=0)).max())
+    diameter = 2 * math.sqrt(squared_distances_to(received, received.mean(axis=0)).max())
     shifted = 0.5 * float(np.abs(coreset.weights - weights).sum()) * diameter
     total = coreset.total_displacement + float(coreset.weights @ moved) + shifted
     largest = coreset.max_displacement + float(moved.max())
-    offset = _calibrated_offset(coreset, points, weights)
+    offset = _calibrated_offset(coreset, received[:, : coreset.n_features], weights)
     return coreset.total_weight, offset, _round_up(largest), _round_up(total)
 
 
@@ -235,11 +273,13 @@ def _round_up(value: float) -> float:
     return float(narrow if float(narrow) >= value else np.nextafter(narrow, np.float32(np.inf)))
 
 
-def _label_and_name_blocks(coreset: Coreset) -> bytes:
+def _label_name_and_target_fields(coreset: Coreset) -> bytes:
     blocks = b""
-    if coreset.labels is not None:
+    if coreset.labels is not None and coreset.target_type != NUMERIC:
         classes, counts = np.unique(coreset.labels, return_counts=True)
         blocks += block(encode_label_table(classes) + b"".join(varint(int(count)) for count in counts))
     if coreset.feature_names is not None:
         blocks += block(encode_names(coreset.feature_names))
+    if coreset.target_type == NUMERIC:
+        blocks += EXPONENT.pack(_exponent(coreset))
     return blocks

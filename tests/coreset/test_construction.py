@@ -203,7 +203,6 @@ def test_pandas_in_and_names_kept(cls, rng):
         ([["a"], ["b"]], None, None, ValueError, "could not convert string"),
         (sparse.csr_array(np.eye(3)), None, None, TypeError, "[Ss]parse"),
         (np.eye(3), [1, 2], None, ValueError, "y has 2 labels, X has 3 rows"),
-        (np.eye(3), [0.5, 1.5, 2.0], None, ValueError, "y is continuous"),
         (np.eye(3), [0, np.nan, 1], None, ValueError, "y contains NaN"),
         (np.eye(3), [[1], [2], [3]], None, ValueError, "y has shape"),
         (np.eye(3), None, [1, 2], ValueError, "sample_weight.shape"),

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from coreset import (
@@ -342,7 +343,7 @@ def test_faults_midstream_leave_no_trace(rng, X, y, weights, message):
 
 def test_a_fault_in_the_first_batch_or_in_the_base_leaves_no_trace(rng, monkeypatch):
     stream = stream_of(2, 30)
-    for y in ([0.5], [0, 1], [[0]]):
+    for y in ([np.nan], [0, 1], [[0]]):
         with pytest.raises(ValueError, match=r"y "):
             stream.partial_fit([[1.0, 2.0]], y)
         assert not hasattr(stream, "n_features_in_")
@@ -357,6 +358,28 @@ def test_a_fault_in_the_first_batch_or_in_the_base_leaves_no_trace(rng, monkeypa
 def test_labels_must_not_appear_midstream():
     with pytest.raises(ValueError, match="y brings labels, but the rows before had none"):
         stream_of().fit([[1.0]]).partial_fit([[1.0]], [0])
+
+
+def test_numeric_targets_go_through_every_level(rng):
+    X = rng.normal(size=(4000, 3))
+    y = X @ [1.0, -2.0, 0.5] + 1000
+    stream = StreamingCoreset(RobustCoreset(200), bucket_rows=500, random_state=0)
+    stream.partial_fit(X[:10], y[:10]).partial_fit(X[10:], y[10:])
+    summary = stream.coreset_
+    assert summary.target_type == "numeric"
+    assert np.average(summary.labels, weights=summary.weights) == pytest.approx(y.mean())
+    # The offset is about the features alone: on one centre it makes the cost exact.
+    assert summary.cost(X.mean(axis=0)) == pytest.approx(((X - X.mean(axis=0)) ** 2).sum())
+    # Slopes inside the cells, through four levels, are those of the plane.
+    fitted = summary.train(LinearRegression(), copies=8)
+    np.testing.assert_allclose(fitted.coef_, [1.0, -2.0, 0.5], atol=0.05)
+
+
+def test_integers_among_numbers_stay_numbers_and_numbers_among_classes_are_refused():
+    stream = stream_of().fit([[1.0], [2.0]], [0.5, 1.5])
+    assert stream.partial_fit([[3.0]], [2]).coreset_.target_type == "numeric"
+    with pytest.raises(ValueError, match="y brings a numeric target, but the rows before had a class one"):
+        stream_of().fit([[1.0]], [0]).partial_fit([[1.0]], [0.5])
 
 
 def test_frames_keep_their_names_and_other_names_are_refused(rng):
