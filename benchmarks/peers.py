@@ -67,14 +67,16 @@ class Scenario:
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
-    """Where a peer lives and on which scenarios it is worth its time."""
+    """Where a peer lives, on which scenarios it is worth its time, and whether it draws anything at random."""
 
     folder: str | None
     requirements: str | None
     scenarios: tuple[str, ...]
+    random: bool = True
 
 
-# Everything else ends within a second or two. These take 5-10 s on 100,000 rows, or minutes.
+# Most end within seconds. scikit-learn's take 5-10 s on 100,000 rows; kernel methods minutes or more, which one
+# scenario shows: KernelHerding on mixture-balanced.
 FEW = ("mixture-balanced", "mixture-imbalanced", *REAL)
 SMALL = ("digits", "mnist", "image-segments")
 ALL = tuple(DATA_SETS)
@@ -85,9 +87,9 @@ PEERS = {
     "coresets KMeansLightweightCoreset": Peer(*_NUMPY1, ALL),
     "bico BICO": Peer(*_NUMPY1, ALL),
     "coreax RandomSample": Peer(*_COREAX, ALL),
-    "coreax KernelHerding": Peer(*_COREAX, ("mixture-balanced", *SMALL)),  # the first shows whether it ends there
-    "coreax MapReduce(KernelHerding)": Peer(*_COREAX, tuple(REAL)),
-    "coreax KernelThinning": Peer(*_COREAX, SMALL),
+    "coreax KernelHerding": Peer(*_COREAX, ("mixture-balanced", *SMALL), random=False),
+    "coreax MapReduce(KernelHerding)": Peer(*_COREAX, tuple(REAL), random=False),
+    "coreax KernelThinning": Peer(*_COREAX, ("digits", "image-segments")),
     "scikit-learn MiniBatchKMeans": Peer(None, None, FEW),
     "scikit-learn BisectingKMeans": Peer(None, None, FEW),
     "scikit-learn KMeans": Peer(None, None, tuple(REAL)),
@@ -131,7 +133,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=100_000, help="rows of the synthetic sets (default: 100000)")
     parser.add_argument("--seeds", type=int, default=3, help="data sets a scenario, for every method (default: 3)")
     parser.add_argument("--our-seeds", type=int, default=10, help="for RobustCoreset where goals are set (default: 10)")
-    parser.add_argument("--limit", type=int, default=150, help="CPU seconds of one summary (default: 150)")
+    parser.add_argument("--limit", type=int, default=100, help="CPU seconds of one summary (default: 100)")
     parser.add_argument("--only", metavar="REGEX", help="scenarios to run; writes to out/")
     parser.add_argument("--methods", metavar="REGEX", help="methods to run; writes to out/")
     parser.add_argument("--quick", action="store_true", help="10,000 rows, one seed, limit 10 s; writes to out/")
@@ -174,7 +176,10 @@ def measure(arguments: argparse.Namespace, pythons: dict[str, Path]) -> Iterator
                     judges[seed] = judge
             for method, peer in PEERS.items():
                 if scenario.name in peer.scenarios and re.search(pattern, method) and method in pythons:
-                    records = run_peer(method, pythons[method], judges, Path(folder), arguments.limit)
+                    # What draws nothing gives one summary of a real set, which is the same for every seed.
+                    once = not peer.random and scenario.name in REAL
+                    seeds = [0] if once else list(judges)
+                    records = run_peer(method, pythons[method], judges, seeds, Path(folder), arguments.limit)
                     yield from map(show, records)
 
 
@@ -242,19 +247,29 @@ def run_ours(method: str, judge: Judge) -> dict[str, Any]:
     return judge.record(method, estimator.coreset_, seconds)
 
 
-def run_peer(method: str, python: Path, judges: dict[int, Judge], folder: Path, limit: int) -> Iterator[dict[str, Any]]:
-    """Let the worker summarise each seed's rows, then judge what it stored; seeds that it did not reach say why."""
+def run_peer(
+    method: str, python: Path, judges: dict[int, Judge], seeds: list[int], folder: Path, limit: int
+) -> Iterator[dict[str, Any]]:
+    """Let the worker summarise the rows of these seeds, then judge what it stored; seeds not reached say why.
+
+    Should there be fewer summaries to make than judges, every judge takes the last one.
+    """
     scenario = judges[0].scenario
     command = [python, HERE / "peers_worker.py", method, folder, "--clusters", scenario.n_clusters]
-    command += ["--points", scenario.n_points, "--limit", limit, "--seeds", *judges]
+    command += ["--points", scenario.n_points, "--limit", limit, "--seeds", *seeds]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=os.environ | ONE_THREAD)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    for line in lines:
-        with np.load(folder / f"{method}-{line['seed']}.npz") as stored:
+    made = {}
+    for line in filter(lambda line: line.startswith("{"), done.stdout.splitlines()):
+        measured = json.loads(line)
+        made[measured.pop("seed")] = measured
+    for seed, judge in judges.items():
+        source = min(seed, seeds[-1])
+        if source not in made:
+            yield judge.named(method, why_it_ended(done, limit))
+            continue
+        with np.load(folder / f"{method}-{source}.npz") as stored:
             summary = Coreset(stored["points"], stored["weights"])
-        yield judges[line.pop("seed")].record(method, summary, **line)
-    for seed in list(judges)[len(lines) :]:
-        yield judges[seed].named(method, why_it_ended(done, limit))
+        yield judge.record(method, summary, **made[source])
 
 
 def why_it_ended(done: subprocess.CompletedProcess[str], limit: int) -> str:
