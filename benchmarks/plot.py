@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 RESULTS = Path(__file__).parent / "results"
@@ -19,6 +22,8 @@ def main() -> None:
         robustness(RESULTS / "robustness.json")
     if (RESULTS / "streaming.json").exists():
         streaming(RESULTS / "streaming.json")
+    if (RESULTS / "peers.json").exists():
+        peers(RESULTS / "peers.json")
 
 
 def construction(path: Path) -> None:
@@ -147,6 +152,59 @@ def streaming(path: Path) -> None:
     target = path.with_suffix(".png")
     figure.savefig(target, dpi=130)
     print(f"wrote {target}")
+
+
+def peers(path: Path) -> None:
+    """Distortion and time of each method on each data set: the median over seeds, and a line from least to most."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    rows = pd.DataFrame(results["results"])
+    rows = rows[(rows["status"] == "ok") & np.isfinite(rows["distortion"].astype(float))]
+    rows["excess"] = (rows["distortion"] - 1).clip(lower=1e-5)
+    scenarios = list(rows["scenario"].unique())
+    methods = sorted(rows["method"].unique(), key=lambda method: method[0].islower())  # ours first
+    figure = Figure(figsize=(14, 0.95 * len(scenarios) + 1.6), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for position, method in enumerate(methods):
+        part = rows[rows["method"] == method].groupby("scenario")
+        y = np.array([scenarios.index(name) for name in part.groups]) + 0.8 * (position / (len(methods) - 1) - 0.5)
+        for axes, column in zip(panels, ("excess", "seconds"), strict=True):
+            table = part[column].agg(["min", "median", "max"])
+            style = _peer_style(method, methods)
+            axes.hlines(y, table["min"], table["max"], color=style["color"], lw=1.2, alpha=0.6)
+            axes.plot(table["median"], y, ls="", ms=6, label=method, **style)
+    panels[0].set(xscale="log", xlabel="distortion - 1, solved on the summary (0 is perfect; 1e-5 stands for less)")
+    panels[1].set(xscale="log", xlabel="CPU seconds of one thread, without imports and compilation")
+    panels[0].set_yticks(range(len(scenarios)), [_peer_label(name, results["scenarios"]) for name in scenarios])
+    panels[0].set_ylim(len(scenarios) - 0.5, -0.5)
+    for axes in panels:
+        axes.grid(axis="x", alpha=0.3)
+        for stripe in range(0, len(scenarios), 2):
+            axes.axhspan(stripe - 0.5, stripe + 0.5, color="0.95", zorder=0)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    figure.suptitle(
+        "Summaries of equally many points: dots are medians over seeds, lines reach from least to most\n"
+        f"({results['date']}, {results['machine']}; {versions})",
+        fontsize=11,
+    )
+    target = path.with_suffix(".png")
+    figure.savefig(target, dpi=110)
+    print(f"wrote {target}")
+
+
+def _peer_style(method: str, methods: list[str]) -> dict[str, str]:
+    """Ours filled and blue to green, those of other packages open and warm, a marker each."""
+    peer = method[0].islower()
+    kin = [other for other in methods if other[0].islower() == peer]
+    shade = kin.index(method) / max(1, len(kin) - 1)
+    color = to_hex(colormaps["autumn" if peer else "winter"]((0.7 if peer else 0.9) * shade))
+    marker = "osD^vP<>Xph*"[kin.index(method)]
+    return {"color": color, "marker": marker, "markerfacecolor": "white" if peer else color}
+
+
+def _peer_label(name: str, scenarios: list[dict[str, Any]]) -> str:
+    found = next(scenario for scenario in scenarios if scenario["name"] == name)
+    return f"{name}\nk={found['n_clusters']}, {found['n_points']:,} points"
 
 
 if __name__ == "__main__":
