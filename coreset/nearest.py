@@ -91,22 +91,38 @@ def nearest(
         Of equal centres the first.
     squared_distance : ndarray of shape (m,), float64
     """
-    k = len(centers)
-    origin = np.median(centers, axis=0).astype(X.dtype)
-    shifted = (centers - origin).astype(X.dtype)
-    half_norms = 0.5 * np.einsum("ij,ij->i", shifted, shifted)
-    transposed, gaps = np.ascontiguousarray(shifted.T), Gaps(centers, X.dtype)
+    gaps = Gaps(centers, X.dtype)
     count = len(X) if rows is None else len(rows)
     index, squared = np.empty(count, dtype=np.intp), np.empty(count)
-    step = next(row_blocks(count, max(X.shape[1], k // 4)), slice(0, 0)).stop
-    buffer, score_buffer = np.empty((step, X.shape[1]), dtype=X.dtype), np.empty((step, k), dtype=X.dtype)
-    origins = np.tile(origin, step)
-    for positions, block in blocks(X, rows, n_columns=k // 4):
-        scores = np.matmul(_minus(block, origins, buffer), transposed, out=score_buffer[: len(block)])
-        scores -= half_norms
-        index[positions] = found = scores.argmax(axis=1)
+    for positions, block, found in _assigned_blocks(X, centers, rows):
+        index[positions] = found
         squared[positions] = squared_norms(gaps(block, found))
     return index, squared
+
+
+def nearest_index(X: Floats, centers: Floats, rows: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+    """Like `nearest`, without the distances."""
+    index = np.empty(len(X) if rows is None else len(rows), dtype=np.intp)
+    for positions, _, found in _assigned_blocks(X, centers, rows):
+        index[positions] = found
+    return index
+
+
+def _assigned_blocks(
+    X: Floats, centers: Floats, rows: NDArray[np.intp] | None
+) -> Iterator[tuple[slice, Floats, NDArray[np.intp]]]:
+    """Blocks of rows with their positions, and the nearest centre of each row."""
+    k, d = centers.shape
+    origin = np.median(centers, axis=0).astype(X.dtype)
+    shifted = (centers - origin).astype(X.dtype)
+    # A last coordinate, one in every row, brings the norms into the product.
+    factors = np.concatenate([shifted.T, -0.5 * np.einsum("ij,ij->i", shifted, shifted)[None]])
+    step = next(row_blocks(len(X) if rows is None else len(rows), max(d, k // 4)), slice(0, 0)).stop
+    buffer, scores = np.ones((step, d + 1), dtype=X.dtype), np.empty((step, k), dtype=X.dtype)
+    for positions, block in blocks(X, rows, n_columns=k // 4):
+        count = len(block)
+        np.subtract(block, origin, out=buffer[:count, :d])
+        yield positions, block, np.matmul(buffer[:count], factors, out=scores[:count]).argmax(axis=1)
 
 
 class Gaps:
@@ -125,8 +141,8 @@ class Gaps:
     def __init__(self, centers: Floats, dtype: np.dtype[Any]) -> None:
         self._high = centers.astype(dtype, copy=False)
         low = (centers - self._high).astype(dtype)
-        scale = np.abs(centers - np.median(centers, axis=0)).mean()
-        self._low = low if np.abs(low).max() > 1e-5 * scale else None
+        lost = np.abs(low).max()
+        self._low = low if lost > 0 and lost > 1e-5 * np.abs(centers - np.median(centers, axis=0)).mean() else None
         self._buffers: list[Floats] = []
 
     def __call__(self, block: Floats, index: NDArray[np.intp]) -> Floats:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..nearest import Floats, Gaps, blocks, nearest, squared_distances_to, squared_norms
+from ..nearest import Floats, Gaps, blocks, nearest, nearest_index, squared_distances_to, squared_norms
 from ..targets import NUMERIC
 from .rows import Rows
+
+# Values of a part that are put together in memory, 16 MiB of float32, to be read many times.
+_GATHERED_VALUES = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,35 +89,44 @@ def cells_around(
     -------
     Cells
     """
-    X, weights = rows.X, rows.weights[part]
-    cells, squared = nearest(X, anchors, part)
+    if part.size * rows.X.shape[1] <= _GATHERED_VALUES:
+        return _cells_around(rows.take(part), None, anchors, n_cells, n_steps, min_size)
+    return _cells_around(rows, part, anchors, n_cells, n_steps, min_size)
+
+
+def _cells_around(
+    rows: Rows, part: NDArray[np.intp] | None, anchors: Floats, n_cells: int, n_steps: int, min_size: int
+) -> Cells:
+    """Cells of some rows; None stands for all."""
+    X, weights = rows.X, _some(rows.weights, part)
+    cells = nearest_index(X, anchors, part)
     missing = n_cells - int(np.count_nonzero(np.bincount(cells)))
-    if missing > 0 and squared.any():
-        _open_farthest(X, part, cells, squared, len(anchors), missing)
+    if missing > 0:
+        _open_farthest(X, part, cells, anchors, missing)
     cells, means, masses = _means(X, weights, part, cells)
     for _ in range(n_steps):
-        cells, means, masses = _means(X, weights, part, nearest(X, means, part)[0])
+        cells, means, masses = _means(X, weights, part, nearest_index(X, means, part))
     if min_size > 1:
         joined = _joined(means, masses, np.bincount(cells), min_size)
         cells, means, masses = _means(X, weights, part, joined[cells])
     return _measured(rows, part, cells, means, masses)
 
 
+def _some(values: NDArray[Any], part: NDArray[np.intp] | None) -> NDArray[Any]:
+    return values if part is None else values[part]
+
+
 def _open_farthest(
-    X: Floats,
-    rows: NDArray[np.intp],
-    cells: NDArray[np.intp],
-    squared: NDArray[np.float64],
-    first: int,
-    missing: int,
+    X: Floats, part: NDArray[np.intp] | None, cells: NDArray[np.intp], anchors: Floats, missing: int
 ) -> None:
-    """Open up to `missing` cells, numbered from `first`, at the rows farthest from those there are."""
+    """Open up to `missing` cells, numbered on, at the rows farthest from those there are."""
+    squared = nearest(X, anchors, part)[1]
     movable = np.flatnonzero(squared)
-    left, around = squared[movable], X[rows[movable]]
-    for cell in range(first, first + missing):
-        farthest = int(left.argmax())
-        if left[farthest] == 0:
+    left, around = squared[movable], X[_some(np.arange(len(X)), part)[movable]]
+    for cell in range(len(anchors), len(anchors) + missing):
+        if not left.any():
             break
+        farthest = int(left.argmax())
         distances = squared_distances_to(around, around[farthest].astype(np.float64))
         closer = distances < left
         left[closer] = distances[closer]
@@ -121,7 +134,7 @@ def _open_farthest(
 
 
 def _means(
-    X: Floats, weights: NDArray[np.float64], rows: NDArray[np.intp], cells: NDArray[np.intp]
+    X: Floats, weights: NDArray[np.float64], part: NDArray[np.intp] | None, cells: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     """Cells numbered anew without the empty ones, their weighted means and masses.
 
@@ -132,10 +145,10 @@ def _means(
     cells = (np.cumsum(used) - 1)[cells]
     masses = np.bincount(cells, weights=weights).astype(np.float64)
     member = np.empty(len(masses), dtype=np.intp)
-    member[cells] = rows
+    member[cells] = _some(np.arange(len(X)), part)
     anchors = X[member]
     sums, gaps = np.zeros(anchors.shape), Gaps(anchors, X.dtype)
-    for positions, block in blocks(X, rows):
+    for positions, block in blocks(X, part):
         own = cells[positions]
         sums += _indicator(weights[positions], own, len(anchors)) @ gaps(block, own)
     return cells, anchors + sums / masses[:, None], masses
@@ -170,14 +183,14 @@ def _joined(
 
 def _measured(
     rows: Rows,
-    part: NDArray[np.intp],
+    part: NDArray[np.intp] | None,
     cells: NDArray[np.intp],
     means: NDArray[np.float64],
     masses: NDArray[np.float64],
 ) -> Cells:
     """What replacing the rows by the means loses, the widths that rows have already included."""
-    weights = rows.weights[part]
-    squared, columns = np.empty(len(part)), np.zeros(rows.X.shape[1])
+    weights = _some(rows.weights, part)
+    squared, columns = np.empty(len(cells)), np.zeros(rows.X.shape[1])
     target = _TargetSums(rows, part, cells) if rows.target_type == NUMERIC else None
     gaps = Gaps(means, rows.X.dtype)
     for positions, block in blocks(rows.X, part):
@@ -190,8 +203,9 @@ def _measured(
     if target is not None:
         means, columns, squared = means[:, :-1], columns[:-1], squared - target.squared
     if rows.variances is not None:
-        squared = squared + rows.variances[part].sum(axis=1)
-        columns = columns + weights @ rows.variances[part]
+        variances = _some(rows.variances, part)
+        squared = squared + variances.sum(axis=1)
+        columns = columns + weights @ variances
     return Cells(
         means,
         masses,
@@ -206,16 +220,16 @@ def _measured(
 class _TargetSums:
     """What `_measured` sums about a numeric target, the last column of the gaps."""
 
-    def __init__(self, rows: Rows, part: NDArray[np.intp], cells: NDArray[np.intp]) -> None:
+    def __init__(self, rows: Rows, part: NDArray[np.intp] | None, cells: NDArray[np.intp]) -> None:
         self._rows, self._part = rows, part
-        self._weights, y = rows.weights[part], np.asarray(rows.labels)[part]
+        self._weights, y = _some(rows.weights, part), _some(np.asarray(rows.labels), part)
         masses = np.bincount(cells, weights=self._weights)
         member = np.empty(len(masses))
         member[cells] = y  # as in `_means`, so that equal targets have exactly their value as the mean
         self._means = member + np.bincount(cells, weights=self._weights * (y - member[cells])) / masses
         self._beyond = self._weights * (y - self._means[cells])
         self._products = np.zeros(rows.X.shape[1] - 1)
-        self.squared = np.empty(len(part))
+        self.squared = np.empty(len(cells))
 
     def add(self, positions: slice, gap: Floats) -> None:
         """Take in a block of gaps, unsquared."""
@@ -227,5 +241,5 @@ class _TargetSums:
         rows, part = self._rows, self._part
         products = self._products
         if rows.variances is not None and rows.slopes is not None:
-            products = products + self._weights @ (rows.variances[part] * rows.slopes[part])
+            products = products + self._weights @ (_some(rows.variances, part) * _some(rows.slopes, part))
         return CellTargets(self._means, products)

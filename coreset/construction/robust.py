@@ -38,12 +38,21 @@ class RobustCoreset(CoresetConstructor):
     replaced by their weighted means. What the cells lose of the k-means cost is kept as the coreset's `offset`, and
     each cell's width as its `spread`.
 
+    Of a table with more than 240,000 rows (or 24 a point) not every row is assigned to a cell, unless `exact` asks for
+    it: the cells are built from a sample of 60,000 rows (or 6 a point), drawn by the law of `LightweightCoreset`.
+
     Parameters
     ----------
     n_points : int, default=1000
         The most points to return; duplicated rows can make them fewer.
     power : {1, 2}, default=2
         Power of the distances by which points are shared out: 2 for k-means-like costs, 1 for k-median-like ones.
+    exact : bool, default=False
+        True reads every row of a large table too, which takes about three times as long: offset, spread and certificate
+        are then those of all rows.
+    min_cell_size : int, default=1
+        Rows, whatever their weights, that every published point is the mean of at least. Cells with fewer are joined
+        with their neighbours, so that there may be fewer points; a table, or a class, with fewer rows is an error.
     target_type : {"auto", "class", "numeric"}, default="auto"
         What `y` is: classes, or numbers to regress on. "auto" takes floats that are not all integers for numbers and
         everything else for classes; "numeric" makes numbers of integers too.
@@ -55,13 +64,23 @@ class RobustCoreset(CoresetConstructor):
     Attributes
     ----------
     coreset_ : Coreset
-        With offset, spread and certificate. Its k-means cost never lies below that of the rows.
+        With offset, spread and certificate. Its k-means cost never lies below that of the rows that were read. Of a
+        sample, offset and spread are estimates, and the certificate is nan, since rows that were not read may lie
+        anywhere.
+    exact_ : bool
+        Whether every row was read.
 
     Notes
     -----
     That weighted k-clustering centres are a coreset for a broad range of costs is shown in Lu, Li, He, Wang, Narayanan
     and Chan, "Robust Coreset Construction for Distributed Machine Learning", JSAC 38(10), 2020 (arXiv 1904.05961). The
     two-level cells, the offset and the spread are this project's own way to get there fast.
+
+    **Privacy.** With ``min_cell_size=m`` no point, weight or label is about fewer than m of the rows given. That is
+    aggregation, not differential privacy, and it promises no more than it says: equal rows are published as they are
+    when m of them make a cell; `spread`, `offset`, the certificate and `group_variances` tell more about a cell than
+    its mean, down to all values where its rows are equal; several summaries of overlapping tables can be compared; and
+    a person with several rows counts several times.
 
     Examples
     --------
@@ -109,31 +128,40 @@ class RobustCoreset(CoresetConstructor):
     def _share_key(self, rows: Rows) -> float:
         return float(rows.weights @ (rows.squares if self.power == 2 else np.sqrt(rows.squares)))
 
+    def _least_size(self, rows: Rows) -> int:
+        """Fewest rows of a cell; the points of a summary are means already."""
+        return 1 if rows.summarised else self.min_cell_size
+
     def _check_whole(self, rows: Rows, name: str) -> None:
-        if len(rows) < self.min_cell_size:
+        if len(rows) < self._least_size(rows):
             raise ValueError(f"min_cell_size={self.min_cell_size} is more than the {len(rows)} rows of {name}")
 
     def _keeps_rows(self, rows: Rows, n_points: int) -> bool:
-        return self.min_cell_size == 1 and super()._keeps_rows(rows, n_points)
+        return self._least_size(rows) == 1 and super()._keeps_rows(rows, n_points)
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
-        n_points = min(n_points, len(rows) // self.min_cell_size)
-        sample = None if self.exact else _sample(rows, n_points, rng)
+        n_points = min(n_points, len(rows) // self._least_size(rows))
+        large = len(rows) >= _SAMPLED_SHARE * max(_SAMPLED_ROWS, _SAMPLED_PER_POINT * n_points)
+        sample = _sample(rows, n_points, rng) if large and not self.exact else None
         read = rows if sample is None else sample
-        groups = self._two_levels if n_points > _ONE_LEVEL_POINTS else self._one_level
-        coreset = _assembled(groups(read, n_points, rng), rows)
+        if n_points > _ONE_LEVEL_POINTS:
+            # The step makes cells a little better, and reading all of a large table once more costs too much for that.
+            groups = self._two_levels(read, n_points, rng, n_steps=0 if large and read is rows else 1)
+        else:
+            groups = self._one_level(read, n_points, rng)
+        coreset = _assembled(groups, rows)
         return coreset if sample is None else _without_certificate(coreset)
 
     def _one_level(self, rows: Rows, n_points: int, rng: np.random.Generator) -> list[Cells]:
         centers = self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng)
         everyone = np.arange(len(rows))
-        return [cells_around(rows, everyone, centers, 0, min_size=self.min_cell_size)]
+        return [cells_around(rows, everyone, centers, 0, min_size=self._least_size(rows))]
 
-    def _two_levels(self, rows: Rows, n_points: int, rng: np.random.Generator) -> list[Cells]:
+    def _two_levels(self, rows: Rows, n_points: int, rng: np.random.Generator, n_steps: int) -> list[Cells]:
         """Cells of each rough cluster."""
-        # Assigning costs n d (rough + points / rough); the quality gains from more rough clusters than the optimum.
-        rough = self._centers(rows, min(n_points // 2, round(3 * math.sqrt(n_points))), 1, rng)
-        index, squared = _clusters_of_size(rows.X, rough, self.min_cell_size)
+        # Assigning costs n d (rough + points / rough); the quality gains from more rough clusters than the cheapest.
+        rough = self._centers(rows, round(2 * math.sqrt(n_points)), 1, rng)
+        index, squared = _clusters_of_size(rows.X, rough, self._least_size(rows))
         distances = squared if self.power == 2 else np.sqrt(squared)
         # Sorted by distance, the systematic draws below are spread over all distances, and copies stay neighbours.
         order = np.argsort(index + squared * (0.5 / (squared.max() or 1.0)))
@@ -146,7 +174,9 @@ class RobustCoreset(CoresetConstructor):
         for part, share, cost, mass in zip(members, shares, costs, masses, strict=True):
             picks = rows.weights[part] * (distances[part] + cost / mass) if cost > 0 else rows.weights[part]
             anchors = rows.X[part[np.unique(systematic_draw(picks, int(share), rng))]]
-            cells.append(cells_around(rows, part, anchors, int(share), min_size=self.min_cell_size))
+            cells.append(
+                cells_around(rows, part, anchors, int(share), n_steps=n_steps, min_size=self._least_size(rows))
+            )
         return cells
 
     def _centers(self, rows: Rows, n_centers: int, n_steps: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -157,15 +187,12 @@ class RobustCoreset(CoresetConstructor):
 
 
 def _sample(rows: Rows, n_points: int, rng: np.random.Generator) -> Rows | None:
-    """Rows to build cells from, weighted, of a table so large that assigning all of them would cost much more."""
+    """Rows to build cells from, weighted; None where a few heavy ones take the draws."""
     n_sampled = max(_SAMPLED_ROWS, _SAMPLED_PER_POINT * n_points)
-    if len(rows) < _SAMPLED_SHARE * n_sampled:
-        return None
     chosen, weights = importance_sample(rows.squares, rows.weights, n_sampled, rng)
-    if len(chosen) < n_sampled // 2:  # a few heavy rows took the draws
+    if len(chosen) < n_sampled // 2:
         return None
-    weights *= rows.weights.sum() / weights.sum()
-    return dataclasses.replace(rows.take(chosen), weights=weights)
+    return dataclasses.replace(rows.take(chosen), weights=weights * (rows.weights.sum() / weights.sum()))
 
 
 def _clusters_of_size(

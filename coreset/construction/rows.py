@@ -44,6 +44,8 @@ class Rows:
         Units of X that a unit of a numeric target counts as; None while it is to be chosen.
     slopes : ndarray of shape (n, d), optional
         How a numeric target changes with each column within what a row stands for.
+    summarised : bool
+        Whether the rows are the points of a summary.
     """
 
     X: Floats
@@ -55,6 +57,7 @@ class Rows:
     target_type: str | None = None
     label_scale: float | None = None
     slopes: NDArray[np.float64] | None = None
+    summarised: bool = False
 
     def __len__(self) -> int:
         return len(self.X)
@@ -63,7 +66,7 @@ class Rows:
         """Subset of the rows."""
         return dataclasses.replace(
             self,
-            X=self.X[rows],
+            X=self.X[rows] if isinstance(rows, slice) else self.X.take(rows, axis=0),
             weights=self.weights[rows],
             labels=None if self.labels is None else self.labels[rows],
             indices=self.numbers(rows),
@@ -228,6 +231,7 @@ def rows_of(coreset: Coreset) -> Rows:
         coreset.target_type,
         coreset.label_scale,
         None if variances is None or coreset.target_type != NUMERIC else coreset._slopes(),
+        summarised=True,
     )
     return rows.take(np.flatnonzero(coreset.weights))
 

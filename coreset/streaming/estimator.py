@@ -305,6 +305,10 @@ class StreamingCoreset(BaseEstimator):
             raise TypeError(f"base={base!r} must be a construction such as RobustCoreset()")
         n_points = check_count("n_points", base.n_points)
         base._check_parameters()
+        if getattr(base, "min_cell_size", 1) > 1:
+            raise ValueError(
+                f"base has min_cell_size={base.min_cell_size}, which a stream cannot keep: a leaf may hold fewer rows"
+            )
         if not isinstance(self.bucket_rows, str):
             return base, check_count("bucket_rows", self.bucket_rows)
         if self.bucket_rows != "auto":
