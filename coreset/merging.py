@@ -80,9 +80,9 @@ def _merged_groups(coresets: Sequence[Any]) -> dict[str, NDArray[Any]]:
 def _groups_of(coreset: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     if coreset.groups is not None and coreset.group_variances is not None:
         return coreset.groups, coreset.group_variances
-    # Rows kept as they are have no width to shape; cells of unknown shape get that of their points.
+    # Rows kept as they are have no width to shape.
     wide = coreset._spreads().any()
-    return np.zeros(len(coreset), dtype=np.int64), coreset.points.var(axis=0, keepdims=True) * bool(wide)
+    return np.zeros(len(coreset), dtype=np.int64), coreset._shapes()[:1] * bool(wide)
 
 
 def _slopes_of(coreset: Any, n_groups: int) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .merging import merged_fields
 from .nearest import nearest
 from .scattering import columns_as_shape, moved_targets, scatter_points
-from .targets import NUMERIC, checked_target_fields, fitted_slopes
+from .targets import CLASS, NUMERIC, checked_target_fields, fitted_slopes
 from .training import Estimator, fit_weighted
 from .validation import RandomState, as_generator, check_power, frozen, not_negative, row_count
 
@@ -197,7 +197,8 @@ class Coreset:
         if self.groups is not None and self.group_variances is not None:
             shapes: NDArray[np.float64] = self.group_variances[self.groups]
             return shapes
-        return columns_as_shape(self.points, self.weights)
+        classes = self.labels if self.target_type == CLASS else None
+        return np.tile(columns_as_shape(self.points, self.weights, classes), (len(self), 1))
 
     def cost(self, centers: ArrayLike, *, power: int = 2) -> float:
         """Clustering cost of the source on these centres, estimated from the summary.
@@ -315,7 +316,8 @@ class Coreset:
         would share its rows, and it hides variance from models. The deviates come in antipodal pairs, so that every
         cell's mean stays exact, and their expected squared distance to the point is ``spread ** 2``, so that a positive
         offset is no longer needed; a negative one, which coarse quantization can leave, stays. Their shape follows
-        `group_variances`; without these, as after decoding a message, the variances of the points' columns.
+        `group_variances`; without these, as after decoding a message, the variances of the points' columns, about the
+        means of the classes if there are some.
 
         A numeric target moves along with the deviates, by `group_slopes`, so that its covariance with every column is
         kept: left where it is, it would flatten regressions (the errors-in-variables bias), and centres alone, where

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,11 +47,41 @@ def scatter_points(
     return np.concatenate(pairs)
 
 
-def columns_as_shape(points: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The variances of the points' columns for every point, shape (m, d): the shape of a scatter without groups."""
-    mean = np.average(points, axis=0, weights=weights) if weights.any() else points[0]
-    columns = weights @ (points - mean) ** 2
-    return np.tile(columns if columns.any() else np.ones_like(columns), (len(points), 1))
+def columns_as_shape(
+    points: NDArray[np.float64], weights: NDArray[np.float64], classes: NDArray[Any] | None = None
+) -> NDArray[np.float64]:
+    """Variances of the points' columns about the means of their classes: the shape of a scatter without groups.
+
+    Variances about the mean of all points would scatter a class along what tells it from the others. Where every class
+    has one point they have to serve.
+
+    Parameters
+    ----------
+    points : ndarray of shape (m, d)
+    weights : ndarray of shape (m,)
+    classes : ndarray of shape (m,), optional
+
+    Returns
+    -------
+    ndarray of shape (d,)
+        In proportion; ones where nothing varies.
+    """
+    columns = np.zeros(points.shape[1])
+    if classes is not None:
+        for label in np.unique(classes):
+            columns += _column_squares(points[classes == label], weights[classes == label])
+    if not columns.any():
+        columns = _column_squares(points, weights)
+    return columns if columns.any() else np.ones_like(columns)
+
+
+def _column_squares(points: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted squared distances to the mean, by column."""
+    if not weights.any():
+        return np.zeros(points.shape[1])
+    around = points - points[0]  # so that constant columns have no variance, not that of rounding
+    squares: NDArray[np.float64] = weights @ (around - weights @ around / weights.sum()) ** 2
+    return squares
 
 
 def moved_targets(

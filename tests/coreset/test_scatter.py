@@ -59,6 +59,19 @@ def test_without_groups_the_columns_of_the_points_give_the_shape(rng):
     assert (scattered.points[:, 2] == 7).all()
 
 
+def test_without_groups_classes_are_not_scattered_towards_each_other(rng):
+    labels = np.repeat([0, 1], 30)
+    points = rng.normal(size=(60, 3)) * [1.0, 1.0, 0.0] + 1000 * labels[:, None]
+    scattered = Coreset(points, np.ones(60), labels=labels, offset=60.0).scatter(100)
+    deviates = scattered.points - np.tile(points, (100, 1))
+    within = (points[:30].var(axis=0) + points[30:].var(axis=0)) / 2
+    # 3,000 independent pairs: 2.6 % a standard error.
+    np.testing.assert_allclose(deviates.var(axis=0), within / within.sum(), rtol=0.13)
+    assert (deviates[:, 2] == 0).all()
+    # With a point a class, the variance between classes has to serve.
+    assert Coreset([[0.0], [2.0]], [1, 1], labels=[0, 1], offset=2.0).scatter(2).points.var() > 1
+
+
 def test_without_width_nothing_moves(rng):
     exact = Coreset(rng.normal(size=(5, 2)), np.ones(5), feature_names=("a", "b"))
     scattered = exact.scatter(2)
