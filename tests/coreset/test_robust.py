@@ -137,6 +137,13 @@ def test_one_rough_cluster_may_hold_all_rows_but_one(rng):
     assert summary.cost(X[:2]) == pytest.approx(clustering_cost(X, X[:2]), rel=1e-9)
 
 
+def test_as_many_cells_as_asked_for_among_copies(rng):
+    # Draws meet the copies again and again; the farthest rows open the cells that then are missing.
+    X = rng.integers(0, 20, (3000, 2)).astype(float)
+    for seed in range(5):
+        assert len(summary_of(X, n_points=300, seed=seed)) >= 290
+
+
 # Cells of a sample
 
 
@@ -194,15 +201,16 @@ def test_sampled_costs_and_masses_are_right_on_average(rng, levels):
 @pytest.mark.parametrize("power", [1, 2])
 def test_a_tiny_far_cluster_is_never_lost_in_the_sample(rng, levels, power):
     X = rng.normal(size=(2000, 2))
-    X[:5] += 1e4
-    # Each far row has nearly a tenth of the law: 40 of the 400 draws, so that none is missing and their sum is off by
-    # two draws of 200 and the calibration, 5 % at most by deviation. The seeds cannot miss it: without one there it has
-    # all but 1e-4 (power 2) of the potential left, all but 1/20 with power 1, at every one of 20 seeds or more.
+    X[rng.permutation(2000)[:5]] += 1e4
+    # Each far row has nearly a tenth of the law: 40 of the 400 strata, of which it has 38 at least for itself. So none
+    # is missing, and their mass is off by 5 % from that, and by a deviation of 5 % at most from the calibration. The
+    # seeds cannot miss it: until one is there it has all but 1e-4 of the potential, with power 1 all but a tenth, and
+    # there are 11 rough ones or more.
     for seed in range(20):
         summary = summary_of(X, n_points=40, seed=seed, power=power)
         far = summary.points[:, 0] > 5e3
         assert far.any()
-        assert summary.weights[far].sum() == pytest.approx(5, rel=0.01 + 5 * 0.05)
+        assert summary.weights[far].sum() == pytest.approx(5, rel=0.05 + 5 * 0.05)
 
 
 @LEVELS
@@ -286,9 +294,8 @@ def heavy_tailed(rng, n_rows: int = 400) -> np.ndarray:
 @LEVELS
 @pytest.mark.usefixtures("two_levels")
 @pytest.mark.parametrize(("n_points", "least"), [(60, 2), (60, 6), (30, 25), (400, 7), (3, 150), (5, 400)])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_no_point_averages_fewer_rows_than_the_least(rng, levels, n_points, least, dtype):
-    X, weights = coded(heavy_tailed(rng).astype(dtype)), rng.uniform(0.5, 2, 400)
+def test_no_point_averages_fewer_rows_than_the_least(rng, levels, n_points, least):
+    X, weights = coded(heavy_tailed(rng)), rng.uniform(0.5, 2, 400)
     for seed in range(3):
         estimator = fitted(X, None, weights, n_points=n_points, seed=seed, min_cell_size=least)
         cells = cells_of(estimator.coreset_, 400)
@@ -366,19 +373,22 @@ def test_too_small_cells_join_their_nearest_neighbour_the_smallest_first():
     assert _joined(means, masses, np.array([3, 1, 2, 3, 3]), 4).tolist() == [0, 0, 3, 3, 3]
     assert _joined(means, masses, np.full(5, 2), 11).tolist() == [_joined(means, masses, np.full(5, 2), 11)[0]] * 5
     assert _joined(means, masses, np.ones(5, dtype=int), 1).tolist() == [0, 1, 2, 3, 4]
+    # 0 and 3 make 1.5, with 9 they make 4 by three equal masses; -8.2 is nearer to that than to -21.
+    means = np.array([[0.0], [3.0], [9.0], [-8.2], [-21.0]])
+    assert _joined(means, np.ones(5), np.array([1, 2, 3, 5, 9]), 7).tolist() == [2, 2, 2, 2, 4]
 
 
 @LEVELS
 @pytest.mark.usefixtures("two_levels")
-def test_least_size_holds_among_the_rows_that_a_sample_reads(rng, levels, monkeypatch):
+@pytest.mark.parametrize("least", [5, 30])  # no rough cluster of a sample has 30 rows
+def test_least_size_holds_among_the_rows_that_are_read_of_a_large_table(rng, levels, least, monkeypatch):
     monkeypatch.setattr(robust, "_SAMPLED_ROWS", 150)
     monkeypatch.setattr(robust, "_SAMPLED_PER_POINT", 2)
-    estimator = fitted(coded(heavy_tailed(rng, 600)), n_points=20, min_cell_size=5)
-    cells = estimator.coreset_.points[:, -600:] > 0
-    assert not estimator.exact_
-    assert cells.sum(axis=1).min() >= 5
+    summary = summary_of(coded(rng.uniform(size=(600, 2))), n_points=20, min_cell_size=least)
+    cells = summary.points[:, -600:] > 0
+    assert cells.sum(axis=1).min() >= least
     assert cells.sum(axis=0).max() == 1
-    assert estimator.coreset_.total_weight == pytest.approx(600)
+    assert summary.total_weight == pytest.approx(600)
 
 
 def test_points_of_a_summary_are_means_already(rng):
