@@ -211,17 +211,43 @@ def squares_about_mean(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.fl
     -------
     ndarray of shape (n,), float64
     """
+    return squares_and_closest(X, weights, None)[0]
+
+
+def squares_and_closest(
+    X: Floats, weights: NDArray[np.float64], seeds: Floats | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """`squares_about_mean` and, from the same pass, the squared distance of every row to the nearest of some seeds.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    weights : ndarray of shape (n,)
+        Not negative, with a positive sum.
+    seeds : ndarray of shape (j, d), optional
+        Few, so that they cost little more than the pass itself.
+
+    Returns
+    -------
+    squares : ndarray of shape (n,), float64
+    closest : ndarray of shape (n,), float64
+        Correct to rounding of `squares`. None without seeds.
+    """
     step = 1 + (len(X) >> 13)  # some 8,000 rows
     mean = weighted_mean(X[::step], weights[::step]) if weights[::step].any() else X[0].astype(np.float64)
-    squared, shift = _squares_about(X, weights, mean)
+    squared, shift, closest = _squares_about(X, weights, mean, seeds)
     near_enough = shift @ shift * weights.sum() <= 1e-3 * (weights @ squared)
-    return squared if near_enough else _squares_about(X, weights, mean + shift)[0]
+    return (squared, closest) if near_enough else (_squares_about(X, weights, mean + shift, None)[0], closest)
 
 
-def _squares_about(X: Floats, weights: Floats, origin: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Squared distance of every row to the origin, and the mean of the rows seen from there."""
-    squared = np.empty(len(X))
-    shift = np.zeros(X.shape[1])
+def _squares_about(
+    X: Floats, weights: Floats, origin: Floats, seeds: Floats | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+    """Squared distance of every row to the origin, the mean of the rows seen from there, and that to the seeds."""
+    squared, shift = np.empty(len(X)), np.zeros(X.shape[1])
+    closest = None if seeds is None else np.empty(len(X))
+    factors = np.empty((0, X.shape[1])) if seeds is None else (seeds - origin).astype(X.dtype)
+    half_norms = 0.5 * np.einsum("ij,ij->i", factors, factors)[:, None]
     step = next(row_blocks(len(X), X.shape[1])).stop
     buffer = np.empty((step, X.shape[1]), dtype=X.dtype)
     origins = np.tile(origin.astype(X.dtype), step)
@@ -229,8 +255,14 @@ def _squares_about(X: Floats, weights: Floats, origin: Floats) -> tuple[NDArray[
     for rows, block in blocks(X):
         gap = _minus(block, origins, buffer)
         shift += (weights[rows] * scale).astype(X.dtype) @ gap
+        if closest is not None:
+            closest[rows] = (factors @ gap.T - half_norms).max(axis=0)
         squared[rows] = squared_norms(gap)
-    return squared, shift
+    if closest is not None:
+        closest *= -2.0
+        closest += squared
+        np.maximum(closest, 0.0, out=closest)
+    return squared, shift, closest
 
 
 def weighted_mean(X: Floats, weights: NDArray[np.float64]) -> NDArray[np.float64]:

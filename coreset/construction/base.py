@@ -27,6 +27,8 @@ class CoresetConstructor(BaseEstimator, ABC):
     random_state: RandomState
     target_type: str = "auto"
     label_scale: float | str = "auto"
+    # Whether a large table is sampled before anything else, so that the sample must see all its clusters.
+    _samples_first = False
 
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -59,7 +61,7 @@ class CoresetConstructor(BaseEstimator, ABC):
         check_count("n_points", self.n_points)
         self._check_parameters()
         target = {"target_type": self.target_type, "label_scale": self.label_scale}
-        coreset = self._summary(check_rows(self, X, y, sample_weight, **target))
+        coreset = self._summary(check_rows(self, X, y, sample_weight, **target, seeded=self._samples_first))
         names = getattr(self, "feature_names_in_", None)
         self.coreset_ = dataclasses.replace(coreset, feature_names=None if names is None else tuple(names))
         return self

@@ -17,16 +17,15 @@ from ..targets import NUMERIC
 from ..validation import RandomState, check_count, check_power
 from .base import CoresetConstructor, share_points
 from .cells import Cells, cells_around
-from .rows import Rows
+from .rows import SAMPLED_SHARE, Rows
 from .targets import slopes_of
 
 # Up to this many points every one is a centre of the clustering itself; beyond, cells are cut in two levels.
 _ONE_LEVEL_POINTS = 256
 _ONE_LEVEL_STEPS = 10
-# Rows from which cells are built where not all are read, and how many times as many a table must have for that.
+# Rows from which cells are built where not all are read.
 _SAMPLED_ROWS = 60_000
 _SAMPLED_PER_POINT = 6
-_SAMPLED_SHARE = 4
 
 
 @final
@@ -95,6 +94,8 @@ class RobustCoreset(CoresetConstructor):
     True
     """
 
+    _samples_first = True
+
     def __init__(
         self,
         n_points: int = 1000,
@@ -141,7 +142,7 @@ class RobustCoreset(CoresetConstructor):
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         n_points = min(n_points, len(rows) // self._least_size(rows))
-        large = len(rows) >= _SAMPLED_SHARE * max(_SAMPLED_ROWS, _SAMPLED_PER_POINT * n_points)
+        large = len(rows) >= SAMPLED_SHARE * max(_SAMPLED_ROWS, _SAMPLED_PER_POINT * n_points)
         sample = _sample(rows, n_points, rng) if large and not self.exact else None
         read = rows if sample is None else sample
         if n_points > _ONE_LEVEL_POINTS:
@@ -169,7 +170,9 @@ class RobustCoreset(CoresetConstructor):
         costs = np.array([rows.weights[part] @ distances[part] for part in members])
         masses = np.array([rows.weights[part].sum() for part in members])
         keys = masses / masses.sum() + (costs / costs.sum() if costs.any() else 0.0)
-        shares = share_points(keys, np.array([len(part) for part in members]), n_points)
+        # A cluster of copies of one row needs one cell.
+        limits = [len(part) if cost > 0 else 1 for part, cost in zip(members, costs, strict=True)]
+        shares = share_points(keys, np.array(limits), n_points)
         cells = []
         for part, share, cost, mass in zip(members, shares, costs, masses, strict=True):
             picks = rows.weights[part] * (distances[part] + cost / mass) if cost > 0 else rows.weights[part]
@@ -189,7 +192,7 @@ class RobustCoreset(CoresetConstructor):
 def _sample(rows: Rows, n_points: int, rng: np.random.Generator) -> Rows | None:
     """Rows to build cells from, weighted; None where a few heavy ones take the draws."""
     n_sampled = max(_SAMPLED_ROWS, _SAMPLED_PER_POINT * n_points)
-    chosen, weights = importance_sample(rows.squares, rows.weights, n_sampled, rng)
+    chosen, weights = importance_sample(rows.importance, rows.weights, n_sampled, rng)
     if len(chosen) < n_sampled // 2:
         return None
     return dataclasses.replace(rows.take(chosen), weights=weights * (rows.weights.sum() / weights.sum()))

@@ -13,12 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, assert_all_finite, validate_data
 
-from ..nearest import Floats, squares_about_mean
+from ..clustering import seed_centers
+from ..nearest import Floats, squares_and_closest
 from ..points import Coreset
 from ..targets import NUMERIC, check_label_scale, check_target_type, typed_targets
 from ..validation import from_polars
 
 _LEAST_HALF_SPAN = 1e-150
+# Seeds for the law by which large tables are sampled, and draws of which each seed gets one.
+_SEEDS = 16
+_SEED_DRAWS = 50_000
+# Of tables with so many times the rows that a sample would have, a sample is taken.
+SAMPLED_SHARE = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Rows:
         How a numeric target changes with each column within what a row stands for.
     summarised : bool
         Whether the rows are the points of a summary.
+    seeded : bool
+        Whether `importance` looks at distances to a few seeds, too.
     """
 
     X: Floats
@@ -58,6 +66,7 @@ class Rows:
     label_scale: float | None = None
     slopes: NDArray[np.float64] | None = None
     summarised: bool = False
+    seeded: bool = False
 
     def __len__(self) -> int:
         return len(self.X)
@@ -80,10 +89,40 @@ class Rows:
             return np.arange(len(self))[rows] if isinstance(rows, slice) else rows
         return self.indices[rows]
 
-    @functools.cached_property
+    @property
     def squares(self) -> NDArray[np.float64]:
         """Squared distance of every row to the weighted mean, to a thousandth of their sum."""
-        return squares_about_mean(self.X, self.weights)
+        return self._passed[0]
+
+    @functools.cached_property
+    def importance(self) -> NDArray[np.float64]:
+        """What rows are sampled by, beside their mass: `squares` and, where asked for, distances to a few seeds.
+
+        Seeds make rows count that lie far from all large clusters, be they near the mean or not. They are made to count
+        themselves, as for a small cluster that one of them stands in.
+        """
+        squares, closest, seeds = self._passed
+        if closest is None:
+            return squares
+        mixed = sum(part / total for part in (squares, closest) if (total := self.weights @ part) > 0)
+        if isinstance(mixed, int):
+            return squares
+        mixed[seeds] += 4 / (_SEED_DRAWS * self.weights[seeds])
+        return mixed
+
+    @functools.cached_property
+    def _passed(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.intp]]:
+        """What one pass over the rows gives: squares, distances to seeds, and which rows these are."""
+        seeds = self._seeds() if self.seeded else np.empty(0, dtype=np.intp)
+        return *squares_and_closest(self.X, self.weights, self.X[seeds] if len(seeds) else None), seeds
+
+    def _seeds(self) -> NDArray[np.intp]:
+        step = 1 + (len(self) >> 13)
+        X = self.X[::step]
+        if not np.abs(X).max() < 1e12:  # not a number, or too large for squares in float32
+            return np.empty(0, dtype=np.intp)
+        # They only shape the law of a draw, which is random itself.
+        return step * seed_centers(X, self.weights[::step], _SEEDS, np.random.default_rng(0))
 
 
 def check_rows(
@@ -94,6 +133,7 @@ def check_rows(
     *,
     target_type: object = "auto",
     label_scale: object = "auto",
+    seeded: bool = False,
 ) -> Rows:
     """Validate a table the way scikit-learn does, and leave out rows of weight zero.
 
@@ -108,6 +148,8 @@ def check_rows(
     sample_weight : array-like of shape (n,), optional
     target_type : {"auto", "class", "numeric"}
     label_scale : "auto" or float
+    seeded : bool
+        Whether a large table will be sampled by its `importance`.
 
     Returns
     -------
@@ -124,6 +166,7 @@ def check_rows(
     rows = check_batch(estimator, X, y, sample_weight, target_type=target_type, label_scale=label_scale, finite=False)
     if len(rows) == 0:
         raise ValueError("sample_weight is zero for all rows, so there is nothing to summarise")
+    rows = dataclasses.replace(rows, seeded=seeded and len(rows) >= SAMPLED_SHARE * _SEED_DRAWS)
     if _ordinary(rows):
         return rows
     _assert_finite(estimator, rows.X)

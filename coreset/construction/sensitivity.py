@@ -14,7 +14,7 @@ from ..points import Coreset
 from ..sampling import draw_once, importance_sample, shuffled_sort
 from ..validation import RandomState, check_count, check_power
 from .base import CoresetConstructor
-from .rows import Rows
+from .rows import SAMPLED_SHARE, Rows
 
 # Rows that are assigned to the rough clusters: all of a smaller table, a sample of a larger one.
 _ASSIGNED_ROWS = 50_000
@@ -78,6 +78,8 @@ class SensitivityCoreset(CoresetConstructor):
     (200, 10000, 5)
     """
 
+    _samples_first = True
+
     def __init__(
         self,
         n_points: int = 1000,
@@ -108,9 +110,11 @@ class SensitivityCoreset(CoresetConstructor):
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         n_assigned = max(_ASSIGNED_ROWS, _ASSIGNED_PER_POINT * n_points)
-        sample, weights = importance_sample(rows.squares, rows.weights, n_assigned, rng)
-        if len(sample) < 2 * n_points:  # a few heavy rows took the draws
-            sample, weights = np.arange(len(rows)), rows.weights
+        sample, weights = np.arange(len(rows)), rows.weights
+        if len(rows) >= SAMPLED_SHARE * n_assigned:
+            drawn, drawn_weights = importance_sample(rows.importance, rows.weights, n_assigned, rng)
+            if len(drawn) >= 2 * n_points:  # else a few heavy rows took the draws
+                sample, weights = drawn, drawn_weights
         # Of all rows, no copy is made.
         X = rows.X if len(sample) == len(rows) else rows.X[sample]
         centers = self._rough_centers(X, rows.squares[sample], weights, n_points, rng)

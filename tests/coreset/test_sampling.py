@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from coreset import Coreset, FarthestFirstCoreset, LightweightCoreset, SensitivityCoreset, distortion
+from coreset import Coreset, FarthestFirstCoreset, LightweightCoreset, RobustCoreset, SensitivityCoreset, distortion
 from coreset.clustering import farthest_first, seed_centers
 from coreset.construction import sensitivity
 from coreset.nearest import clustering_cost, nearest, squares_about_mean
@@ -38,6 +38,7 @@ def sampled_first(monkeypatch):
     """Make tables of some hundred rows large enough for the sample that comes before the clusters."""
     monkeypatch.setattr(sensitivity, "_ASSIGNED_ROWS", 150)
     monkeypatch.setattr(sensitivity, "_ASSIGNED_PER_POINT", 2)
+    monkeypatch.setattr(sensitivity, "SAMPLED_SHARE", 1)
 
 
 # The laws of the draws
@@ -372,3 +373,15 @@ def test_a_few_heavy_rows_do_not_take_the_points_of_the_others(rng, cls):
     X, weights = rng.normal(size=(60_000, 2)), np.ones(60_000)
     weights[:2] = 1e10
     assert len(cls(300, random_state=0).fit(X, sample_weight=weights).coreset_) == 300
+
+
+@pytest.mark.parametrize("cls", [RobustCoreset, SensitivityCoreset])
+def test_a_sampled_table_keeps_a_tiny_cluster_near_its_mean(cls, rng):
+    # Two large clusters far from the mean, and five rows so near it that distances to the mean speak against them.
+    X = rng.normal(size=(250_000, 2))
+    X[:, 0] += np.where(np.arange(250_000) % 2, 1000, -1000)
+    X[:5] = [0, 300] + rng.normal(size=(5, 2))
+    summary = summary_of(cls, X.astype(np.float32), n_points=300)
+    near = np.abs(summary.points[:, 0]) < 500
+    # To make the total exact, all weights move by the error that the sample's mass has.
+    assert summary.weights[near].sum() == pytest.approx(5, rel=0.05)
