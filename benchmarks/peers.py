@@ -80,18 +80,19 @@ class Peer:
 # Most end within seconds. scikit-learn's take 5-10 s on 100,000 rows; kernel methods minutes or more, which one
 # scenario shows: KernelHerding on mixture-balanced.
 FEW = ("mixture-balanced", *REAL)
-SMALL = ("digits", "mnist", "image-segments")
+SMALL = ("digits", "image-segments")
 ALL = tuple(DATA_SETS)
+MIXTURES = (*(name for name in DATA_SETS if name.startswith("mixture")), *REAL)
 _NUMPY1 = (".venv-peers", "requirements-peers.txt")
 _COREAX = (".venv-coreax", "requirements-peers-coreax.txt")
 PEERS = {
     "coresets KMeansCoreset": Peer(*_NUMPY1, ALL),
     "coresets KMeansLightweightCoreset": Peer(*_NUMPY1, ALL),
     "bico BICO": Peer(*_NUMPY1, ALL),
-    "coreax RandomSample": Peer(*_COREAX, ALL),
+    "coreax RandomSample": Peer(*_COREAX, MIXTURES),  # uniform, as UniformCoreset, which runs everywhere
     "coreax KernelHerding": Peer(*_COREAX, ("mixture-balanced", *SMALL), random=False),
     "coreax MapReduce(KernelHerding)": Peer(*_COREAX, tuple(REAL), random=False),
-    "coreax KernelThinning": Peer(*_COREAX, ("digits", "image-segments")),
+    "coreax KernelThinning": Peer(*_COREAX, ("digits",)),
     "scikit-learn MiniBatchKMeans": Peer(None, None, FEW),
     "scikit-learn BisectingKMeans": Peer(None, None, FEW),
     "scikit-learn KMeans": Peer(None, None, tuple(REAL)),
@@ -135,7 +136,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=100_000, help="rows of the synthetic sets (default: 100000)")
     parser.add_argument("--seeds", type=int, default=3, help="data sets a scenario, for every method (default: 3)")
     parser.add_argument("--our-seeds", type=int, default=10, help="for RobustCoreset where goals are set (default: 10)")
-    parser.add_argument("--limit", type=int, default=60, help="CPU seconds of one summary (default: 60)")
+    parser.add_argument("--limit", type=int, default=30, help="CPU seconds of one summary (default: 30)")
     parser.add_argument("--only", metavar="REGEX", help="scenarios to run; writes to out/")
     parser.add_argument("--methods", metavar="REGEX", help="methods to run; writes to out/")
     parser.add_argument("--quick", action="store_true", help="10,000 rows, one seed, limit 10 s; writes to out/")
