@@ -14,15 +14,16 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, assert_all_finite, validate_data
 
 from ..clustering import seed_centers
-from ..nearest import Floats, squares_and_closest
+from ..nearest import Floats, nearest_index, squares_and_closest
 from ..points import Coreset
 from ..targets import NUMERIC, check_label_scale, check_target_type, typed_targets
 from ..validation import from_polars
 
 _LEAST_HALF_SPAN = 1e-150
-# Seeds for the law by which large tables are sampled, and draws of which each seed gets one.
+# Rows of a table that may be sampled at least; seeds for the law of that, and the least share of the mass round one.
+_SAMPLED_ROWS = 200_000
 _SEEDS = 16
-_SEED_DRAWS = 50_000
+_LEAST_SEED_SHARE = 0.002
 # Of tables with so many times the rows that a sample would have, a sample is taken.
 SAMPLED_SHARE = 4
 
@@ -98,31 +99,29 @@ class Rows:
     def importance(self) -> NDArray[np.float64]:
         """What rows are sampled by, beside their mass: `squares` and, where asked for, distances to a few seeds.
 
-        Seeds make rows count that lie far from all large clusters, be they near the mean or not. They are made to count
-        themselves, as for a small cluster that one of them stands in.
+        Seeds make rows count that lie far from all large clusters, be they near the mean or not.
         """
-        squares, closest, seeds = self._passed
+        squares, closest = self._passed
         if closest is None:
             return squares
-        mixed = sum(part / total for part in (squares, closest) if (total := self.weights @ part) > 0)
-        if isinstance(mixed, int):
-            return squares
-        mixed[seeds] += 4 / (_SEED_DRAWS * self.weights[seeds])
-        return mixed
+        totals = [float(self.weights @ part) for part in (squares, closest)]
+        return squares / totals[0] + closest / totals[1] if min(totals) > 0 else squares
 
     @functools.cached_property
-    def _passed(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.intp]]:
-        """What one pass over the rows gives: squares, distances to seeds, and which rows these are."""
-        seeds = self._seeds() if self.seeded else np.empty(0, dtype=np.intp)
-        return *squares_and_closest(self.X, self.weights, self.X[seeds] if len(seeds) else None), seeds
+    def _passed(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """What one pass over the rows gives: squares, and distances to the nearest seed."""
+        return squares_and_closest(self.X, self.weights, self._seeds() if self.seeded else None)
 
-    def _seeds(self) -> NDArray[np.intp]:
-        step = 1 + (len(self) >> 13)
-        X = self.X[::step]
+    def _seeds(self) -> Floats | None:
+        """Some rows in the larger clusters; one in a small cluster would hide it."""
+        step = 1 + (len(self) >> 13)  # some 8,000 rows
+        X, weights = self.X[::step], self.weights[::step]
         if not np.abs(X).max() < 1e12:  # not a number, or too large for squares in float32
-            return np.empty(0, dtype=np.intp)
+            return None
         # They only shape the law of a draw, which is random itself.
-        return step * seed_centers(X, self.weights[::step], _SEEDS, np.random.default_rng(0))
+        seeds = X[seed_centers(X, weights, _SEEDS, np.random.default_rng(0))]
+        masses = np.bincount(nearest_index(X, seeds), weights=weights, minlength=len(seeds))
+        return seeds[masses >= _LEAST_SEED_SHARE * weights.sum()]
 
 
 def check_rows(
@@ -166,7 +165,7 @@ def check_rows(
     rows = check_batch(estimator, X, y, sample_weight, target_type=target_type, label_scale=label_scale, finite=False)
     if len(rows) == 0:
         raise ValueError("sample_weight is zero for all rows, so there is nothing to summarise")
-    rows = dataclasses.replace(rows, seeded=seeded and len(rows) >= SAMPLED_SHARE * _SEED_DRAWS)
+    rows = dataclasses.replace(rows, seeded=seeded and len(rows) >= _SAMPLED_ROWS)
     if _ordinary(rows):
         return rows
     _assert_finite(estimator, rows.X)

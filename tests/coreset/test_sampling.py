@@ -380,7 +380,7 @@ def test_a_sampled_table_keeps_a_tiny_cluster_near_its_mean(cls, rng):
     # Two large clusters far from the mean, and five rows so near it that distances to the mean speak against them.
     X = rng.normal(size=(250_000, 2))
     X[:, 0] += np.where(np.arange(250_000) % 2, 1000, -1000)
-    X[:5] = [0, 300] + rng.normal(size=(5, 2))
+    X[:5, 0], X[:5, 1] = 0, 300 + rng.normal(size=5)
     summary = summary_of(cls, X.astype(np.float32), n_points=300)
     near = np.abs(summary.points[:, 0]) < 500
     # To make the total exact, all weights move by the error that the sample's mass has.
