@@ -115,6 +115,8 @@ class CoresetConstructor(BaseEstimator, ABC):
             return coreset
         if coreset.target_type == CLASS and (n_classes := len(np.unique(np.asarray(coreset.labels)))) > n_points:
             raise ValueError(f"n_points={n_points} is less than the coreset's {n_classes} classes")
+        if getattr(self, "min_cell_size", 1) > 1 and coreset.sample_indices is not None:
+            raise ValueError("coreset has points that are rows, which reduce would publish in spite of min_cell_size")
         made = self._summary(rows_of(coreset))
         # What the spreads do not explain, such as the error of a coarse codec, is carried on.
         rest = coreset.offset - float(coreset.weights @ coreset._spreads() ** 2)
@@ -148,6 +150,10 @@ class CoresetConstructor(BaseEstimator, ABC):
 
     def _check_whole(self, rows: Rows, name: str) -> None:
         """Raise when there are too few rows, those of a class or all, for what only the subclass knows."""
+
+    def _most_points(self, rows: Rows) -> int:
+        """How many points so many rows can make."""
+        return len(rows)
 
     def _keeps_rows(self, rows: Rows, n_points: int) -> bool:
         """Whether so few rows come back as they are."""
@@ -191,7 +197,9 @@ class CoresetConstructor(BaseEstimator, ABC):
         for label, part in zip(classes.tolist(), members, strict=True):
             self._check_whole(part, f"class {label!r}")
         shares = share_points(
-            np.array([self._share_key(part) for part in members]), np.array([len(part) for part in members]), n_points
+            np.array([self._share_key(part) for part in members]),
+            np.array([self._most_points(part) for part in members]),
+            n_points,
         )
         parts = [
             self._whole(part, int(share), child)

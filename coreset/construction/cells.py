@@ -190,26 +190,31 @@ def _measured(
 ) -> Cells:
     """What replacing the rows by the means loses, the widths that rows have already included."""
     weights = _some(rows.weights, part)
-    squared, columns = np.empty(len(cells)), np.zeros(rows.X.shape[1])
+    scale = weights.max()  # weights themselves may leave the range of float32
+    typed = (weights / scale).astype(rows.X.dtype)
+    n_features = rows.X.shape[1] - (rows.target_type == NUMERIC)
+    squared, distances, columns = np.empty(len(cells)), np.empty(len(cells)), np.zeros(n_features)
     target = _TargetSums(rows, part, cells) if rows.target_type == NUMERIC else None
     gaps = Gaps(means, rows.X.dtype)
     for positions, block in blocks(rows.X, part):
         gap = gaps(block, cells[positions])
         if target is not None:
             target.add(positions, gap)
-        squared[positions] = squared_norms(gap)
-        columns += weights[positions].astype(gap.dtype) @ gap
-    distances = np.sqrt(squared)
-    if target is not None:
-        means, columns, squared = means[:, :-1], columns[:-1], squared - target.squared
+        distances[positions] = squared_norms(gap)
+        features = gap[:, :n_features]
+        # Not by taking the target's share away from the whole, in which that of the features may be lost.
+        squared[positions] = distances[positions] if target is None else features.sum(axis=1)
+        columns += typed[positions] @ features
+    columns *= scale
+    np.sqrt(distances, out=distances)
     if rows.variances is not None:
         variances = _some(rows.variances, part)
         squared = squared + variances.sum(axis=1)
         columns = columns + weights @ variances
     return Cells(
-        means,
+        means[:, :n_features],
         masses,
-        np.bincount(cells, weights=weights * np.maximum(squared, 0.0)).astype(np.float64),
+        np.bincount(cells, weights=weights * squared).astype(np.float64),
         columns,
         float(distances.max()),
         float(weights @ distances),
@@ -227,19 +232,19 @@ class _TargetSums:
         member = np.empty(len(masses))
         member[cells] = y  # as in `_means`, so that equal targets have exactly their value as the mean
         self._means = member + np.bincount(cells, weights=self._weights * (y - member[cells])) / masses
-        self._beyond = self._weights * (y - self._means[cells])
+        beyond = self._weights * (y - self._means[cells])
+        self._scale = np.abs(beyond).max() or 1.0
+        self._beyond = (beyond / self._scale).astype(rows.X.dtype)
         self._products = np.zeros(rows.X.shape[1] - 1)
-        self.squared = np.empty(len(cells))
 
     def add(self, positions: slice, gap: Floats) -> None:
         """Take in a block of gaps, unsquared."""
-        self._products += self._beyond[positions].astype(gap.dtype) @ gap[:, :-1]
-        self.squared[positions] = gap[:, -1].astype(np.float64) ** 2
+        self._products += self._beyond[positions] @ gap[:, :-1]
 
     def result(self) -> CellTargets:
         """Means and products, with those within the points of a summary."""
         rows, part = self._rows, self._part
-        products = self._products
+        products = self._scale * self._products
         if rows.variances is not None and rows.slopes is not None:
             products = products + self._weights @ (_some(rows.variances, part) * _some(rows.slopes, part))
         return CellTargets(self._means, products)

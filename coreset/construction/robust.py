@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from ..clustering import SEEDING_ROWS, refine, seed_centers
 from ..nearest import Floats, nearest
@@ -64,8 +65,8 @@ class RobustCoreset(CoresetConstructor):
     ----------
     coreset_ : Coreset
         With offset, spread and certificate. Its k-means cost never lies below that of the rows that were read. Of a
-        sample, offset and spread are estimates, and the certificate is nan, since rows that were not read may lie
-        anywhere.
+        sample, offset and spread are about the rows in it (cells whose means were taken of few rows would leave more to
+        the rows beside them) and the certificate is nan, since rows that were not read may lie anywhere.
     exact_ : bool
         Whether every row was read.
 
@@ -79,7 +80,7 @@ class RobustCoreset(CoresetConstructor):
     aggregation, not differential privacy, and it promises no more than it says: equal rows are published as they are
     when m of them make a cell; `spread`, `offset`, the certificate and `group_variances` tell more about a cell than
     its mean, down to all values where its rows are equal; several summaries of overlapping tables can be compared; and
-    a person with several rows counts several times.
+    a person with several rows counts several times. `reduce` takes the points of a summary for such means.
 
     Examples
     --------
@@ -118,12 +119,13 @@ class RobustCoreset(CoresetConstructor):
     @property
     def exact_(self) -> bool:
         """Whether the last `fit` read every row, so that offset, spread and certificate are exact."""
+        check_is_fitted(self)
         return not math.isnan(self.coreset_.max_displacement)
 
     def _check_parameters(self) -> None:
         check_power(self.power)
         check_count("min_cell_size", self.min_cell_size)
-        if not isinstance(self.exact, bool):
+        if not isinstance(self.exact, bool | np.bool_):
             raise TypeError(f"exact={self.exact!r} must be True or False")
 
     def _share_key(self, rows: Rows) -> float:
@@ -133,6 +135,9 @@ class RobustCoreset(CoresetConstructor):
         """Fewest rows of a cell; the points of a summary are means already."""
         return 1 if rows.summarised else self.min_cell_size
 
+    def _most_points(self, rows: Rows) -> int:
+        return max(1, len(rows) // self._least_size(rows))
+
     def _check_whole(self, rows: Rows, name: str) -> None:
         if len(rows) < self._least_size(rows):
             raise ValueError(f"min_cell_size={self.min_cell_size} is more than the {len(rows)} rows of {name}")
@@ -141,9 +146,10 @@ class RobustCoreset(CoresetConstructor):
         return self._least_size(rows) == 1 and super()._keeps_rows(rows, n_points)
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
-        n_points = min(n_points, len(rows) // self._least_size(rows))
-        large = len(rows) >= SAMPLED_SHARE * max(_SAMPLED_ROWS, _SAMPLED_PER_POINT * n_points)
-        sample = _sample(rows, n_points, rng) if large and not self.exact else None
+        n_points = min(n_points, self._most_points(rows))
+        n_sampled = max(_SAMPLED_ROWS, _SAMPLED_PER_POINT * n_points * self._least_size(rows))
+        large = len(rows) >= SAMPLED_SHARE * n_sampled
+        sample = _sample(rows, n_sampled, rng) if large and not self.exact else None
         read = rows if sample is None else sample
         if n_points > _ONE_LEVEL_POINTS:
             # The step makes cells a little better, and reading all of a large table once more costs too much for that.
@@ -165,14 +171,16 @@ class RobustCoreset(CoresetConstructor):
         index, squared = _clusters_of_size(rows.X, rough, self._least_size(rows))
         distances = squared if self.power == 2 else np.sqrt(squared)
         # Sorted by distance, the systematic draws below are spread over all distances, and copies stay neighbours.
-        order = np.argsort(index + squared * (0.5 / (squared.max() or 1.0)))
+        keys = squared / (squared.max() or 1.0)
+        keys *= 0.5
+        keys += index
+        order = np.argsort(keys)
+        del keys  # a share of the memory that counts
         members = [part for part in np.split(order, np.cumsum(np.bincount(index))[:-1]) if len(part)]
         costs = np.array([rows.weights[part] @ distances[part] for part in members])
         masses = np.array([rows.weights[part].sum() for part in members])
-        keys = masses / masses.sum() + (costs / costs.sum() if costs.any() else 0.0)
-        # A cluster of copies of one row needs one cell.
-        limits = [len(part) if cost > 0 else 1 for part, cost in zip(members, costs, strict=True)]
-        shares = share_points(keys, np.array(limits), n_points)
+        needs = masses / masses.sum() + (costs / costs.sum() if costs.any() else 0.0)
+        shares = _useful_shares(needs, rows.X, members, squared, n_points)
         cells = []
         for part, share, cost, mass in zip(members, shares, costs, masses, strict=True):
             picks = rows.weights[part] * (distances[part] + cost / mass) if cost > 0 else rows.weights[part]
@@ -189,9 +197,8 @@ class RobustCoreset(CoresetConstructor):
         return refine(X, weights, X[seeds].astype(np.float64), n_steps=n_steps)
 
 
-def _sample(rows: Rows, n_points: int, rng: np.random.Generator) -> Rows | None:
+def _sample(rows: Rows, n_sampled: int, rng: np.random.Generator) -> Rows | None:
     """Rows to build cells from, weighted; None where a few heavy ones take the draws."""
-    n_sampled = max(_SAMPLED_ROWS, _SAMPLED_PER_POINT * n_points)
     chosen, weights = importance_sample(rows.importance, rows.weights, n_sampled, rng)
     if len(chosen) < n_sampled // 2:
         return None
@@ -204,12 +211,30 @@ def _clusters_of_size(
     """Nearest centre and squared distance, after leaving out centres that fewer rows are nearest to."""
     index, squared = nearest(X, centers)
     sizes = np.bincount(index, minlength=len(centers))
-    kept = sizes >= min(min_size, sizes.max())
+    kept = sizes >= min_size
+    kept[sizes.argmax()] = True
     moved = np.flatnonzero(~kept[index])
     if len(moved):
         index[moved], squared[moved] = nearest(X, centers[kept], moved)
         index[moved] = np.flatnonzero(kept)[index[moved]]
     return index, squared
+
+
+def _useful_shares(
+    needs: NDArray[np.float64],
+    X: Floats,
+    members: list[NDArray[np.intp]],
+    squared: NDArray[np.float64],
+    n_points: int,
+) -> NDArray[np.int64]:
+    """Points for each rough cluster, in proportion to its needs, but no more than it has distinct rows."""
+    limits = np.array([len(part) for part in members])
+    shares = share_points(needs, limits, n_points)
+    for cluster, part in enumerate(members):
+        # Members are sorted by distance, and rows at different distances are distinct; others have to be compared.
+        if 1 + np.count_nonzero(np.diff(squared[part])) < shares[cluster]:
+            limits[cluster] = len(np.unique(X[part], axis=0))
+    return share_points(needs, limits, n_points)
 
 
 def _assembled(groups: list[Cells], rows: Rows) -> Coreset:

@@ -95,27 +95,31 @@ class Rows:
         """Squared distance of every row to the weighted mean, to a thousandth of their sum."""
         return self._passed[0]
 
-    @functools.cached_property
+    @property
     def importance(self) -> NDArray[np.float64]:
         """What rows are sampled by, beside their mass: `squares` and, where asked for, distances to a few seeds.
 
         Seeds make rows count that lie far from all large clusters, be they near the mean or not.
         """
-        squares, closest = self._passed
-        if closest is None:
-            return squares
-        totals = [float(self.weights @ part) for part in (squares, closest)]
-        return squares / totals[0] + closest / totals[1] if min(totals) > 0 else squares
+        return self._passed[1]
 
     @functools.cached_property
-    def _passed(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """What one pass over the rows gives: squares, and distances to the nearest seed."""
-        return squares_and_closest(self.X, self.weights, self._seeds() if self.seeded else None)
+    def _passed(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What one pass over the rows gives: squares and importance."""
+        squares, closest = squares_and_closest(self.X, self.weights, self._seeds() if self.seeded else None)
+        if closest is None:
+            return squares, squares
+        totals = [float(self.weights @ part) for part in (squares, closest)]
+        if min(totals) <= 0 or not max(totals) < math.inf:
+            return squares, squares
+        closest *= totals[0] / totals[1]
+        closest += squares
+        return squares, closest
 
     def _seeds(self) -> Floats | None:
         """Some rows in the larger clusters; one in a small cluster would hide it."""
         step = 1 + (len(self) >> 13)  # some 8,000 rows
-        X, weights = self.X[::step], self.weights[::step]
+        X, weights = self.X[::step], self.weights[::step] / self.weights.max()
         if not np.abs(X).max() < 1e12:  # not a number, or too large for squares in float32
             return None
         # They only shape the law of a draw, which is random itself.

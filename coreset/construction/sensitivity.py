@@ -127,7 +127,7 @@ class SensitivityCoreset(CoresetConstructor):
         chosen = sample[drawn]
         return Coreset(
             rows.X[chosen].astype(np.float64),
-            calibrated * (rows.weights.sum() / calibrated.sum()),
+            calibrated / calibrated.sum() * rows.weights.sum(),
             n_source=len(rows),
             source_dtype=rows.source_dtype,
             sample_indices=rows.numbers(chosen),
@@ -172,5 +172,6 @@ def _calibrate(
 ) -> NDArray[np.float64]:
     """Weights multiplied cluster by cluster so that they sum to the masses."""
     drawn = np.bincount(clusters, weights=weights, minlength=len(masses))
-    calibrated: NDArray[np.float64] = weights * masses[clusters] / drawn[clusters]
+    factors = np.divide(masses, drawn, out=np.ones_like(masses), where=drawn > 0)
+    calibrated: NDArray[np.float64] = weights * factors[clusters]
     return calibrated

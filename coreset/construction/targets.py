@@ -69,7 +69,7 @@ def _origin(y: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """The weighted mean, and exactly the value of a constant target."""
     if max(-float(y.min()), float(y.max())) > np.finfo(np.float64).max / 4:
         raise ValueError(f"y spans {y.min():g} to {y.max():g}, too wide for a double's range")
-    return float(weighted_mean(y[:, None], weights)[0])
+    return float(weighted_mean(y[:, None], weights / weights.sum())[0])
 
 
 def with_scale(rows: Rows, share: float = AUTO_SHARE) -> Rows:
