@@ -27,8 +27,6 @@ class CoresetConstructor(BaseEstimator, ABC):
     random_state: RandomState
     target_type: str = "auto"
     label_scale: float | str = "auto"
-    # Whether a large table is sampled before anything else, so that the sample must see all its clusters.
-    _samples_first = False
 
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -132,6 +130,11 @@ class CoresetConstructor(BaseEstimator, ABC):
             feature_names=coreset.feature_names,
             sample_indices=indices,
         )
+
+    @property
+    def _samples_first(self) -> bool:
+        """Whether a large table is sampled before anything else, so that the sample must see all its clusters."""
+        return False
 
     def _check_parameters(self) -> None:
         """Raise for parameters that only the subclass knows."""

@@ -95,8 +95,6 @@ class RobustCoreset(CoresetConstructor):
     True
     """
 
-    _samples_first = True
-
     def __init__(
         self,
         n_points: int = 1000,
@@ -121,6 +119,10 @@ class RobustCoreset(CoresetConstructor):
         """Whether the last `fit` read every row, so that offset, spread and certificate are exact."""
         check_is_fitted(self)
         return not math.isnan(self.coreset_.max_displacement)
+
+    @property
+    def _samples_first(self) -> bool:
+        return not self.exact
 
     def _check_parameters(self) -> None:
         check_power(self.power)
@@ -202,6 +204,7 @@ def _sample(rows: Rows, n_sampled: int, rng: np.random.Generator) -> Rows | None
     chosen, weights = importance_sample(rows.importance, rows.weights, n_sampled, rng)
     if len(chosen) < n_sampled // 2:
         return None
+    rows.forget()  # the rows themselves are not looked at again
     return dataclasses.replace(rows.take(chosen), weights=weights * (rows.weights.sum() / weights.sum()))
 
 

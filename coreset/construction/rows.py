@@ -116,6 +116,10 @@ class Rows:
         closest += squares
         return squares, closest
 
+    def forget(self) -> None:
+        """Free what `squares` and `importance` hold; they are computed anew if asked for again."""
+        vars(self).pop("_passed", None)
+
     def _seeds(self) -> Floats | None:
         """Some rows in the larger clusters; one in a small cluster would hide it."""
         step = 1 + (len(self) >> 13)  # some 8,000 rows

@@ -78,8 +78,6 @@ class SensitivityCoreset(CoresetConstructor):
     (200, 10000, 5)
     """
 
-    _samples_first = True
-
     def __init__(
         self,
         n_points: int = 1000,
@@ -96,6 +94,10 @@ class SensitivityCoreset(CoresetConstructor):
         self.target_type = target_type
         self.label_scale = label_scale
         self.random_state = random_state
+
+    @property
+    def _samples_first(self) -> bool:
+        return True
 
     def _check_parameters(self) -> None:
         check_power(self.power)
