@@ -153,6 +153,8 @@ class RobustCoreset(CoresetConstructor):
         large = len(rows) >= SAMPLED_SHARE * n_sampled
         sample = _sample(rows, n_sampled, rng) if large and not self.exact else None
         read = rows if sample is None else sample
+        if sample is not None:
+            rows.forget()  # only the sample is looked at from here on
         if n_points > _ONE_LEVEL_POINTS:
             # The step makes cells a little better, and reading all of a large table once more costs too much for that.
             groups = self._two_levels(read, n_points, rng, n_steps=0 if large and read is rows else 1)
@@ -170,15 +172,15 @@ class RobustCoreset(CoresetConstructor):
         """Cells of each rough cluster."""
         # Assigning costs n d (rough + points / rough); the quality gains from more rough clusters than the cheapest.
         rough = self._centers(rows, round(2 * math.sqrt(n_points)), 1, rng)
+        rows.forget()
         index, squared = _clusters_of_size(rows.X, rough, self._least_size(rows))
         distances = squared if self.power == 2 else np.sqrt(squared)
         # Sorted by distance, the systematic draws below are spread over all distances, and copies stay neighbours.
         keys = squared / (squared.max() or 1.0)
         keys *= 0.5
         keys += index
-        order = np.argsort(keys)
-        del keys  # a share of the memory that counts
-        members = [part for part in np.split(order, np.cumsum(np.bincount(index))[:-1]) if len(part)]
+        members = [part for part in np.split(np.argsort(keys), np.cumsum(np.bincount(index))[:-1]) if len(part)]
+        del keys, index  # of a large table they are a share of the memory that counts
         costs = np.array([rows.weights[part] @ distances[part] for part in members])
         masses = np.array([rows.weights[part].sum() for part in members])
         needs = masses / masses.sum() + (costs / costs.sum() if costs.any() else 0.0)
@@ -204,7 +206,6 @@ def _sample(rows: Rows, n_sampled: int, rng: np.random.Generator) -> Rows | None
     chosen, weights = importance_sample(rows.importance, rows.weights, n_sampled, rng)
     if len(chosen) < n_sampled // 2:
         return None
-    rows.forget()  # the rows themselves are not looked at again
     return dataclasses.replace(rows.take(chosen), weights=weights * (rows.weights.sum() / weights.sum()))
 
 
