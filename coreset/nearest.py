@@ -240,7 +240,7 @@ def squares_and_closest(
     closest : ndarray of shape (n,), float64
         Correct to rounding of `squares`. None without seeds.
     """
-    step = 1 + (len(X) >> 12)  # some 4,000 rows
+    step = 1 + (len(X) >> 13)  # some 8,000 rows
     mean = weighted_mean(X[::step], weights[::step]) if weights[::step].any() else X[0].astype(np.float64)
     squared, shift, closest = _squares_about(X, weights, mean, seeds)
     near_enough = shift @ shift * weights.sum() <= 1e-3 * (weights @ squared)
