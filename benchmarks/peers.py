@@ -276,7 +276,7 @@ def run_peer(
 
 def why_it_ended(done: subprocess.CompletedProcess[str], limit: int) -> str:
     if done.returncode == -signal.SIGPROF:
-        return f"timed out: more than {limit} CPU seconds"
+        return f"timed out: more than {limit} CPU seconds, or twice that with compilation"
     last = (done.stderr.strip().splitlines() or ["no message"])[-1]
     return f"failed: exit status {done.returncode}: {last[:300]}"
 
