@@ -39,8 +39,8 @@ class Coreset:
         What ``sum w d^2`` over the points lacks of the source's cost: the squared distances of the rows to the point
         that replaced them. `cost` with ``power=2`` adds it. It can be negative after coarse quantization.
     spread : array-like of shape (n_points,), optional
-        Root mean squared distance of a cell's rows to its point, in the data's units. When None, the single spread
-        ``sqrt(offset / total weight)`` serves every point.
+        Root mean squared distance of a cell's rows to its point, in the data's units; of constructions with ``power=1``
+        the mean distance. When None, the single spread ``sqrt(offset / total weight)`` serves every point.
     groups : array-like of int of shape (n_points,), optional
         Rough cluster of each point, a row of `group_variances`.
     group_variances : array-like of shape (n_groups, n_features), optional

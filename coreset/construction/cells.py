@@ -44,8 +44,10 @@ class Cells:
         Positive.
     residuals : ndarray of shape (m,)
         Weighted sum of the squared distances of a cell's rows to its mean.
+    distances : ndarray of shape (m,)
+        Weighted sum of these distances themselves.
     column_squares : ndarray of shape (d,)
-        The same by column, over all cells.
+        Like `residuals`, by column instead of by cell.
     max_displacement, total_displacement : float
         Largest distance of a row to its mean, and the weighted sum of these distances; with a numeric target, in the
         space that has it as a coordinate, which everything else here leaves out.
@@ -55,6 +57,7 @@ class Cells:
     means: NDArray[np.float64]
     masses: NDArray[np.float64]
     residuals: NDArray[np.float64]
+    distances: NDArray[np.float64]
     column_squares: NDArray[np.float64]
     max_displacement: float
     total_displacement: float
@@ -215,6 +218,7 @@ def _measured(
         means[:, :n_features],
         masses,
         np.bincount(cells, weights=weights * squared).astype(np.float64),
+        np.bincount(cells, weights=weights * np.sqrt(squared)).astype(np.float64),
         columns,
         float(distances.max()),
         float(weights @ distances),

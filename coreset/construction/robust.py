@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..clustering import SEEDING_ROWS, refine, seed_centers
+from ..clustering import refine, seed_centers
 from ..nearest import Floats, nearest
 from ..points import Coreset
 from ..sampling import importance_sample, systematic_draw
@@ -24,8 +24,11 @@ from .targets import slopes_of
 # Up to this many points every one is a centre of the clustering itself; beyond, cells are cut in two levels.
 _ONE_LEVEL_POINTS = 256
 _ONE_LEVEL_STEPS = 10
+# Rows from which the rough centres are seeded.
+_SEEDED_ROWS = 10_000
+_SEEDED_PER_CENTER = 50
 # Rows from which cells are built where not all are read.
-_SAMPLED_ROWS = 60_000
+_SAMPLED_ROWS = 80_000
 _SAMPLED_PER_POINT = 6
 
 
@@ -38,15 +41,16 @@ class RobustCoreset(CoresetConstructor):
     replaced by their weighted means. What the cells lose of the k-means cost is kept as the coreset's `offset`, and
     each cell's width as its `spread`.
 
-    Of a table with more than 240,000 rows (or 24 a point) not every row is assigned to a cell, unless `exact` asks for
-    it: the cells are built from a sample of 60,000 rows (or 6 a point), drawn by the law of `LightweightCoreset`.
+    Of a table with 320,000 rows or more (or 24 a point) not every row is assigned to a cell, unless `exact` asks for
+    it: the cells are built from a sample of 80,000 rows (or 6 a point), drawn by the law of `LightweightCoreset`.
 
     Parameters
     ----------
     n_points : int, default=1000
         The most points to return; duplicated rows can make them fewer.
     power : {1, 2}, default=2
-        Power of the distances by which points are shared out: 2 for k-means-like costs, 1 for k-median-like ones.
+        2 for k-means-like costs, 1 for k-median-like ones: the power of the distances by which points are shared out.
+        With 1, `spread` is the mean distance of a cell's rows, which serves k-median costs better on heavy tails.
     exact : bool, default=False
         True reads every row of a large table too, which takes about three times as long: offset, spread and certificate
         are then those of all rows.
@@ -160,7 +164,7 @@ class RobustCoreset(CoresetConstructor):
             groups = self._two_levels(read, n_points, rng, n_steps=0 if large and read is rows else 1)
         else:
             groups = self._one_level(read, n_points, rng)
-        coreset = _assembled(groups, rows)
+        coreset = _assembled(groups, rows, self.power)
         return coreset if sample is None else _without_certificate(coreset)
 
     def _one_level(self, rows: Rows, n_points: int, rng: np.random.Generator) -> list[Cells]:
@@ -195,7 +199,9 @@ class RobustCoreset(CoresetConstructor):
         return cells
 
     def _centers(self, rows: Rows, n_centers: int, n_steps: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        sample, weights = importance_sample(rows.squares, rows.weights, SEEDING_ROWS, rng)
+        sample, weights = importance_sample(
+            rows.squares, rows.weights, max(_SEEDED_ROWS, _SEEDED_PER_CENTER * n_centers), rng
+        )
         X = rows.X[sample]
         seeds = seed_centers(X, weights, n_centers, rng, power=self.power)
         return refine(X, weights, X[seeds].astype(np.float64), n_steps=n_steps)
@@ -241,8 +247,9 @@ def _useful_shares(
     return share_points(needs, limits, n_points)
 
 
-def _assembled(groups: list[Cells], rows: Rows) -> Coreset:
+def _assembled(groups: list[Cells], rows: Rows, power: int) -> Coreset:
     """Summary of the cells, those of each rough cluster a group."""
+    distances = np.concatenate([cells.distances for cells in groups])
     masses = np.concatenate([cells.masses for cells in groups])
     residuals = np.concatenate([cells.residuals for cells in groups])
     group_masses = np.array([cells.masses.sum() for cells in groups])
@@ -251,7 +258,7 @@ def _assembled(groups: list[Cells], rows: Rows) -> Coreset:
         np.concatenate([cells.means for cells in groups]),
         masses,
         offset=float(residuals.sum()),
-        spread=np.sqrt(residuals / masses),
+        spread=np.sqrt(residuals / masses) if power == 2 else distances / masses,
         groups=np.repeat(np.arange(len(groups)), [len(cells.masses) for cells in groups]),
         group_variances=column_squares / group_masses[:, None],
         max_displacement=max(cells.max_displacement for cells in groups),
