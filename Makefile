@@ -6,14 +6,15 @@ READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 export MPLBACKEND = Agg
 
-.PHONY: help demo test test-fast lint bench clean
+.PHONY: help demo test test-fast lint bench bench-all clean
 
 help:
 	@echo "make demo       the whole chain on real data; writes out/report.html"
 	@echo "make test       every test, the slow ones too"
 	@echo "make test-fast  the tests that take seconds"
 	@echo "make lint       ruff, import-linter, mypy"
-	@echo "make bench      benchmarks: JSON and pictures in benchmarks/results"
+	@echo "make bench      speed and quality, five minutes: JSON and pictures in benchmarks/results"
+	@echo "make bench-all  also streams, peers (in environments of their own) and the robustness study, half an hour more"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coreset-eval needs Python >= 3.11; set PYTHON=... for make")'
@@ -38,6 +39,14 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/construction.py
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/plot.py
+
+bench-all: bench
+	$(BIN)/python benchmarks/streaming.py
+	$(BIN)/python benchmarks/targets.py
+	$(BIN)/python benchmarks/robustness.py
+	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/plot.py
 
 clean:

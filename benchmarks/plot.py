@@ -18,6 +18,8 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     construction(RESULTS / "construction.json")
+    if (RESULTS / "speed.json").exists():
+        speed(RESULTS / "speed.json")
     if (RESULTS / "robustness.json").exists():
         robustness(RESULTS / "robustness.json")
     if (RESULTS / "streaming.json").exists():
@@ -51,6 +53,41 @@ def construction(path: Path) -> None:
     )
     target = path.with_suffix(".png")
     figure.savefig(target, dpi=130)
+    print(f"wrote {target}")
+
+
+def speed(path: Path) -> None:
+    """Time, memory and distortion of each method on a large table, a dot a data set."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    rows = pd.DataFrame(results["rows"])
+    methods = list(rows["method"].unique())
+    figure = Figure(figsize=(13, 3.4), layout="constrained")
+    panels = {  # label, title, and the goals by method
+        "products": (
+            "CPU time / bare n x d x k product",
+            "time",
+            {"SensitivityCoreset": 0.55, "RobustCoreset": 0.9, "RobustCoreset exact": 2.5},
+        ),
+        "memory": ("peak beyond the table / table", "memory", dict.fromkeys(methods, 0.2)),
+        "distortion": (
+            "distortion, solved on the summary (1 is perfect)",
+            "quality",
+            {"SensitivityCoreset": 1.10, "RobustCoreset": 1.02},
+        ),
+    }
+    for axes, (column, (label, title, goals)) in zip(figure.subplots(1, 3, sharey=True), panels.items(), strict=True):
+        axes.plot(rows[column], rows["method"].map(methods.index), "o", alpha=0.6)
+        axes.plot(list(goals.values()), [methods.index(method) for method in goals], "|", color="gray", ms=24)
+        axes.set(xlabel=label, title=title)
+        axes.set_yticks(range(len(methods)), methods)
+        axes.grid(axis="x", alpha=0.3)
+    figure.suptitle(
+        f"{results['n_points']:,} points of {results['shape'][0]:,} x {results['shape'][1]} float32 rows; "
+        f"bars are goals ({results['date']}, {results['machine']})",
+        fontsize=9,
+    )
+    target = path.with_suffix(".png")
+    figure.savefig(target, dpi=110)
     print(f"wrote {target}")
 
 

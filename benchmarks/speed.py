@@ -1,8 +1,8 @@
 """Large tables: time against the bare n x d x k product, memory, distortion; writes ``results/speed.json``.
 
-One million rows of 64 float32 columns in 256 clusters, 10,000 points, one BLAS thread. The product is ``X @ C.T`` for the
-256 centres C in one call; times are the least CPU seconds of some runs. Memory is the peak of what is allocated during
-``fit``, as tracemalloc sees it, over the size of X.
+One million rows of 64 float32 columns in 256 clusters, 10,000 points, one BLAS thread. The product is ``X @ C.T`` for
+the 256 centres C in one call; times are the least CPU seconds of some runs. Memory is the peak of what is allocated
+during ``fit``, as tracemalloc sees it, over the size of X.
 """
 
 from __future__ import annotations
