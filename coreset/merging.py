@@ -21,12 +21,17 @@ def merged_fields(coresets: Sequence[Any]) -> dict[str, Any]:
 
     Raises
     ------
+    TypeError
+        When an argument is no coreset.
     ValueError
         When nothing is given, or features, labels or the types of targets disagree.
     """
     if not coresets:
         raise ValueError("merge needs at least one coreset")
     first = coresets[0]
+    for position, other in enumerate(coresets):
+        if not hasattr(other, "group_variances"):
+            raise TypeError(f"merge takes coresets one by one, argument {position} is a {type(other).__name__}")
     for position, other in enumerate(coresets):
         if other.n_features != first.n_features:
             raise ValueError(f"coreset {position} has {other.n_features} features, coreset 0 {first.n_features}")
@@ -50,9 +55,14 @@ def merged_fields(coresets: Sequence[Any]) -> dict[str, Any]:
         "source_dtype": np.result_type(*[c.source_dtype for c in coresets]),
         "feature_names": _merged_names(coresets),
         "target_type": first.target_type,
-        # Distances that count the target less are no larger, so that all certificates hold with the least scale.
-        "label_scale": min(c.label_scale for c in coresets) if first.target_type == NUMERIC else None,
+        "label_scale": _merged_scale(coresets) if first.target_type == NUMERIC else None,
     }
+
+
+def _merged_scale(coresets: Sequence[Any]) -> float:
+    """Least scale of those that matter: distances that count the target less are no larger, so certificates hold."""
+    moved = [c.label_scale for c in coresets if c.total_displacement != 0]
+    return float(min(moved or [c.label_scale for c in coresets]))
 
 
 def _merged_spread(coresets: Sequence[Any]) -> NDArray[np.float64] | None:

@@ -34,7 +34,7 @@ class Coreset:
     weights : array-like of shape (n_points,)
         Not negative; their sum is the mass of the source.
     labels : array-like of shape (n_points,), optional
-        Class of each point, or the mean target of its cell, in the target's units.
+        Class of each point, or its numeric target: the mean of its cell, or the picked row's own, in its units.
     offset : float, default=0.0
         What ``sum w d^2`` over the points lacks of the source's cost: the squared distances of the rows to the point
         that replaced them. `cost` with ``power=2`` adds it. It can be negative after coarse quantization.
@@ -55,7 +55,7 @@ class Coreset:
         Type that the source was stored in, against which byte ratios are taken.
     feature_names : tuple of str, optional
     sample_indices : array-like of int of shape (n_points,), optional
-        Source row of each point, for methods that pick rows.
+        Source row of each point, for methods that pick rows; merging, streams and messages do not keep it.
     target_type : {"class", "numeric"}, optional
         What the labels are; "class" unless told otherwise, None without labels. Numeric ones are stored as float64.
     label_scale : float, optional
@@ -158,6 +158,12 @@ class Coreset:
             shapes = f"{slopes.shape}, group_variances {np.shape(self.group_variances)}"
             raise ValueError(f"group_slopes must be finite and like group_variances: its shape is {shapes}")
         return slopes
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False  # which copies and pickles forget
 
     def __len__(self) -> int:
         return len(self.points)
@@ -315,9 +321,11 @@ class Coreset:
         A cell counts all its rows at one place, so on data without structure it over-estimates the cost of centres that
         would share its rows, and it hides variance from models. The deviates come in antipodal pairs, so that every
         cell's mean stays exact, and their expected squared distance to the point is ``spread ** 2``, so that a positive
-        offset is no longer needed; a negative one, which coarse quantization can leave, stays. Their shape follows
-        `group_variances`; without these, as after decoding a message, the variances of the points' columns, about the
-        means of the classes if there are some.
+        offset is no longer needed. What `spread` does not explain stays an offset, and is not scattered: all of a
+        negative one, which coarse quantization can leave, and, of constructions with ``power=1``, what the mean square
+        of the distances has beyond the square of their mean. The shape of the deviates follows `group_variances`;
+        without these, as after decoding a message, the variances of the points' columns, about the means of the classes
+        if there are some.
 
         A numeric target moves along with the deviates, by `group_slopes`, so that its covariance with every column is
         kept: left where it is, it would flatten regressions (the errors-in-variables bias), and centres alone, where
@@ -356,7 +364,6 @@ class Coreset:
         if isinstance(copies, bool) or not isinstance(copies, numbers.Integral) or copies < 2 or copies % 2:
             raise ValueError(f"copies={copies!r} must be an even number of at least 2, since deviates come in pairs")
         spreads = self._spreads()
-        # What the widths do not explain stays an offset: all of a negative one, nothing of an ordinary one.
         rest = self.offset - float(self.weights @ spreads**2)
         scattered = scatter_points(self.points, spreads, self._shapes(), int(copies), as_generator(random_state))
         labels = None if self.labels is None else np.tile(self.labels, copies)
@@ -428,6 +435,8 @@ class Coreset:
         """
         import pandas as pd
 
+        if copies == 0:
+            raise ValueError("copies=0 must be 1, for the points themselves, or an even number")
         rows = self if copies == 1 else self.scatter(copies)
         X = pd.DataFrame(rows.points, columns=list(rows.feature_names)) if rows.feature_names else rows.points
         return fit_weighted(estimator, X, rows.labels, rows.weights, target_type=self.target_type)

@@ -44,6 +44,24 @@ def check_label_scale(label_scale: object) -> float | None:
     return float(label_scale)  # type: ignore[arg-type]
 
 
+def too_few_points(n_points: int, classes: NDArray[Any], where: str) -> str:
+    """What to tell a user whose classes are more than the points; maybe they are numbers.
+
+    Parameters
+    ----------
+    n_points : int
+    classes : ndarray of shape (n_classes,)
+    where : str
+        Whose classes these are, such as "in y".
+
+    Returns
+    -------
+    str
+    """
+    hint = "" if classes.dtype.kind in "bU" else "; target_type='numeric' takes y for numbers"
+    return f"n_points={n_points} is less than the {len(classes)} classes {where}{hint}"
+
+
 def is_continuous(y: NDArray[Any]) -> bool:
     """Whether some of the numbers are no integers, so that they cannot be meant as classes."""
     return y.dtype.kind == "f" and not bool((y == np.round(y)).all())

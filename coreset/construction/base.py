@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from ..points import Coreset
-from ..targets import CLASS, NUMERIC
+from ..targets import CLASS, NUMERIC, too_few_points
 from ..validation import RandomState, as_generator, check_count
 from .rows import Rows, check_rows, rows_of
 from .targets import joint_rows, with_scale, without_target
@@ -109,12 +109,12 @@ class CoresetConstructor(BaseEstimator, ABC):
         """
         n_points = check_count("n_points", self.n_points)
         self._check_parameters()
-        if len(coreset) <= n_points:
-            return coreset
-        if coreset.target_type == CLASS and (n_classes := len(np.unique(np.asarray(coreset.labels)))) > n_points:
-            raise ValueError(f"n_points={n_points} is less than the coreset's {n_classes} classes")
         if getattr(self, "min_cell_size", 1) > 1 and coreset.sample_indices is not None:
             raise ValueError("coreset has points that are rows, which reduce would publish in spite of min_cell_size")
+        if len(coreset) <= n_points:
+            return coreset
+        if coreset.target_type == CLASS and len(classes := np.unique(np.asarray(coreset.labels))) > n_points:
+            raise ValueError(too_few_points(n_points, classes, "of the coreset"))
         made = self._summary(rows_of(coreset))
         # What the spreads do not explain, such as the error of a coarse codec, is carried on.
         rest = coreset.offset - float(coreset.weights @ coreset._spreads() ** 2)
@@ -193,8 +193,7 @@ class CoresetConstructor(BaseEstimator, ABC):
     def _by_class(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         classes, codes = np.unique(np.asarray(rows.labels), return_inverse=True)
         if n_points < len(classes):
-            hint = "" if classes.dtype.kind in "bU" else "; target_type='numeric' takes y for numbers"
-            raise ValueError(f"n_points={n_points} is less than the {len(classes)} classes in y{hint}")
+            raise ValueError(too_few_points(n_points, classes, "in y"))
         order = np.argsort(codes, kind="stable")
         members = [rows.take(part) for part in np.split(order, np.cumsum(np.bincount(codes))[:-1])]
         for label, part in zip(classes.tolist(), members, strict=True):

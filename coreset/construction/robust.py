@@ -84,7 +84,8 @@ class RobustCoreset(CoresetConstructor):
     aggregation, not differential privacy, and it promises no more than it says: equal rows are published as they are
     when m of them make a cell; `spread`, `offset`, the certificate and `group_variances` tell more about a cell than
     its mean, down to all values where its rows are equal; several summaries of overlapping tables can be compared; and
-    a person with several rows counts several times. `reduce` takes the points of a summary for such means.
+    a person with several rows counts several times. `reduce` takes the points of a summary
+    for such means, unless they have `sample_indices`, which merging and messages do not keep.
 
     Examples
     --------

@@ -116,6 +116,10 @@ class Rows:
         closest += squares
         return squares, closest
 
+    def for_sampling(self, seeded: bool) -> Rows:
+        """The same rows, whose `importance` looks at seeds if asked for and if they are so many that it may matter."""
+        return dataclasses.replace(self, seeded=seeded and len(self) >= _SAMPLED_ROWS)
+
     def forget(self) -> None:
         """Free what `squares` and `importance` hold; they are computed anew if asked for again."""
         vars(self).pop("_passed", None)
@@ -173,7 +177,7 @@ def check_rows(
     rows = check_batch(estimator, X, y, sample_weight, target_type=target_type, label_scale=label_scale, finite=False)
     if len(rows) == 0:
         raise ValueError("sample_weight is zero for all rows, so there is nothing to summarise")
-    rows = dataclasses.replace(rows, seeded=seeded and len(rows) >= _SAMPLED_ROWS)
+    rows = rows.for_sampling(seeded)
     if _ordinary(rows):
         return rows
     _assert_finite(estimator, rows.X)

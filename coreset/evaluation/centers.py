@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -73,6 +74,8 @@ def distortion(
     if check_count("n_clusters", n_clusters) > len(coreset):
         raise ValueError(f"n_clusters={n_clusters} is more than the coreset's {len(coreset)} points")
     used = coreset.weights > 0
+    if not used.any():
+        raise ValueError("every weight of the coreset is zero")
     spread = coreset._spreads()[used] if power == 1 else None
     solution = cluster(
         coreset.points[used],
@@ -260,6 +263,8 @@ def _checked_centers(name: str, centers: ArrayLike, n_features: int) -> NDArray[
 
 
 def _ratio(true_cost: float, summary_cost: float) -> float:
+    if not math.isfinite(true_cost + summary_cost):
+        raise ValueError(f"costs of {true_cost:g} and {summary_cost:g} overflow: centers lie too far out")
     if true_cost == summary_cost:
         return 1.0
     if true_cost <= 0 or summary_cost <= 0:

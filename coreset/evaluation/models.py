@@ -14,6 +14,7 @@ from scipy.stats import norm
 from ..construction import Rows
 from ..labels import as_labels
 from ..points import Coreset
+from ..targets import is_continuous
 from .centers import checked_source
 
 Model = TypeVar("Model")
@@ -187,6 +188,10 @@ def _hits(name: str, model: Any, X_test: ArrayLike, truth: NDArray[Any]) -> NDAr
     predicted = as_labels(model.predict(X_test), name)
     if predicted.shape != truth.shape:
         raise ValueError(f"{name} predicts {len(predicted)} labels for X_test, y_test has {len(truth)}")
+    if is_continuous(truth) or is_continuous(predicted):
+        raise TypeError(f"{name} or y_test holds numbers that are no classes: accuracy is about classes")
+    if (predicted.dtype.kind == "U") != (truth.dtype.kind == "U"):
+        raise TypeError(f"{name} predicts labels of type {predicted.dtype}, y_test has {truth.dtype}")
     return np.asarray(predicted == truth)
 
 

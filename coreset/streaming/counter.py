@@ -13,7 +13,7 @@ from ..construction import Rows
 from ..construction.rows import check_range, column_range
 from ..labels import merge_labels
 from ..points import Coreset
-from ..targets import CLASS
+from ..targets import CLASS, too_few_points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Seen:
         """Both together, when they go together; `name` is what these rows' labels are called in errors."""
         seen = self if earlier is None else self._added_to(earlier, name)
         if seen.classes is not None and len(seen.classes) > n_points:
-            raise ValueError(f"n_points={n_points} is less than the {len(seen.classes)} classes in y so far")
+            raise ValueError(too_few_points(n_points, seen.classes, "in y so far"))
         check_range(seen.low, seen.high, seen.mass, seen.n_rows)
         return seen
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, final
@@ -69,7 +70,9 @@ class StreamingCoreset(BaseEstimator):
     put coresets into it. How offset, spread and certificate go through the levels is said at
     `CoresetConstructor.reduce`. As long as everything fits one leaf, the summary is that of the base.
 
-    With labels every class is summarised apart at every level, so that one that was seen once is never lost.
+    With labels every class is summarised apart at every level, so that one that was seen once is never lost. With a
+    numeric target and ``label_scale="auto"`` every leaf has a scale of its own, and certificates are about the least of
+    them; a number instead of "auto" keeps them comparable.
 
     Examples
     --------
@@ -110,7 +113,7 @@ class StreamingCoreset(BaseEstimator):
         ----------
         X : array-like of shape (n, d)
         y : array-like of shape (n,), optional
-            Class labels.
+            Class labels or, see `target_type` of the base, numbers to regress on.
         sample_weight : array-like of shape (n,), optional
             Weight three means the same row three times; zero means that it is absent.
 
@@ -141,7 +144,7 @@ class StreamingCoreset(BaseEstimator):
         X : array-like of shape (n, d)
             With the columns, and the names of columns, of the first batch.
         y : array-like of shape (n,), optional
-            Class labels, in all batches or in none. New classes may come at any time.
+            In all batches or in none: class labels, of which new ones may come at any time, or numbers.
         sample_weight : array-like of shape (n,), optional
             All may be zero here: then no row is added.
 
@@ -199,8 +202,9 @@ class StreamingCoreset(BaseEstimator):
         0     1.5    2.5   500.0
         1     3.5    0.5   500.0
         """
-        if hasattr(batches, "shape"):
-            raise TypeError("batches is one table, expected an iterable of tables; fit takes a single one")
+        if hasattr(batches, "shape") or isinstance(batches, str | os.PathLike):
+            kind = "one table" if hasattr(batches, "shape") else "a path"
+            raise TypeError(f"batches is {kind}, expected an iterable of tables; fit takes a single table")
         draft = self._anew()
         number = -1
         for number, batch in enumerate(batches):
@@ -208,7 +212,9 @@ class StreamingCoreset(BaseEstimator):
             try:
                 if not 1 <= len(parts) <= 3:
                     raise ValueError(f"batch has {len(parts)} parts, expected X, (X, y) or (X, y, sample_weight)")
-                if getattr(parts[0], "shape", (1,))[0] != 0:
+                if isinstance(parts[0], list) and any(hasattr(part, "shape") for part in parts[0]):
+                    raise TypeError("batch is a list of tables, expected a table or a tuple (X, y)")
+                if getattr(parts[0], "shape", (1,))[:1] != (0,):
                     draft._take_in(*parts, *([None] * (3 - len(parts))))
             except (ValueError, TypeError) as error:
                 error.add_note(f"in batch {number} of fit_batches, counting from 0")
@@ -364,8 +370,8 @@ class StreamingCoreset(BaseEstimator):
 
     def _leaf(self, pieces: Sequence[Rows]) -> Coreset:
         rows = put_together(pieces)
-        rows = dataclasses.replace(rows, X=squarable(rows.X))
-        return self._seeded(0, self._counter.made_at(0))._summary(rows)
+        base = self._seeded(0, self._counter.made_at(0))
+        return base._summary(dataclasses.replace(rows, X=squarable(rows.X)).for_sampling(base._samples_first))
 
     def _reduce(self, level: int, number: int, merged: Coreset) -> Coreset:
         return self._seeded(level, number).reduce(merged)

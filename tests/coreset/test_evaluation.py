@@ -370,3 +370,22 @@ def test_information_size_names_what_is_wrong():
         information_size(b"not one")
     with pytest.raises(TypeError):
         information_size(summary, 8)
+
+
+def test_what_cannot_be_measured_is_refused():
+    class Says:
+        def __init__(self, *values):
+            self.values = values
+
+        def predict(self, X):
+            return np.array(self.values)
+
+    X = np.zeros((2, 1))
+    with pytest.raises(TypeError, match="numbers that are no classes"):
+        accuracy_loss(Says(0.5, 1.5), Says(0.5, 1.5), X, [0.5, 1.5])
+    with pytest.raises(TypeError, match="predicts labels of type"):
+        accuracy_loss(Says("a", "b"), Says("a", "b"), X, [0, 1])
+    with pytest.raises(ValueError, match="overflow"), np.errstate(over="ignore"):
+        distortion_table(np.ones((2, 1)), Coreset([[1.0]], [2]), [[1e160]])
+    with pytest.raises(ValueError, match="every weight of the coreset is zero"):
+        distortion(np.ones((2, 1)), Coreset([[1.0]], [0]), 1)

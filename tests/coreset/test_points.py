@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import pickle
 
@@ -210,3 +211,15 @@ def test_pickle_and_repr(rng):
     np.testing.assert_array_equal(again.points, summary.points)
     assert again.offset == 1.5
     assert "5 points x 3 features, 2 classes" in repr(summary)
+
+
+def test_copies_and_pickles_stay_read_only():
+    one = Coreset([[1.0]], [1.0], labels=[0])
+    for other in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert not other.weights.flags.writeable
+        assert other.points.tolist() == [[1.0]]
+
+
+def test_merge_takes_coresets_one_by_one():
+    with pytest.raises(TypeError, match="argument 0 is a list"):
+        Coreset.merge([Coreset([[1.0]], [1.0])])

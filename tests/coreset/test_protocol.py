@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 
 from coreset import Coreset, DistributedCoreset, RobustCoreset, decode, protocol
 from coreset.protocol import Coordinator, Worker, WorkerSettings
-from coreset.ray_driver import split_into_shards
+from coreset.shards import split_into_shards
 from coreset.wire import seal
 
 SETTINGS = WorkerSettings(base=None, planner="exhaustive", entropy=5)

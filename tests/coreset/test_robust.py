@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coreset import Coreset, RobustCoreset, StreamingCoreset
+from coreset import Coreset, RobustCoreset, StreamingCoreset, UniformCoreset
 from coreset.construction import robust
 from coreset.construction.cells import _joined
 from coreset.nearest import Gaps, blocks, clustering_cost, nearest, row_blocks, squared_norms, squares_about_mean
@@ -541,3 +541,10 @@ def test_k_median_cost_at_the_points_themselves_is_exact_on_heavy_tails_too(rng,
     assert summary.cost(summary.points, power=1) == pytest.approx(summary.total_displacement)
     # A root mean square would count the tails twice.
     assert summary_of(X, n_points=n_points).cost(summary.points, power=1) > 1.02 * summary.total_displacement
+
+
+@pytest.mark.parametrize("n_points", [30, 10])
+def test_reduce_refuses_points_that_are_known_to_be_rows(rng, n_points):
+    picked = UniformCoreset(20, random_state=0).fit(rng.normal(size=(100, 2))).coreset_
+    with pytest.raises(ValueError, match="points that are rows"):
+        RobustCoreset(n_points, min_cell_size=5).reduce(picked)

@@ -215,7 +215,7 @@ def test_reduce_keeps_what_it_cannot_explain_and_drops_what_weighs_nothing(rng):
     assert RobustCoreset(50).reduce(half) is half
     with pytest.raises(ValueError, match="coreset has weight zero on all of its 50 points"):
         RobustCoreset(10).reduce(Coreset(points, np.zeros(50)))
-    with pytest.raises(ValueError, match="n_points=2 is less than the coreset's 3 classes"):
+    with pytest.raises(ValueError, match="n_points=2 is less than the 3 classes of the coreset"):
         RobustCoreset(2).reduce(Coreset(points, np.ones(50), labels=np.arange(50) % 3))
     with pytest.raises(ValueError, match="squared distances overflow"):
         RobustCoreset(2).reduce(Coreset([[1e200], [-1e200], [0.0]], np.ones(3)))
@@ -576,3 +576,31 @@ def test_merging_labelled_streams(rng):
     assert dict(zip(merged.labels, merged.weights, strict=True)) == {"a": 100, "b": 50, "cc": 50}
     with pytest.raises(ValueError, match="n_points=3 is less than the 5 classes in y so far"):
         one.merge(stream_of(3).fit(X, ["d", "e"] * 50))
+
+
+def test_a_large_leaf_sees_small_clusters_as_its_base_does(rng):
+    X = rng.normal(size=(330_000, 2)).astype(np.float32)
+    X[:, 0] += np.where(np.arange(330_000) % 2, 1000, -1000)
+    X[:5, 0], X[:5, 1] = 0, 300 + rng.normal(size=5)
+    stream = StreamingCoreset(RobustCoreset(300), bucket_rows=330_000, random_state=0).fit(X)
+    near = np.abs(stream.coreset_.points[:, 0]) < 500
+    assert stream.coreset_.weights[near].sum() == pytest.approx(5, rel=0.05)
+
+
+def test_a_leaf_of_one_row_does_not_decide_the_scale_of_targets(rng):
+    X = rng.normal(size=(1001, 3))
+    y = 1e-4 * X[:, 0]
+    scales = [
+        StreamingCoreset(RobustCoreset(20), bucket_rows=1000, random_state=0).fit(X[:n], y[:n]).coreset_.label_scale
+        for n in (1000, 1001)
+    ]
+    assert scales[0] == scales[1] > 100
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [("rows.parquet", "batches is a path"), ([[np.ones((2, 1)), np.ones(2)]], "batch is a list of tables")],
+)
+def test_what_is_no_iterable_of_tables_is_named(batches, message):
+    with pytest.raises(TypeError, match=message):
+        stream_of().fit_batches(batches)
