@@ -171,11 +171,22 @@ LOADERS: dict[str, Callable[[], Table]] = {
 # Summaries
 
 
-def summaries(X: np.ndarray, y: np.ndarray | None, n_points: int, seed: int) -> dict[str, Coreset]:
+def summaries(X: np.ndarray, y: np.ndarray | None, n_points: int, seed: int, **target: str) -> dict[str, Coreset]:
     classes = (RobustCoreset, SensitivityCoreset, LightweightCoreset, UniformCoreset, FarthestFirstCoreset)
-    built = {cls.__name__: cls(n_points, random_state=seed).fit(X, y).coreset_ for cls in classes}
+    built = {cls.__name__: cls(n_points, random_state=seed, **target).fit(X, y).coreset_ for cls in classes}
     scatter = built[CELLS].scatter(COPIES, random_state=seed)
-    return {CELLS: built.pop(CELLS), SCATTER: scatter, **built, "SVD": svd_summary(X, y, n_points)}
+    return {CELLS: built.pop(CELLS), SCATTER: scatter, **built}
+
+
+def summaries_with_target(table: np.ndarray, n_points: int, seed: int) -> dict[str, Coreset]:
+    """Summaries of a numeric target, the last column here, with it as their last column, too."""
+    made = summaries(table[:, :-1], table[:, -1], n_points, seed, target_type="numeric")
+    joint = {
+        method: Coreset(np.column_stack([one.points, one.labels]), one.weights, n_source=one.n_source)
+        for method, one in made.items()
+        if one.labels is not None
+    }
+    return joint | {"SVD": svd_summary(table, None, n_points)}
 
 
 def svd_summary(X: np.ndarray, y: np.ndarray | None, n_points: int) -> Coreset:
@@ -196,11 +207,6 @@ def svd_summary(X: np.ndarray, y: np.ndarray | None, n_points: int) -> Coreset:
         labels = None if y is None else np.full(len(points), y[rows[0]])
         parts.append(Coreset(points, np.full(len(points), len(rows) / len(points)), labels=labels, n_source=len(rows)))
     return Coreset.merge(*parts)
-
-
-def with_target(X: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Rows with the standardised target as their last column: how a summary keeps a number to be predicted."""
-    return np.column_stack([X, scale(target)])
 
 
 # Problems without classes: how each is solved on weighted points, and what a solution costs
@@ -333,17 +339,22 @@ def costs(X: np.ndarray, table: Table, n_seeds: int) -> dict[str, dict[str, list
     target = table.target if given else X[:, table.target]
     others = X if given else np.delete(X, table.target, axis=1)
     ridge = {"linear regression": (solve_ridge, ridge_cost)}
-    return {**scores, **_normalized(with_target(others, target), ridge, table.n_points, n_seeds)}
+    joint = np.column_stack([others, scale(target)])
+    return {**scores, **_normalized(joint, ridge, table.n_points, n_seeds, with_target=True)}
 
 
 def _normalized(
-    X: np.ndarray, problems: dict[str, tuple[Any, Any]], n_points: int, n_seeds: int
+    X: np.ndarray, problems: dict[str, tuple[Any, Any]], n_points: int, n_seeds: int, *, with_target: bool = False
 ) -> dict[str, dict[str, list[float]]]:
     ones = np.ones(len(X))
     optima = {name: cost(X, ones, solve(X, ones)) for name, (solve, cost) in problems.items()}
     scores: dict[str, dict[str, list[float]]] = {name: {} for name in problems}
     for seed in range(n_seeds):
-        for method, summary in summaries(X, None, n_points, seed).items():
+        if with_target:
+            made = summaries_with_target(X, n_points, seed)
+        else:
+            made = {**summaries(X, None, n_points, seed), "SVD": svd_summary(X, None, n_points)}
+        for method, summary in made.items():
             for name, (solve, cost) in problems.items():
                 value = normalized_cost(X, summary, solve, cost, optimum=optima[name])
                 scores[name].setdefault(method, []).append(value)
@@ -362,7 +373,7 @@ def accuracies(table: Table, n_seeds: int) -> dict[str, dict[str, list[float]]]:
         if table.standardize:
             scaler = StandardScaler().fit(X)
             X, X_test = scaler.transform(X), scaler.transform(X_test)
-        built = summaries(X, y, table.n_points, seed)
+        built = {**summaries(X, y, table.n_points, seed), "SVD": svd_summary(X, y, table.n_points)}
         built[RECEIVED] = decode(encode(built[CELLS], MESSAGE))
         built[RECEIVED_SCATTER] = built[RECEIVED].scatter(COPIES, random_state=seed)
         for name, model in CLASSIFIERS.items():
