@@ -10,27 +10,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any, final
 
-import numpy as np
 import pandas as pd
-from scipy import sparse
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 
-from .construction import RobustCoreset
-from .labels import as_labels
 from .points import Coreset
 from .protocol import Coordinator, Worker, WorkerSettings
-from .targets import NUMERIC, is_continuous
-from .validation import RandomState, as_generator, check_count, from_polars, is_polars_frame
+from .shards import Shard, nbytes, refuse_references, split_into_shards, with_common_target
+from .validation import RandomState, as_generator, check_count
 from .wire import inspect
 
-_ROWS_A_SHARD = 65_536
 _BUSY_CPUS = 0.75  # share of the CPUs that actors may hold; the rest stays free for Ray's own recovery
 _ACTORS_A_CPU = 4
-
-Shard = tuple[Any, Any, Any]  # table, labels, weights
 
 
 @final
@@ -143,7 +135,7 @@ class DistributedCoreset(BaseEstimator):
         self._check_parameters()
         shards = split_into_shards(X, y, sample_weight)
         settings = WorkerSettings(
-            _with_common_target(self.base, shards, self.label_column),
+            with_common_target(self.base, shards, self.label_column),
             self.planner,
             _entropy(self.random_state),
             self.label_column,
@@ -152,7 +144,7 @@ class DistributedCoreset(BaseEstimator):
         coordinator = Coordinator(len(shards), self.budget_bytes)
         report = _reporter(self.progress, len(shards))
         if self.backend == "local":
-            _refuse_references(shards)
+            refuse_references(shards)
             self.messages_ = _run(coordinator, _LocalPool(shards, settings, report))
         else:
             with _ray_pool(shards, settings, self.num_workers, self.timeout_s, report) as pool:
@@ -176,89 +168,6 @@ class DistributedCoreset(BaseEstimator):
 
 def _entropy(random_state: RandomState) -> int:
     return int.from_bytes(as_generator(random_state).bytes(16), "little")
-
-
-def _with_common_target(
-    base: BaseEstimator | None, shards: Sequence[Shard], label_column: str | None
-) -> BaseEstimator | None:
-    """The base, told that targets are numeric if one of those that are seen from here is continuous."""
-    chosen = RobustCoreset() if base is None else base
-    if getattr(chosen, "target_type", None) != "auto":
-        return base
-    if not any(_is_seen_continuous(X, y, label_column) for X, y, _ in shards):
-        return base
-    return clone(chosen).set_params(target_type=NUMERIC)
-
-
-def _is_seen_continuous(X: Any, y: Any, label_column: str | None) -> bool:
-    if y is None and (isinstance(X, pd.DataFrame) or is_polars_frame(X)) and label_column in X.columns:
-        y = X[label_column]
-    if y is None or type(y).__name__ == "ObjectRef":
-        return False
-    try:
-        return is_continuous(as_labels(y))
-    except (TypeError, ValueError):
-        return False  # the shard's own worker says what is wrong with it
-
-
-def split_into_shards(X: Any, y: Any, sample_weight: Any) -> list[Shard]:
-    """The shards as a list of (table, labels, weights).
-
-    Parameters
-    ----------
-    X : one table, or a list or tuple of tables or ObjectRefs
-    y, sample_weight : like X, or None
-
-    Returns
-    -------
-    list of tuple
-
-    Raises
-    ------
-    ValueError
-        When there is no shard, or lists have different lengths.
-    TypeError
-        When only one of X and y is a list of shards.
-    """
-    if isinstance(X, list | tuple) and (len(X) == 0 or _is_shard(X[0])):
-        if len(X) == 0:
-            raise ValueError("X is an empty list: there is no shard to summarise")
-        columns = [list(X)]
-        for name, value in (("y", y), ("sample_weight", sample_weight)):
-            if value is None:
-                columns.append([None] * len(X))
-                continue
-            if not isinstance(value, list | tuple):
-                raise TypeError(f"X is a list of shards, so {name} must be a list too, not {type(value).__name__}")
-            if len(value) != len(X):
-                raise ValueError(f"{name} has {len(value)} entries, X has {len(X)} shards")
-            columns.append(list(value))
-        return list(zip(*columns, strict=True))
-    if sparse.issparse(X):
-        raise TypeError("X is a sparse matrix, which is not supported: pass X.toarray() or shards of it")
-    X = from_polars(X)
-    table = X if isinstance(X, pd.DataFrame) else np.asarray(X)
-    if table.ndim != 2 or len(table) == 0:
-        raise ValueError(f"X has shape {table.shape}, expected (n, d) with at least one row, or a list of such tables")
-    labels = None if y is None else as_labels(y)
-    parts: list[Any] = [table, labels, None if sample_weight is None else np.asarray(sample_weight)]
-    for name, value in zip(("y", "sample_weight"), parts[1:], strict=True):
-        if value is not None and len(value) != len(table):
-            raise ValueError(f"{name} has {len(value)} entries, X has {len(table)} rows")
-    n_shards = math.ceil(len(table) / _ROWS_A_SHARD)
-    edges = [round(len(table) * i / n_shards) for i in range(n_shards + 1)]
-    cut = [[None if value is None else value[a:b] for a, b in pairwise(edges)] for value in parts]
-    return list(zip(*cut, strict=True))
-
-
-def _is_shard(value: object) -> bool:
-    return isinstance(value, np.ndarray | pd.DataFrame) or is_polars_frame(value) or type(value).__name__ == "ObjectRef"
-
-
-def _refuse_references(shards: Sequence[Shard]) -> None:
-    for number, shard in enumerate(shards):
-        if any(type(part).__name__ == "ObjectRef" for part in shard):
-            raise TypeError(f"shard {number} is a Ray ObjectRef, which backend='local' cannot read: use backend='ray'")
 
 
 class _LocalPool:
@@ -412,7 +321,7 @@ def _connect(shards: Sequence[Shard], timeout_s: float) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     address = os.environ.get("RAY_ADDRESS") or "local"
     if address == "local":
-        size = sum(_nbytes(part) for shard in shards for part in shard)
+        size = sum(nbytes(part) for shard in shards for part in shard)
         ray.init(address="local", include_dashboard=False, object_store_memory=(256 << 20) + 2 * size, **quiet)
         return
     if address != "auto":
@@ -427,9 +336,3 @@ def _check_reachable(address: str, timeout_s: float) -> None:
         socket.create_connection((host, int(port)), timeout=min(10.0, timeout_s)).close()
     except (OSError, ValueError) as error:
         raise ConnectionError(f"RAY_ADDRESS={address!r} cannot be reached: {error}") from error
-
-
-def _nbytes(part: Any) -> int:
-    if isinstance(part, pd.DataFrame):
-        return int(part.memory_usage(deep=True).sum())
-    return int(getattr(part, "nbytes", 0))

@@ -1,4 +1,4 @@
-"""Spending a byte budget: how many points, in how many bits each."""
+"""The plan of a budget: the number of points and the codec that stand closest to the rows."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import bisect
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
-from .construction import RobustCoreset, Rows, check_rows, joint_rows, target_settings, with_scale, with_target_column
-from .nearest import Floats, nearest
-from .points import Coreset
-from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer
-from .sampling import stratified_draw
-from .targets import NUMERIC
-from .validation import RandomState, as_generator, check_count
-from .wire import columns_sent, decode, encode, encoded_size, max_encoded_size
+from ..construction import RobustCoreset, Rows, check_rows, joint_rows, target_settings, with_scale, with_target_column
+from ..nearest import Floats, nearest
+from ..points import Coreset
+from ..quantizers import Quantizer, RoundingQuantizer, UniformQuantizer
+from ..sampling import stratified_draw
+from ..targets import NUMERIC
+from ..validation import RandomState, as_generator, check_count
+from ..wire import columns_sent, decode, encode, encoded_size, max_encoded_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ class BudgetPlan:
         ImportError
             When matplotlib is missing.
         """
-        from .plots import plot_plan
+        from ..plots import plot_plan
 
         return plot_plan(self.table, ax)
 
@@ -187,7 +187,7 @@ def search(
         kinds = {None: "", NUMERIC: " and a target"}
         raise ValueError(
             f"budget_bytes={budget_bytes} is too small: the smallest message, one point of {rows.X.shape[1]} features"
-            f"{kinds.get(rows.target_type, ' for each class')}, takes {least} bytes"
+            f"{kinds.get(rows.target_type, ' for each class')}, takes {least} bytes{_hint(rows, builder.base)}"
         )
     chosen = candidates.index(min(fitting, key=lambda c: c.error))
     plan = BudgetPlan(
@@ -209,34 +209,15 @@ def least_message_bytes(rows: Rows, feature_names: tuple[str, ...] | None, quant
     -------
     int
     """
-    classes = _classes(rows)
-    return min(_bound(rows, _least_points(classes), feature_names, quantizer, classes) for quantizer in quantizers)
+    bound = _Bound(rows, feature_names)
+    return min(bound(bound.least_points, quantizer) for quantizer in quantizers)
 
 
-def _classes(rows: Rows) -> NDArray[Any] | None:
-    return None if rows.labels is None or rows.target_type == NUMERIC else np.unique(rows.labels)
-
-
-def _least_points(classes: NDArray[Any] | None) -> int:
-    return 1 if classes is None else len(classes)
-
-
-def _bound(
-    rows: Rows,
-    n_points: int,
-    feature_names: tuple[str, ...] | None,
-    quantizer: Quantizer,
-    classes: NDArray[Any] | None,
-) -> int:
-    """No message of so many points of these rows is larger."""
-    return max_encoded_size(
-        (n_points, rows.X.shape[1]),
-        quantizer,
-        classes=classes,
-        numeric_target=rows.target_type == NUMERIC,
-        feature_names=feature_names,
-        n_source=len(rows),
-    )
+def _hint(rows: Rows, base: BaseEstimator) -> str:
+    """What helps when every class needs a point but the classes may be meant as numbers."""
+    if rows.labels is None or rows.target_type == NUMERIC or rows.labels.dtype.kind not in "iuf":
+        return ""
+    return "; target_type='numeric' of the base takes y for numbers" if hasattr(base, "target_type") else ""
 
 
 def _seeds(random_state: RandomState) -> tuple[int, np.random.Generator]:
@@ -253,6 +234,26 @@ def _check_base(base: BaseEstimator | None) -> BaseEstimator:
     return base
 
 
+class _Bound:
+    """No message of so many points of these rows is larger."""
+
+    def __init__(self, rows: Rows, feature_names: tuple[str, ...] | None) -> None:
+        self._rows = rows
+        self._feature_names = feature_names
+        self._classes = None if rows.labels is None or rows.target_type == NUMERIC else np.unique(rows.labels)
+        self.least_points = 1 if self._classes is None else len(self._classes)
+
+    def __call__(self, n_points: int, quantizer: Quantizer) -> int:
+        return max_encoded_size(
+            (n_points, self._rows.X.shape[1]),
+            quantizer,
+            classes=self._classes,
+            numeric_target=self._rows.target_type == NUMERIC,
+            feature_names=self._feature_names,
+            n_source=len(self._rows),
+        )
+
+
 class _Builder:
     """Coresets of the same rows with the same seed, of any number of points."""
 
@@ -264,6 +265,7 @@ class _Builder:
         self.feature_names = feature_names
         self.base = base
         self.seed = seed
+        self.bound = _Bound(rows, feature_names)
         # Codecs of like width ask for like sizes, one after the other.
         self.build = functools.lru_cache(maxsize=4)(self._build)
 
@@ -283,11 +285,8 @@ class _Builder:
 
 def _fill(builder: _Builder, quantizer: Quantizer, budget: int, targets: NDArray[np.intp]) -> _Candidate:
     """The largest message within the budget; over it only when not even the least number of points fits."""
-    classes = _classes(builder.rows)
-    low, high = _least_points(classes), len(builder.rows)
-    n_points = bisect.bisect_right(
-        range(low, high + 1), budget, key=lambda n: _bound(builder.rows, n, builder.feature_names, quantizer, classes)
-    )
+    low, high = builder.bound.least_points, len(builder.rows)
+    n_points = bisect.bisect_right(range(low, high + 1), budget, key=lambda n: builder.bound(n, quantizer))
     n_points = max(low, low + n_points - 1)
     coreset = builder.build(n_points)
     size = encoded_size(coreset, quantizer)
@@ -345,92 +344,3 @@ def _table(quantizers: Sequence[Quantizer], candidates: Sequence[_Candidate], bu
             "chosen": [position == chosen for position in range(len(candidates))],
         }
     )
-
-
-@final
-class BudgetedCoreset(BaseEstimator):
-    """A coreset whose message fits a number of bytes, everything included.
-
-    Parameters
-    ----------
-    budget_bytes : int, default=65536
-        The most bytes that the message may take: header, weights, labels, names and checksum included.
-    base : estimator with `n_points` and `random_state`, optional
-        How points are made, and by its `target_type` what `y` is; `RobustCoreset` by default. The budget sets its
-        `n_points`.
-    quantizer : Quantizer, optional
-        How points are written; by default the planner chooses.
-    planner : {"exhaustive"}, default="exhaustive"
-        See `plan_budget`.
-    random_state : int, RandomState, Generator or None, default=None
-
-    Attributes
-    ----------
-    coreset_ : Coreset
-        As the receiver decodes it.
-    message_ : bytes
-        At most `budget_bytes` of them, for `decode`.
-    plan_ : BudgetPlan
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from coreset import BudgetedCoreset, decode
-    >>> X, y = load_digits(return_X_y=True)
-    >>> budgeted = BudgetedCoreset(budget_bytes=2048, random_state=0).fit(X, y)
-    >>> len(budgeted.message_) <= 2048
-    True
-    >>> sorted(set(decode(budgeted.message_).labels.tolist()))
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
-    """
-
-    def __init__(
-        self,
-        budget_bytes: int = 65536,
-        *,
-        base: BaseEstimator | None = None,
-        quantizer: Quantizer | None = None,
-        planner: str = "exhaustive",
-        random_state: RandomState = None,
-    ) -> None:
-        self.budget_bytes = budget_bytes
-        self.base = base
-        self.quantizer = quantizer
-        self.planner = planner
-        self.random_state = random_state
-
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> BudgetedCoreset:
-        """Plan, build and encode.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-        y : array-like of shape (n,), optional
-            Class labels or a numeric target.
-        sample_weight : array-like of shape (n,), optional
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            When the budget is too small, naming the least that would do, or a value is bad.
-        TypeError
-            When an argument has the wrong type.
-        """
-        rows = check_rows(self, X, y, sample_weight, **target_settings(self.base))
-        names = getattr(self, "feature_names_in_", None)
-        codecs = default_quantizers() if self.quantizer is None else [self.quantizer]
-        self.plan_, self.message_ = search(
-            rows,
-            self.budget_bytes,
-            feature_names=None if names is None else tuple(names),
-            base=self.base,
-            quantizers=codecs,
-            planner=self.planner,
-            random_state=self.random_state,
-        )
-        self.coreset_ = decode(self.message_)
-        return self
