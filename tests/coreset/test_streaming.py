@@ -469,6 +469,21 @@ def test_batches_from_an_iterator(rng, capsys):
     assert capsys.readouterr().err == "coreset: 60 rows from 9 batches, 22 held\n"
 
 
+def test_a_parquet_file_is_read_as_its_docstring_says(rng, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pd.DataFrame(rng.normal(size=(1000, 3)).astype(np.float32), columns=["a", "b", "c"])
+    table["class"] = rng.choice(["x", "y"], 1000)
+    path = tmp_path / "rows.parquet"
+    table.to_parquet(path)
+    stream = stream_of(20, 100)
+    frames = (batch.to_pandas() for batch in parquet.ParquetFile(path).iter_batches(batch_size=70))
+    stream.fit_batches((frame.drop(columns="class"), frame["class"]) for frame in frames)
+    whole = stream_of(20, 100).fit(table.drop(columns="class"), table["class"]).coreset_
+    np.testing.assert_array_equal(stream.coreset_.points, whole.points)
+    assert stream.coreset_.feature_names == ("a", "b", "c")
+    assert set(stream.coreset_.labels) == {"x", "y"}
+
+
 def test_bad_batches_are_numbered():
     with pytest.raises(ValueError, match="NaN") as caught:
         stream_of().fit_batches([[[1.0]], [[np.nan]]])
