@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .groups import checked_group_fields
 from .merging import merged_fields
 from .nearest import nearest
 from .scattering import columns_as_shape, moved_targets, scatter_points
@@ -133,31 +134,14 @@ class Coreset:
         if self.sample_indices is not None:
             fields["sample_indices"] = frozen(self.sample_indices, np.int64)
         n_features = np.shape(self.points)[1]
-        if (self.groups is None) != (self.group_variances is None):
-            raise ValueError("groups and group_variances come together: one is given, the other is None")
-        if self.groups is not None and self.group_variances is not None:
-            fields["groups"] = frozen(self.groups, np.int64)
-            variances = fields["group_variances"] = not_negative("group_variances", self.group_variances)
-            if variances.ndim != 2 or variances.shape[1] != n_features:
-                raise ValueError(f"group_variances has shape {variances.shape}, points has {n_features} columns")
-            if fields["groups"].size and not 0 <= fields["groups"].min() <= fields["groups"].max() < len(variances):
-                raise ValueError(f"groups must be in 0..{len(variances) - 1}, the rows of group_variances")
-        if self.group_slopes is not None:
-            fields["group_slopes"] = self._checked_slopes()
+        fields |= checked_group_fields(
+            self.groups, self.group_variances, self.group_slopes, n_features, numeric=self.target_type == NUMERIC
+        )
         if self.feature_names is not None:
             names = fields["feature_names"] = tuple(str(name) for name in self.feature_names)
             if len(names) != n_features:
                 raise ValueError(f"feature_names has {len(names)} names, points has {n_features} columns")
         return fields
-
-    def _checked_slopes(self) -> NDArray[np.float64]:
-        if self.target_type != NUMERIC or self.group_variances is None:
-            raise ValueError("group_slopes needs a numeric target, groups and group_variances")
-        slopes = frozen(self.group_slopes, np.float64)  # type: ignore[arg-type]
-        if slopes.shape != np.shape(self.group_variances) or not np.isfinite(slopes).all():
-            shapes = f"{slopes.shape}, group_variances {np.shape(self.group_variances)}"
-            raise ValueError(f"group_slopes must be finite and like group_variances: its shape is {shapes}")
-        return slopes
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
