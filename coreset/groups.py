@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .validation import frozen, not_negative
 
@@ -14,16 +14,18 @@ def checked_group_fields(
     groups: ArrayLike | None,
     variances: ArrayLike | None,
     slopes: ArrayLike | None,
+    covariance: ArrayLike | None,
     n_features: int,
     *,
     numeric: bool,
 ) -> dict[str, Any]:
-    """The fields ``groups``, ``group_variances`` and ``group_slopes`` of a `Coreset`, checked; absent ones left out.
+    """The fields of a `Coreset` about the insides of its cells, checked; absent ones left out.
 
     Parameters
     ----------
     groups : array-like of int of shape (n_points,), optional
     variances, slopes : array-like of shape (n_groups, n_features), optional
+    covariance : array-like of shape (n_features, n_features), or one more column with a numeric target, optional
     n_features : int
     numeric : bool
         Whether the labels are a numeric target, without which there are no slopes.
@@ -31,19 +33,21 @@ def checked_group_fields(
     Returns
     -------
     dict
+        With ``groups``, ``group_variances``, ``group_slopes`` and ``within_covariance``.
 
     Raises
     ------
     ValueError
         When they do not fit together, or a value is not finite or a variance negative.
     """
+    fields = {} if covariance is None else {"within_covariance": _checked_covariance(covariance, n_features, numeric)}
     if (groups is None) != (variances is None):
         raise ValueError("groups and group_variances come together: one is given, the other is None")
     if groups is None or variances is None:
         if slopes is not None:
             raise ValueError("group_slopes needs a numeric target, groups and group_variances")
-        return {}
-    fields = {"groups": frozen(groups, np.int64), "group_variances": not_negative("group_variances", variances)}
+        return fields
+    fields |= {"groups": frozen(groups, np.int64), "group_variances": not_negative("group_variances", variances)}
     shape = fields["group_variances"].shape
     if len(shape) != 2 or shape[1] != n_features:
         raise ValueError(f"group_variances has shape {shape}, points has {n_features} columns")
@@ -59,3 +63,14 @@ def checked_group_fields(
                 f"its shape is {fields['group_slopes'].shape}, group_variances {shape}"
             )
     return fields
+
+
+def _checked_covariance(covariance: ArrayLike, n_features: int, numeric: bool) -> NDArray[np.float64]:
+    checked = frozen(covariance, np.float64)
+    wanted = (n_features, n_features + numeric)
+    if checked.shape != wanted:
+        raise ValueError(f"within_covariance has shape {checked.shape}, expected {wanted}")
+    square = checked[:, :n_features]
+    if not np.isfinite(checked).all() or not np.array_equal(square, square.T) or (np.diag(square) < 0).any():
+        raise ValueError("within_covariance must be finite, symmetric in the columns, and not negative on the diagonal")
+    return checked

@@ -49,6 +49,7 @@ def merged_fields(coresets: Sequence[Any]) -> dict[str, Any]:
         "offset": math.fsum(c.offset for c in coresets),
         "spread": _merged_spread(coresets),
         **_merged_groups(coresets),
+        "within_covariance": _merged_covariance(coresets),
         "max_displacement": float(np.max([c.max_displacement for c in coresets])),
         "total_displacement": float(np.sum([c.total_displacement for c in coresets])),
         "n_source": sum(c.n_source or 0 for c in coresets),
@@ -85,6 +86,23 @@ def _merged_groups(coresets: Sequence[Any]) -> dict[str, NDArray[Any]]:
         slopes = [_slopes_of(c, len(part)) for c, part in zip(coresets, variances, strict=True)]
         merged["group_slopes"] = np.concatenate(slopes)
     return merged
+
+
+def _merged_covariance(coresets: Sequence[Any]) -> NDArray[np.float64] | None:
+    """Mean by mass; where a part has none, its columns vary independently within its cells."""
+    if all(c.within_covariance is None for c in coresets):
+        return None
+    mass = math.fsum(c.total_weight for c in coresets)
+    return np.sum([_within(c, c.weights / (mass or 1.0)) for c in coresets], axis=0)
+
+
+def _within(coreset: Any, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    if coreset.within_covariance is not None:
+        return np.asarray(coreset.within_covariance * shares.sum())
+    widths, n_features = coreset._widths(), coreset.n_features
+    if widths is None:
+        return np.zeros((n_features, n_features + (coreset.target_type == NUMERIC)))
+    return np.asarray(widths.within(shares))
 
 
 def _groups_of(coreset: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

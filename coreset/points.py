@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from .groups import checked_group_fields
 from .merging import merged_fields
 from .nearest import nearest
-from .scattering import columns_as_shape, moved_targets, scatter_points
+from .scattering import columns_as_shape, scatter_points
 from .targets import CLASS, NUMERIC, checked_target_fields, fitted_slopes
 from .training import Estimator, fit_weighted
 from .validation import RandomState, as_generator, check_power, frozen, not_negative, row_count
+from .widths import Widths
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,8 +64,10 @@ class Coreset:
         Units of the points that a unit of a numeric target counts as in the certificate; 1 unless told otherwise.
         Points, offset, spread and variances are about the features alone.
     group_slopes : array-like of shape (n_groups, n_features), optional
-        Covariance of a numeric target with each column within the cells of each group, over the column's variance
-        there: how `scatter` moves the target.
+        Slopes of a numeric target's regression on the columns within the cells of each group: how `scatter` moves it.
+    within_covariance : array-like of shape (n_features, n_features), optional
+        Mean covariance of the columns within all cells, by mass: what the covariance of the points lacks of that of the
+        source. With a numeric target, its covariance with them is one more column.
 
     Raises
     ------
@@ -100,6 +103,7 @@ class Coreset:
     target_type: str | None = None
     label_scale: float | None = None
     group_slopes: NDArray[np.float64] | None = None
+    within_covariance: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         points = frozen(self.points, np.float64)
@@ -135,7 +139,12 @@ class Coreset:
             fields["sample_indices"] = frozen(self.sample_indices, np.int64)
         n_features = np.shape(self.points)[1]
         fields |= checked_group_fields(
-            self.groups, self.group_variances, self.group_slopes, n_features, numeric=self.target_type == NUMERIC
+            self.groups,
+            self.group_variances,
+            self.group_slopes,
+            self.within_covariance,
+            n_features,
+            numeric=self.target_type == NUMERIC,
         )
         if self.feature_names is not None:
             names = fields["feature_names"] = tuple(str(name) for name in self.feature_names)
@@ -182,11 +191,29 @@ class Coreset:
         total = self.total_weight
         return np.full(len(self), math.sqrt(max(self.offset, 0.0) / total) if total > 0 else 0.0)
 
+    def _widths(self) -> Widths | None:
+        """Second moments within the cell of each point; None where no cell has any width."""
+        spreads = self._spreads()
+        if not spreads.any():
+            return None
+        shapes = self._shapes()
+        totals = shapes.sum(axis=1, keepdims=True)
+        even = np.full_like(shapes, 1 / self.n_features)
+        covariance = self.within_covariance
+        trace = 0.0 if covariance is None else float(np.trace(covariance))
+        return Widths(
+            spreads[:, None] ** 2 * np.divide(shapes, totals, out=even, where=totals > 0),
+            None if covariance is None or trace == 0 else covariance / trace,
+            self._slopes() if self.target_type == NUMERIC else None,
+        )
+
     def _shapes(self) -> NDArray[np.float64]:
         """Relative variances of the columns within the cell of each point."""
         if self.groups is not None and self.group_variances is not None:
             shapes: NDArray[np.float64] = self.group_variances[self.groups]
             return shapes
+        if self.within_covariance is not None:
+            return np.tile(np.diag(self.within_covariance), (len(self), 1))
         classes = self.labels if self.target_type == CLASS else None
         return np.tile(columns_as_shape(self.points, self.weights, classes), (len(self), 1))
 
@@ -347,12 +374,14 @@ class Coreset:
         """
         if isinstance(copies, bool) or not isinstance(copies, numbers.Integral) or copies < 2 or copies % 2:
             raise ValueError(f"copies={copies!r} must be an even number of at least 2, since deviates come in pairs")
-        spreads = self._spreads()
-        rest = self.offset - float(self.weights @ spreads**2)
-        scattered = scatter_points(self.points, spreads, self._shapes(), int(copies), as_generator(random_state))
-        labels = None if self.labels is None else np.tile(self.labels, copies)
-        if self.labels is not None and self.target_type == NUMERIC:
-            labels = moved_targets(self.points, self.labels, self._slopes(), scattered)
+        rest = self.offset - float(self.weights @ self._spreads() ** 2)
+        scattered, labels = np.tile(self.points, (copies, 1)), None
+        if (widths := self._widths()) is not None:
+            targets = self.labels if self.target_type == NUMERIC else None
+            rng = as_generator(random_state)
+            scattered, labels = scatter_points(self.points, self.weights, targets, widths, int(copies), rng)
+        if labels is None and self.labels is not None:
+            labels = np.tile(self.labels, copies)
         return Coreset(
             scattered,
             np.tile(self.weights / copies, copies),

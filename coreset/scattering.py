@@ -7,44 +7,113 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .widths import Widths, correlations, regression, unit_deviations
+
+# Deviates are fitted to a covariance when there are, in effect, so many of them for each column.
+_LEAST_PER_COLUMN = 1.25
+# Directions with less than this share of the largest standard deviation vary by rounding alone.
+_ROUNDING = 1e-7
+
 
 def scatter_points(
     points: NDArray[np.float64],
-    spreads: NDArray[np.float64],
-    variances: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    targets: NDArray[np.float64] | None,
+    widths: Widths,
     copies: int,
     rng: np.random.Generator,
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Replace each point by `copies` deviates in antipodal pairs, so that their mean stays the point.
 
-    A deviate is Gaussian with column variances in proportion to `variances`, scaled such that its expected squared
-    distance to the point is ``spread ** 2``.
+    A deviate is Gaussian, with the column variances of its cell and correlations that all cells share. Where there are
+    enough deviates for it, a linear map close to the identity gives them, all together, exactly the covariance of the
+    cells. A target moves along the slopes of its cell, and then along slopes that all cells share such that its
+    covariance with the columns is exact, too.
 
     Parameters
     ----------
     points : ndarray of shape (m, d)
-    spreads : ndarray of shape (m,)
-        In the data's units.
-    variances : ndarray of shape (m, d)
-        Shape of the scatter around each point; only ratios within a row matter. A row of zeros is not scattered.
+    weights : ndarray of shape (m,)
+    targets : ndarray of shape (m,), optional
+    widths : Widths
+        With slopes where there are targets.
     copies : int
         Even.
     rng : numpy.random.Generator
 
     Returns
     -------
-    ndarray of shape (copies * m, d)
+    points : ndarray of shape (copies * m, d)
         All points once, then all points again, `copies` times.
+    targets : ndarray of shape (copies * m,), or None
     """
-    largest = variances.max(axis=1, keepdims=True)
-    shape = variances / np.where(largest > 0, largest, 1.0)
-    total = shape.sum(axis=1, keepdims=True)
-    scale = spreads[:, None] * np.sqrt(shape / np.where(total > 0, total, 1.0))
-    pairs = []
-    for _ in range(copies // 2):
-        deviates = scale * rng.standard_normal(points.shape)
-        pairs += [points + deviates, points - deviates]
-    return np.concatenate(pairs)
+    deviates = rng.standard_normal((copies // 2, *points.shape))
+    if widths.covariance is not None:
+        deviates = deviates @ _root(correlations(widths.covariance, widths.variances, weights))
+    deviates *= np.sqrt(widths.variances)
+    fitted = _fitted(deviates, weights, widths)
+    deviates = deviates if fitted is None else fitted
+    moved = None
+    if targets is not None and widths.slopes is not None:
+        moves = (deviates * widths.slopes).sum(axis=2)
+        if fitted is not None:
+            moves += deviates @ _missing_slopes(deviates, moves, weights, widths)
+        moved = _pairs(targets, moves)
+    return _pairs(points, deviates), moved
+
+
+def _pairs(centers: NDArray[np.float64], deviates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each deviate and its opposite, copy after copy."""
+    both = np.stack([centers + deviates, centers - deviates], axis=1)
+    return both.reshape(-1, *centers.shape[1:])
+
+
+def _fitted(deviates: NDArray[np.float64], weights: NDArray[np.float64], widths: Widths) -> NDArray[np.float64] | None:
+    """Deviates whose covariance is exactly that of the cells; None where too few of them make it up.
+
+    They are moved by the optimal transport map between two Gaussian distributions, which moves them least.
+    """
+    n_features = deviates.shape[2]
+    if widths.covariance is None or not weights.any():
+        return None
+    shares = weights / weights.sum()
+    wanted = widths.within(shares)[:, :n_features]
+    unit = unit_deviations(wanted)
+    counts = shares * (widths.variances / unit**2).sum(axis=1)
+    enough = _LEAST_PER_COLUMN * np.count_nonzero(np.diag(wanted))
+    if len(deviates) * counts.sum() ** 2 < enough * (counts @ counts):
+        return None
+    flat = (deviates / unit).reshape(-1, n_features)
+    root = _root((_each(shares, deviates) * flat).T @ flat)
+    values, vectors = np.linalg.eigh(root)
+    usable = values > _ROUNDING * values[-1]
+    inverse = (vectors * np.where(usable, 1.0 / np.where(usable, values, 1.0), 0.0)) @ vectors.T
+    transport = inverse @ _root(root @ (wanted / np.outer(unit, unit)) @ root) @ inverse
+    # The map of columns that do not vary is rounding alone.
+    fitted: NDArray[np.float64] = (flat @ transport).reshape(deviates.shape) * np.where(np.diag(wanted) > 0, unit, 0.0)
+    return fitted
+
+
+def _missing_slopes(
+    deviates: NDArray[np.float64], moves: NDArray[np.float64], weights: NDArray[np.float64], widths: Widths
+) -> NDArray[np.float64]:
+    """Slopes that the moves of the target lack, all cells together, of its covariance with the columns."""
+    shares = weights / weights.sum()
+    wanted = widths.within(shares)
+    have = (_each(shares, deviates) * deviates.reshape(-1, deviates.shape[2])).T @ moves.ravel()
+    return regression(wanted[:, :-1], wanted[:, -1] - have)
+
+
+def _each(shares: NDArray[np.float64], deviates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shares of the single deviates, as a column."""
+    return np.tile(shares / len(deviates), len(deviates))[:, None]
+
+
+def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Symmetric square root of a symmetric matrix without negative eigenvalues but by rounding."""
+    values, vectors = np.linalg.eigh(matrix)
+    root: NDArray[np.float64] = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return root
 
 
 def columns_as_shape(
@@ -82,29 +151,3 @@ def _column_squares(points: NDArray[np.float64], weights: NDArray[np.float64]) -
     around = points - points[0]  # so that constant columns have no variance, not that of rounding
     squares: NDArray[np.float64] = weights @ (around - weights @ around / weights.sum()) ** 2
     return squares
-
-
-def moved_targets(
-    points: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    slopes: NDArray[np.float64],
-    scattered: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Targets of scattered points: each moves along its slopes, as its point moved.
-
-    Parameters
-    ----------
-    points : ndarray of shape (m, d)
-    targets : ndarray of shape (m,)
-    slopes : ndarray of shape (m, d) or (1, d)
-        In units of the target per unit of the column.
-    scattered : ndarray of shape (copies * m, d)
-        As from `scatter_points`.
-
-    Returns
-    -------
-    ndarray of shape (copies * m,)
-    """
-    deviates = scattered.reshape(-1, *points.shape) - points
-    moved: NDArray[np.float64] = targets + (deviates * slopes).sum(axis=2)
-    return moved.ravel()

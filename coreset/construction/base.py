@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from ..points import Coreset
 from ..targets import CLASS, NUMERIC, too_few_points
 from ..validation import RandomState, as_generator, check_count
+from ..widths import Widths
 from .rows import Rows, check_rows, rows_of
 from .targets import joint_rows, with_scale, without_target
 
@@ -176,8 +177,9 @@ class CoresetConstructor(BaseEstimator, ABC):
         coreset = self._unchanged(read) if kept else self._summarise(read, n_points, rng)
         if rows.target_type == NUMERIC:
             coreset = without_target(coreset, rows)
-        picked = rows.variances is not None and coreset.spread is None
-        return _with_widths(coreset, rows) if picked else coreset
+        if rows.widths is None or coreset.spread is not None:
+            return coreset
+        return _with_widths(coreset, rows, rows.widths)
 
     @staticmethod
     def _unchanged(rows: Rows) -> Coreset:
@@ -215,25 +217,26 @@ class CoresetConstructor(BaseEstimator, ABC):
         )
 
 
-def _with_widths(coreset: Coreset, rows: Rows) -> Coreset:
+def _with_widths(coreset: Coreset, rows: Rows, widths: Widths) -> Coreset:
     """Picked rows with the widths of what they stood for, scaled so that the offset is the one of all rows."""
-    variances = np.asarray(rows.variances)
     numbers = rows.numbers(np.arange(len(rows)))
     picked = np.searchsorted(numbers, np.asarray(coreset.sample_indices))
-    widths = variances[picked]
-    offset = float(rows.weights @ variances.sum(axis=1))
-    kept = float(coreset.weights @ widths.sum(axis=1))
+    variances = widths.variances[picked]
+    offset = float(rows.weights @ widths.variances.sum(axis=1))
+    kept = float(coreset.weights @ variances.sum(axis=1))
+    mass = coreset.weights.sum()
     if kept > 0:
-        widths = widths * (offset / kept)
+        variances = variances * (offset / kept)
     else:  # only points without width were picked
-        widths = np.tile(rows.weights @ variances / coreset.weights.sum(), (len(coreset), 1))
+        variances = np.tile(rows.weights @ widths.variances / mass, (len(coreset), 1))
     return dataclasses.replace(
         coreset,
         offset=offset,
-        spread=np.sqrt(widths.sum(axis=1)),
+        spread=np.sqrt(variances.sum(axis=1)),
         groups=np.arange(len(coreset)),
-        group_variances=widths,
-        group_slopes=None if rows.slopes is None else rows.slopes[picked],
+        group_variances=variances,
+        group_slopes=None if widths.slopes is None else widths.slopes[picked],
+        within_covariance=None if widths.covariance is None else widths.within(rows.weights) / mass,
     )
 
 

@@ -15,6 +15,8 @@ from .rows import Rows
 
 # Values of a part that are put together in memory, 16 MiB of float32, to be read many times.
 _GATHERED_VALUES = 1 << 22
+# Columns up to which the products of every two of them are summed.
+_MOST_COLUMNS = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,9 @@ class Cells:
         Weighted sum of these distances themselves.
     column_squares : ndarray of shape (d,)
         Like `residuals`, by column instead of by cell.
+    products : ndarray of shape (d, d), or (d, d + 1) with a numeric target as the last column, optional
+        Weighted sum of the products of what a row has beyond its mean in two columns, estimated from some rows. None of
+        tables with very many columns.
     max_displacement, total_displacement : float
         Largest distance of a row to its mean, and the weighted sum of these distances; with a numeric target, in the
         space that has it as a coordinate, which everything else here leaves out.
@@ -59,6 +64,7 @@ class Cells:
     residuals: NDArray[np.float64]
     distances: NDArray[np.float64]
     column_squares: NDArray[np.float64]
+    products: NDArray[np.float64] | None
     max_displacement: float
     total_displacement: float
     targets: CellTargets | None = None
@@ -72,6 +78,7 @@ def cells_around(
     *,
     n_steps: int = 0,
     min_size: int = 1,
+    every: int = 1,
 ) -> Cells:
     """Assign rows to the nearest anchor, and replace each cell by its weighted mean.
 
@@ -87,18 +94,26 @@ def cells_around(
         How often rows are assigned anew, to the nearest mean.
     min_size : int
         Cells of fewer rows are joined with their neighbours.
+    every : int
+        One row in so many is looked at for the products of columns.
 
     Returns
     -------
     Cells
     """
     if part.size * rows.X.shape[1] <= _GATHERED_VALUES:
-        return _cells_around(rows.take(part), None, anchors, n_cells, n_steps, min_size)
-    return _cells_around(rows, part, anchors, n_cells, n_steps, min_size)
+        return _cells_around(rows.take(part), None, anchors, n_cells, n_steps, min_size, every)
+    return _cells_around(rows, part, anchors, n_cells, n_steps, min_size, every)
 
 
 def _cells_around(
-    rows: Rows, part: NDArray[np.intp] | None, anchors: Floats, n_cells: int, n_steps: int, min_size: int
+    rows: Rows,
+    part: NDArray[np.intp] | None,
+    anchors: Floats,
+    n_cells: int,
+    n_steps: int,
+    min_size: int,
+    every: int,
 ) -> Cells:
     """Cells of some rows; None stands for all."""
     X, weights = rows.X, _some(rows.weights, part)
@@ -112,7 +127,7 @@ def _cells_around(
     if min_size > 1:
         joined = _joined(means, masses, np.bincount(cells), min_size)
         cells, means, masses = _means(X, weights, part, joined[cells])
-    return _measured(rows, part, cells, means, masses)
+    return _measured(rows, part, cells, means, masses, every)
 
 
 def _some(values: NDArray[Any], part: NDArray[np.intp] | None) -> NDArray[Any]:
@@ -190,6 +205,7 @@ def _measured(
     cells: NDArray[np.intp],
     means: NDArray[np.float64],
     masses: NDArray[np.float64],
+    every: int,
 ) -> Cells:
     """What replacing the rows by the means loses, the widths that rows have already included."""
     weights = _some(rows.weights, part)
@@ -198,9 +214,13 @@ def _measured(
     n_features = rows.X.shape[1] - (rows.target_type == NUMERIC)
     squared, distances, columns = np.empty(len(cells)), np.empty(len(cells)), np.zeros(n_features)
     target = _TargetSums(rows, part, cells) if rows.target_type == NUMERIC else None
+    products = None if n_features > _MOST_COLUMNS else np.zeros((n_features, rows.X.shape[1]))
     gaps = Gaps(means, rows.X.dtype)
     for positions, block in blocks(rows.X, part):
         gap = gaps(block, cells[positions])
+        if products is not None:
+            some = slice(-positions.start % every, None, every)
+            products += (typed[positions][some, None] * gap[some, :n_features]).T @ gap[some]
         if target is not None:
             target.add(positions, gap)
         distances[positions] = squared_norms(gap)
@@ -210,8 +230,10 @@ def _measured(
         columns += typed[positions] @ features
     columns *= scale
     np.sqrt(distances, out=distances)
-    if rows.variances is not None:
-        variances = _some(rows.variances, part)
+    if products is not None:
+        _complete(products, columns)
+    if rows.widths is not None:
+        variances = _some(rows.widths.variances, part)
         squared = squared + variances.sum(axis=1)
         columns = columns + weights @ variances
     return Cells(
@@ -220,10 +242,20 @@ def _measured(
         np.bincount(cells, weights=weights * squared).astype(np.float64),
         np.bincount(cells, weights=weights * np.sqrt(squared)).astype(np.float64),
         columns,
+        products,
         float(distances.max()),
         float(weights @ distances),
         None if target is None else target.result(),
     )
+
+
+def _complete(products: NDArray[np.float64], columns: NDArray[np.float64]) -> None:
+    """Scale products of some rows to what all rows have, whose squares these are, and make them symmetric."""
+    n_features = len(columns)
+    square = products[:, :n_features]
+    seen = float(np.trace(square))
+    products *= float(columns.sum()) / seen if seen > 0 else 0.0
+    square[:] = (square + square.T) / 2
 
 
 class _TargetSums:
@@ -249,6 +281,7 @@ class _TargetSums:
         """Means and products, with those within the points of a summary."""
         rows, part = self._rows, self._part
         products = self._scale * self._products
-        if rows.variances is not None and rows.slopes is not None:
-            products = products + self._weights @ (_some(rows.variances, part) * _some(rows.slopes, part))
+        if rows.widths is not None:
+            widths = rows.widths if part is None else rows.widths.take(part)
+            products = products + widths.products(self._weights)
         return CellTargets(self._means, products)

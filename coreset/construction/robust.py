@@ -16,10 +16,10 @@ from ..points import Coreset
 from ..sampling import importance_sample, systematic_draw
 from ..targets import NUMERIC
 from ..validation import RandomState, check_count, check_power
+from ..widths import correlations, regression
 from .base import CoresetConstructor, share_points
-from .cells import Cells, cells_around
+from .cells import Cells, CellTargets, cells_around
 from .rows import SAMPLED_SHARE, Rows
-from .targets import slopes_of
 
 # Up to this many points every one is a centre of the clustering itself; beyond, cells are cut in two levels.
 _ONE_LEVEL_POINTS = 256
@@ -30,6 +30,13 @@ _SEEDED_PER_CENTER = 50
 # Rows from which cells are built where not all are read.
 _SAMPLED_ROWS = 80_000
 _SAMPLED_PER_POINT = 6
+# Rows, and rows for each column, whose products of columns are summed at least.
+_PRODUCT_ROWS = 20_000
+_PRODUCT_ROWS_PER_COLUMN = 32
+# Penalties of a target's slopes in all cells and in one group, times columns over cells: of five rows a column and more
+# for one, in cells of some twenty rows, and about one row a column for the other, as images and tables fared best with.
+_SHARED_PENALTY = 1 / 16
+_OWN_PENALTY = 1 / 4
 
 
 @final
@@ -165,13 +172,13 @@ class RobustCoreset(CoresetConstructor):
             groups = self._two_levels(read, n_points, rng, n_steps=0 if large and read is rows else 1)
         else:
             groups = self._one_level(read, n_points, rng)
-        coreset = _assembled(groups, rows, self.power)
+        coreset = _assembled(groups, rows, read, self.power)
         return coreset if sample is None else _without_certificate(coreset)
 
     def _one_level(self, rows: Rows, n_points: int, rng: np.random.Generator) -> list[Cells]:
         centers = self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng)
         everyone = np.arange(len(rows))
-        return [cells_around(rows, everyone, centers, 0, min_size=self._least_size(rows))]
+        return [cells_around(rows, everyone, centers, 0, min_size=self._least_size(rows), every=_every(rows))]
 
     def _two_levels(self, rows: Rows, n_points: int, rng: np.random.Generator, n_steps: int) -> list[Cells]:
         """Cells of each rough cluster."""
@@ -194,9 +201,8 @@ class RobustCoreset(CoresetConstructor):
         for part, share, cost, mass in zip(members, shares, costs, masses, strict=True):
             picks = rows.weights[part] * (distances[part] + cost / mass) if cost > 0 else rows.weights[part]
             anchors = rows.X[part[np.unique(systematic_draw(picks, int(share), rng))]]
-            cells.append(
-                cells_around(rows, part, anchors, int(share), n_steps=n_steps, min_size=self._least_size(rows))
-            )
+            steps = {"n_steps": n_steps, "min_size": self._least_size(rows), "every": _every(rows)}
+            cells.append(cells_around(rows, part, anchors, int(share), **steps))
         return cells
 
     def _centers(self, rows: Rows, n_centers: int, n_steps: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -206,6 +212,11 @@ class RobustCoreset(CoresetConstructor):
         X = rows.X[sample]
         seeds = seed_centers(X, weights, n_centers, rng, power=self.power)
         return refine(X, weights, X[seeds].astype(np.float64), n_steps=n_steps)
+
+
+def _every(rows: Rows) -> int:
+    """One in how many rows tells enough about the covariance of the columns."""
+    return max(1, len(rows) // max(_PRODUCT_ROWS, _PRODUCT_ROWS_PER_COLUMN * rows.X.shape[1]))
 
 
 def _sample(rows: Rows, n_sampled: int, rng: np.random.Generator) -> Rows | None:
@@ -248,35 +259,79 @@ def _useful_shares(
     return share_points(needs, limits, n_points)
 
 
-def _assembled(groups: list[Cells], rows: Rows, power: int) -> Coreset:
-    """Summary of the cells, those of each rough cluster a group."""
+def _assembled(groups: list[Cells], rows: Rows, read: Rows, power: int) -> Coreset:
+    """Summary of the cells, those of each rough cluster a group, built from the rows that were read."""
     distances = np.concatenate([cells.distances for cells in groups])
     masses = np.concatenate([cells.masses for cells in groups])
     residuals = np.concatenate([cells.residuals for cells in groups])
     group_masses = np.array([cells.masses.sum() for cells in groups])
-    column_squares = np.array([cells.column_squares for cells in groups])
-    coreset = Coreset(
+    variances = np.array([cells.column_squares for cells in groups]) / group_masses[:, None]
+    targets = [cells.targets for cells in groups if cells.targets is not None]
+    covariance = _within_covariance(groups, read, group_masses.sum())
+    return Coreset(
         np.concatenate([cells.means for cells in groups]),
         masses,
+        labels=np.concatenate([target.means for target in targets]) if targets else None,
         offset=float(residuals.sum()),
         spread=np.sqrt(residuals / masses) if power == 2 else distances / masses,
         groups=np.repeat(np.arange(len(groups)), [len(cells.masses) for cells in groups]),
-        group_variances=column_squares / group_masses[:, None],
+        group_variances=variances,
+        group_slopes=_group_slopes(groups, targets, variances, group_masses, covariance) if targets else None,
+        within_covariance=covariance,
         max_displacement=max(cells.max_displacement for cells in groups),
         total_displacement=math.fsum(cells.total_displacement for cells in groups),
         n_source=len(rows),
         source_dtype=rows.source_dtype,
+        target_type=rows.target_type if targets else None,
+        label_scale=rows.label_scale if targets else None,
     )
-    if rows.target_type != NUMERIC:
-        return coreset
-    targets = [cells.targets for cells in groups if cells.targets is not None]
-    return dataclasses.replace(
-        coreset,
-        labels=np.concatenate([target.means for target in targets]),
-        target_type=NUMERIC,
-        label_scale=rows.label_scale,
-        group_slopes=slopes_of(np.array([target.products for target in targets]), column_squares),
-    )
+
+
+def _within_covariance(groups: list[Cells], rows: Rows, mass: float) -> NDArray[np.float64] | None:
+    """Mean covariance within the cells and within what their rows stood for already."""
+    products = [cells.products for cells in groups if cells.products is not None]
+    if not products:
+        return None
+    total: NDArray[np.float64] = np.sum(products, axis=0)
+    if rows.target_type == NUMERIC and rows.label_scale is not None:
+        total[:, -1] /= rows.label_scale
+    return (total if rows.widths is None else total + rows.widths.within(rows.weights)) / mass
+
+
+def _group_slopes(
+    groups: list[Cells],
+    targets: list[CellTargets],
+    variances: NDArray[np.float64],
+    masses: NDArray[np.float64],
+    covariance: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """Slopes of the target within each group: those of all cells, as far as its own rows do not tell otherwise.
+
+    Ridge regressions from second moments, of all cells and then of what each group has beyond them, whose penalty is
+    the less the more cells there are for each column. Without covariances each column is looked at by itself. (Ours.)
+    """
+    products = np.array([target.products for target in targets]) / masses[:, None]
+    if covariance is None:
+        return _over(products, variances)
+    n_features = variances.shape[1]
+    # Numbers of cells and not of rows, so that a weight of two is the same as two rows.
+    n_cells = np.array([len(cells.masses) for cells in groups])
+    shared = regression(covariance[:, :-1], covariance[:, -1], _SHARED_PENALTY * n_features / n_cells.sum())
+    correlation = correlations(covariance, variances, masses)
+    deviations = np.sqrt(variances)
+    values, vectors = np.linalg.eigh(correlation)
+    beyond = _over(products, deviations) - (deviations * shared) @ correlation
+    penalties = (_OWN_PENALTY * n_features / n_cells) ** 2
+    own = ((beyond @ vectors) / (np.maximum(values, 0.0) + penalties[:, None])) @ vectors.T
+    return shared + _over(own, deviations)
+
+
+def _over(values: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Quotients; none for columns that vary by rounding alone."""
+    varies = widths > 1e-20 * widths.max(initial=0.0)
+    with np.errstate(all="ignore"):
+        quotients = np.where(varies, values / np.where(varies, widths, 1.0), 0.0)
+    return np.where(np.isfinite(quotients), quotients, 0.0)
 
 
 def _without_certificate(coreset: Coreset) -> Coreset:

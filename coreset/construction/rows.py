@@ -18,6 +18,7 @@ from ..nearest import Floats, nearest_index, squares_and_closest
 from ..points import Coreset
 from ..targets import NUMERIC, check_label_scale, check_target_type, typed_targets
 from ..validation import from_polars
+from ..widths import Widths
 
 _LEAST_HALF_SPAN = 1e-150
 # Rows of a table that may be sampled at least; seeds for the law of that, and the least share of the mass round one.
@@ -43,14 +44,12 @@ class Rows:
         Row numbers in the caller's table; by default the positions here.
     source_dtype : numpy.dtype
         As the caller stored the table.
-    variances : ndarray of shape (n, d), optional
-        Variance of each column within what a row stands for already, when the rows are the points of a summary.
+    widths : Widths, optional
+        Of what each row stands for already, when the rows are the points of a summary.
     target_type : {"class", "numeric"}, optional
         What the labels are; None without labels.
     label_scale : float, optional
         Units of X that a unit of a numeric target counts as; None while it is to be chosen.
-    slopes : ndarray of shape (n, d), optional
-        How a numeric target changes with each column within what a row stands for.
     summarised : bool
         Whether the rows are the points of a summary.
     seeded : bool
@@ -62,10 +61,9 @@ class Rows:
     labels: NDArray[Any] | None
     indices: NDArray[np.int64] | None
     source_dtype: np.dtype[Any]
-    variances: NDArray[np.float64] | None = None
+    widths: Widths | None = None
     target_type: str | None = None
     label_scale: float | None = None
-    slopes: NDArray[np.float64] | None = None
     summarised: bool = False
     seeded: bool = False
 
@@ -80,8 +78,7 @@ class Rows:
             weights=self.weights[rows],
             labels=None if self.labels is None else self.labels[rows],
             indices=self.numbers(rows),
-            variances=None if self.variances is None else self.variances[rows],
-            slopes=None if self.slopes is None else self.slopes[rows],
+            widths=None if self.widths is None else self.widths.take(rows),
         )
 
     def numbers(self, rows: NDArray[Any] | slice) -> NDArray[Any]:
@@ -258,7 +255,7 @@ def rows_of(coreset: Coreset) -> Rows:
     Returns
     -------
     Rows
-        Its variances sum to ``spread ** 2`` over the columns, and are None when all are zero.
+        The variances of its widths sum to ``spread ** 2`` over the columns.
 
     Raises
     ------
@@ -268,23 +265,15 @@ def rows_of(coreset: Coreset) -> Rows:
     if not coreset.weights.any():
         raise ValueError(f"coreset has weight zero on all of its {len(coreset)} points: there is nothing to summarise")
     check_range(*column_range(coreset.points), coreset.total_weight, len(coreset))
-    variances = None
-    spreads = coreset._spreads()
-    if spreads.any():
-        shapes = coreset._shapes()
-        totals = shapes.sum(axis=1, keepdims=True)
-        even = np.full_like(shapes, 1 / shapes.shape[1])
-        variances = spreads[:, None] ** 2 * np.divide(shapes, totals, out=even, where=totals > 0)
     rows = Rows(
         coreset.points,
         coreset.weights,
         coreset.labels,
         None,
         coreset.source_dtype,
-        variances,
+        coreset._widths(),
         coreset.target_type,
         coreset.label_scale,
-        None if variances is None or coreset.target_type != NUMERIC else coreset._slopes(),
         summarised=True,
     )
     return rows.take(np.flatnonzero(coreset.weights))

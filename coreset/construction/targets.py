@@ -146,11 +146,3 @@ def without_target(coreset: Coreset, rows: Rows) -> Coreset:
         target_type=NUMERIC,
         label_scale=rows.label_scale,
     )
-
-
-def slopes_of(covariances: NDArray[np.float64], variances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Covariances over variances; none for columns that vary by rounding alone."""
-    varies = variances > 1e-20 * variances.max(initial=0.0)
-    with np.errstate(all="ignore"):
-        slopes = np.where(varies, covariances / np.where(varies, variances, 1.0), 0.0)
-    return np.where(np.isfinite(slopes), slopes, 0.0)

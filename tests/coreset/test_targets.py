@@ -51,8 +51,14 @@ def test_two_cells_by_hand():
     assert summary.offset == pytest.approx(4.0)
     assert summary.spread.tolist() == pytest.approx([1.0, 1.0])
     assert summary.group_variances.tolist() == [[pytest.approx(1.0)]]
-    # One group: the slopes 3 and -1, weighted by the squared deviates of x, which are alike.
-    assert summary.group_slopes.tolist() == [[pytest.approx(1.0)]]
+    # The products 3, 3, -1, -1 of deviates make the covariance 1 beside the variance 1.
+    assert summary.within_covariance.tolist() == [[pytest.approx(1.0), pytest.approx(1.0)]]
+    # One group of two cells and one column: the penalty 1 / 32 shrinks the slope 1 that all cells share to 32 / 33, and
+    # what the group has beyond it, 1 / 33, by 1 + 1 / 64.
+    assert summary.group_slopes.tolist() == [[pytest.approx(32 / 33 + 1 / 33 / (1 + 1 / 64))]]
+    assert np.polyfit(summary.scatter(2).points[:, 0], summary.scatter(2).labels, 1)[0] == pytest.approx(
+        np.polyfit(X[:, 0], y, 1)[0]
+    )
     # Distances of (x, y / 2): sqrt(1 + 1.5^2) twice, sqrt(1 + 0.5^2) twice.
     assert summary.max_displacement == pytest.approx(np.sqrt(3.25))
     assert summary.total_displacement == pytest.approx(2 * np.sqrt(3.25) + 2 * np.sqrt(1.25))
@@ -72,11 +78,12 @@ def test_offset_spread_and_variances_are_about_the_features_alone(rng, n_points,
         assert summary.cost(center) == pytest.approx(clustering_cost(X, center, weights), rel=1e-9)
     centers = rng.normal(size=(6, 4))
     assert summary.cost(centers) >= clustering_cost(X, centers, weights) * (1 - 1e-12)
-    # The mean target is kept, and the covariance of the target with the columns splits into what cells and slopes say.
-    assert summary.weights @ summary.labels == pytest.approx(weights @ y)
-    between = summary.points.T @ (summary.weights * summary.labels)
-    within = (masses[:, None] * summary.group_variances * summary.group_slopes).sum(axis=0)
-    np.testing.assert_allclose(between + within, X.T @ (weights * y), rtol=1e-9, atol=1e-6)
+    # Second moments split into those of the points and those within cells, and are those of the scatter.
+    table = np.column_stack([X, y])
+    for one, within in ((summary, summary.total_weight * summary.within_covariance), (summary.scatter(8), 0.0)):
+        assert one.weights @ one.labels == pytest.approx(weights @ y)
+        between = one.points.T @ (one.weights[:, None] * np.column_stack([one.points, one.labels]))
+        np.testing.assert_allclose(between + within, X.T @ (weights[:, None] * table), rtol=1e-9, atol=1e-6)
 
 
 def test_the_certificate_bounds_costs_of_rows_with_their_targets(rng):
@@ -114,6 +121,7 @@ def test_integer_weights_are_repeated_rows(rng):
     np.testing.assert_allclose(weighted.points, repeated.points, atol=1e-9)
     np.testing.assert_allclose(weighted.labels, repeated.labels, rtol=1e-9)
     np.testing.assert_allclose(weighted.group_slopes, repeated.group_slopes, rtol=1e-6)
+    np.testing.assert_allclose(weighted.within_covariance, repeated.within_covariance, rtol=1e-6, atol=1e-12)
     assert weighted.label_scale == pytest.approx(repeated.label_scale)
 
 
@@ -227,22 +235,22 @@ def line_slopes(coreset: Coreset, copies: int = 1) -> np.ndarray:
     return coreset.train(LinearRegression(), copies=copies).coef_
 
 
-def test_scatter_neither_flattens_nor_steepens_a_regression():
-    # Some sixth of the variance of X lies inside the cells. Deviates that add it, and leave the targets where they are,
-    # flatten slopes by it. With the covariance kept, what is left is the correlation of columns inside cells.
+def test_a_linear_regression_on_the_scatter_is_the_one_on_all_rows():
+    # Some sixteenth of the variance of X lies inside the cells, where columns are correlated. Deviates that leave the
+    # targets where they are flatten slopes by it; cells that follow the target make centres too steep.
     for seed in range(4):
         X, y = noisy_line(np.random.default_rng(seed))
+        X[:, 1] += 3 * X[:, 0]
         truth = LinearRegression().fit(X, y).coef_
         summary = summary_of(RobustCoreset, X, y, n_points=60)
         inside = summary.offset / ((X - X.mean(axis=0)) ** 2).sum()
-        assert inside > 0.1
-        without = dataclasses.replace(summary, group_slopes=np.zeros_like(summary.group_slopes))
-        np.testing.assert_allclose(line_slopes(without, 8)[0], (1 - inside) * truth[0], atol=0.1)
-        np.testing.assert_allclose(line_slopes(summary, 8), truth, atol=0.06)
-        # Cells that follow the target make centres too steep, and their scatter too flat, but by less.
-        joint = summary_of(RobustCoreset, X, y, n_points=60, label_scale=10 * summary.label_scale)
-        steep, mended = (np.abs(line_slopes(joint, copies) - truth).max() for copies in (1, 8))
-        assert mended < 0.5 * steep
+        assert inside > 0.05
+        diagonal = dataclasses.replace(summary, within_covariance=None, group_slopes=0 * summary.group_slopes)
+        assert np.abs(line_slopes(diagonal, 8) - truth).max() > 1
+        for scale in (1.0, 10.0):
+            joint = summary_of(RobustCoreset, X, y, n_points=60, label_scale=scale * summary.label_scale)
+            np.testing.assert_allclose(line_slopes(joint, 4), truth, rtol=1e-6, atol=1e-6)
+        assert np.abs(line_slopes(joint) - truth).max() > 0.3
 
 
 def test_scatter_keeps_means_moments_and_what_labels_are(rng):
@@ -251,8 +259,17 @@ def test_scatter_keeps_means_moments_and_what_labels_are(rng):
     scattered = summary.scatter(4)
     assert (scattered.target_type, scattered.label_scale) == ("numeric", summary.label_scale)
     np.testing.assert_allclose(scattered.labels.reshape(4, 30).mean(axis=0), summary.labels, rtol=1e-12)
-    deviates = (scattered.points.reshape(4, 30, 4) - summary.points) @ summary.group_slopes[0]
-    np.testing.assert_allclose(scattered.labels.reshape(4, 30) - summary.labels, deviates, rtol=1e-9, atol=1e-9)
+    # One group: all targets move along the same slopes, those of a regression within the cells.
+    deviates, moves = (
+        scattered.points.reshape(4, 30, 4) - summary.points,
+        scattered.labels.reshape(4, 30) - summary.labels,
+    )
+    slopes = np.linalg.solve(summary.within_covariance[:, :4], summary.within_covariance[:, 4])
+    np.testing.assert_allclose(moves, deviates @ slopes, rtol=1e-9, atol=1e-9)
+    # With fewer deviates than columns they are left as they were drawn, and targets move along the group's own slopes.
+    few = dataclasses.replace(summary, weights=np.r_[1e9, summary.weights[1:]]).scatter(2)
+    deviates, moves = few.points.reshape(2, 30, 4) - summary.points, few.labels.reshape(2, 30) - summary.labels
+    np.testing.assert_allclose(moves, deviates @ summary.group_slopes[0], rtol=1e-9, atol=1e-9)
 
 
 def test_without_slopes_of_groups_the_scatter_regresses_like_the_points():
@@ -260,7 +277,8 @@ def test_without_slopes_of_groups_the_scatter_regresses_like_the_points():
     for seed in range(4):
         X, y = noisy_line(np.random.default_rng(seed))
         summary = summary_of(RobustCoreset, X, y, n_points=60)
-        plain = dataclasses.replace(summary, groups=None, group_variances=None, group_slopes=None)
+        inside = dict.fromkeys(("groups", "group_variances", "group_slopes", "within_covariance"))
+        plain = dataclasses.replace(summary, **inside)
         np.testing.assert_allclose(line_slopes(plain, 4), line_slopes(plain), atol=0.2)
 
 
