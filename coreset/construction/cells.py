@@ -15,8 +15,9 @@ from .rows import Rows
 
 # Values of a part that are put together in memory, 16 MiB of float32, to be read many times.
 _GATHERED_VALUES = 1 << 22
-# Columns up to which the products of every two of them are summed.
-_MOST_COLUMNS = 1024
+# Rows, and rows for each column, whose products of columns are summed at least.
+_PRODUCT_ROWS = 10_000
+_PRODUCT_ROWS_PER_COLUMN = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +51,6 @@ class Cells:
         Weighted sum of these distances themselves.
     column_squares : ndarray of shape (d,)
         Like `residuals`, by column instead of by cell.
-    products : ndarray of shape (d, d), or (d, d + 1) with a numeric target as the last column, optional
-        Weighted sum of the products of what a row has beyond its mean in two columns, estimated from some rows. None of
-        tables with very many columns.
     max_displacement, total_displacement : float
         Largest distance of a row to its mean, and the weighted sum of these distances; with a numeric target, in the
         space that has it as a coordinate, which everything else here leaves out.
@@ -64,10 +62,47 @@ class Cells:
     residuals: NDArray[np.float64]
     distances: NDArray[np.float64]
     column_squares: NDArray[np.float64]
-    products: NDArray[np.float64] | None
     max_displacement: float
     total_displacement: float
     targets: CellTargets | None = None
+
+
+class Products:
+    """Sums, over cells, of the products of what a row has beyond its cell's mean in two columns.
+
+    Some rows of each part tell enough about them; what they give is scaled to the squares of all its rows.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    Attributes
+    ----------
+    total : ndarray of shape (d, d), or (d, d + 1) with a numeric target, scaled, as the last column
+    every : int
+        One row in so many is looked at.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        n_columns = rows.X.shape[1]
+        self.total = np.zeros((n_columns - (rows.target_type == NUMERIC), n_columns))
+        self.every = max(1, len(rows) // max(_PRODUCT_ROWS, _PRODUCT_ROWS_PER_COLUMN * n_columns))
+
+    def add(self, crossed: NDArray[np.float64], squares: float) -> None:
+        """Take in the products of some rows of a part, and the squares of all columns of all its rows."""
+        n_features = len(crossed)
+        seen = float(np.trace(crossed[:, :n_features]))
+        if seen > 0:
+            self.total += crossed * (squares / seen)
+
+    def within(self, rows: Rows) -> NDArray[np.float64]:
+        """Sum of the covariances within cells and within what the rows stood for already, in the target's units."""
+        total = self.total.copy()
+        n_features = len(total)
+        total[:, :n_features] = (total[:, :n_features] + total[:, :n_features].T) / 2
+        if rows.label_scale is not None:
+            total[:, n_features:] /= rows.label_scale
+        return total if rows.widths is None else total + rows.widths.within(rows.weights)
 
 
 def cells_around(
@@ -78,7 +113,7 @@ def cells_around(
     *,
     n_steps: int = 0,
     min_size: int = 1,
-    every: int = 1,
+    products: Products | None = None,
 ) -> Cells:
     """Assign rows to the nearest anchor, and replace each cell by its weighted mean.
 
@@ -94,16 +129,16 @@ def cells_around(
         How often rows are assigned anew, to the nearest mean.
     min_size : int
         Cells of fewer rows are joined with their neighbours.
-    every : int
-        One row in so many is looked at for the products of columns.
+    products : Products, optional
+        What these cells' are added to.
 
     Returns
     -------
     Cells
     """
     if part.size * rows.X.shape[1] <= _GATHERED_VALUES:
-        return _cells_around(rows.take(part), None, anchors, n_cells, n_steps, min_size, every)
-    return _cells_around(rows, part, anchors, n_cells, n_steps, min_size, every)
+        return _cells_around(rows.take(part), None, anchors, n_cells, n_steps, min_size, products)
+    return _cells_around(rows, part, anchors, n_cells, n_steps, min_size, products)
 
 
 def _cells_around(
@@ -113,7 +148,7 @@ def _cells_around(
     n_cells: int,
     n_steps: int,
     min_size: int,
-    every: int,
+    products: Products | None,
 ) -> Cells:
     """Cells of some rows; None stands for all."""
     X, weights = rows.X, _some(rows.weights, part)
@@ -127,7 +162,7 @@ def _cells_around(
     if min_size > 1:
         joined = _joined(means, masses, np.bincount(cells), min_size)
         cells, means, masses = _means(X, weights, part, joined[cells])
-    return _measured(rows, part, cells, means, masses, every)
+    return _measured(rows, part, cells, means, masses, products)
 
 
 def _some(values: NDArray[Any], part: NDArray[np.intp] | None) -> NDArray[Any]:
@@ -205,7 +240,7 @@ def _measured(
     cells: NDArray[np.intp],
     means: NDArray[np.float64],
     masses: NDArray[np.float64],
-    every: int,
+    products: Products | None,
 ) -> Cells:
     """What replacing the rows by the means loses, the widths that rows have already included."""
     weights = _some(rows.weights, part)
@@ -214,13 +249,13 @@ def _measured(
     n_features = rows.X.shape[1] - (rows.target_type == NUMERIC)
     squared, distances, columns = np.empty(len(cells)), np.empty(len(cells)), np.zeros(n_features)
     target = _TargetSums(rows, part, cells) if rows.target_type == NUMERIC else None
-    products = None if n_features > _MOST_COLUMNS else np.zeros((n_features, rows.X.shape[1]))
+    crossed = None if products is None else np.zeros_like(products.total)
     gaps = Gaps(means, rows.X.dtype)
     for positions, block in blocks(rows.X, part):
         gap = gaps(block, cells[positions])
-        if products is not None:
-            some = slice(-positions.start % every, None, every)
-            products += (typed[positions][some, None] * gap[some, :n_features]).T @ gap[some]
+        if crossed is not None and products is not None:
+            some = slice(-positions.start % products.every, None, products.every)
+            crossed += (typed[positions][some, None] * gap[some, :n_features]).T @ gap[some]
         if target is not None:
             target.add(positions, gap)
         distances[positions] = squared_norms(gap)
@@ -230,8 +265,8 @@ def _measured(
         columns += typed[positions] @ features
     columns *= scale
     np.sqrt(distances, out=distances)
-    if products is not None:
-        _complete(products, columns)
+    if crossed is not None and products is not None:
+        products.add(crossed, float(columns.sum()))
     if rows.widths is not None:
         variances = _some(rows.widths.variances, part)
         squared = squared + variances.sum(axis=1)
@@ -242,20 +277,10 @@ def _measured(
         np.bincount(cells, weights=weights * squared).astype(np.float64),
         np.bincount(cells, weights=weights * np.sqrt(squared)).astype(np.float64),
         columns,
-        products,
         float(distances.max()),
         float(weights @ distances),
         None if target is None else target.result(),
     )
-
-
-def _complete(products: NDArray[np.float64], columns: NDArray[np.float64]) -> None:
-    """Scale products of some rows to what all rows have, whose squares these are, and make them symmetric."""
-    n_features = len(columns)
-    square = products[:, :n_features]
-    seen = float(np.trace(square))
-    products *= float(columns.sum()) / seen if seen > 0 else 0.0
-    square[:] = (square + square.T) / 2
 
 
 class _TargetSums:

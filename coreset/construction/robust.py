@@ -14,11 +14,10 @@ from ..clustering import refine, seed_centers
 from ..nearest import Floats, nearest
 from ..points import Coreset
 from ..sampling import importance_sample, systematic_draw
-from ..targets import NUMERIC
 from ..validation import RandomState, check_count, check_power
 from ..widths import correlations, regression
 from .base import CoresetConstructor, share_points
-from .cells import Cells, CellTargets, cells_around
+from .cells import Cells, CellTargets, Products, cells_around
 from .rows import SAMPLED_SHARE, Rows
 
 # Up to this many points every one is a centre of the clustering itself; beyond, cells are cut in two levels.
@@ -30,9 +29,8 @@ _SEEDED_PER_CENTER = 50
 # Rows from which cells are built where not all are read.
 _SAMPLED_ROWS = 80_000
 _SAMPLED_PER_POINT = 6
-# Rows, and rows for each column, whose products of columns are summed at least.
-_PRODUCT_ROWS = 20_000
-_PRODUCT_ROWS_PER_COLUMN = 32
+# Columns up to which their covariance within the cells is kept.
+_MOST_COLUMNS = 1024
 # Penalties of a target's slopes in all cells and in one group, times columns over cells: of five rows a column and more
 # for one, in cells of some twenty rows, and about one row a column for the other, as images and tables fared best with.
 _SHARED_PENALTY = 1 / 16
@@ -167,25 +165,32 @@ class RobustCoreset(CoresetConstructor):
         read = rows if sample is None else sample
         if sample is not None:
             rows.forget()  # only the sample is looked at from here on
+        products = Products(read) if rows.X.shape[1] <= _MOST_COLUMNS else None
         if n_points > _ONE_LEVEL_POINTS:
             # The step makes cells a little better, and reading all of a large table once more costs too much for that.
-            groups = self._two_levels(read, n_points, rng, n_steps=0 if large and read is rows else 1)
+            n_steps = 0 if large and read is rows else 1
+            groups = self._two_levels(read, n_points, rng, n_steps, products)
         else:
-            groups = self._one_level(read, n_points, rng)
-        coreset = _assembled(groups, rows, read, self.power)
+            groups = self._one_level(read, n_points, rng, products)
+        within = None if products is None else products.within(read)
+        coreset = _assembled(groups, rows, within, self.power)
         return coreset if sample is None else _without_certificate(coreset)
 
-    def _one_level(self, rows: Rows, n_points: int, rng: np.random.Generator) -> list[Cells]:
+    def _one_level(self, rows: Rows, n_points: int, rng: np.random.Generator, products: Products | None) -> list[Cells]:
         centers = self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng)
         everyone = np.arange(len(rows))
-        return [cells_around(rows, everyone, centers, 0, min_size=self._least_size(rows), every=_every(rows))]
+        least = self._least_size(rows)
+        return [cells_around(rows, everyone, centers, 0, min_size=least, products=products)]
 
-    def _two_levels(self, rows: Rows, n_points: int, rng: np.random.Generator, n_steps: int) -> list[Cells]:
+    def _two_levels(
+        self, rows: Rows, n_points: int, rng: np.random.Generator, n_steps: int, products: Products | None
+    ) -> list[Cells]:
         """Cells of each rough cluster."""
         # Assigning costs n d (rough + points / rough); the quality gains from more rough clusters than the cheapest.
+        least = self._least_size(rows)
         rough = self._centers(rows, round(2 * math.sqrt(n_points)), 1, rng)
         rows.forget()
-        index, squared = _clusters_of_size(rows.X, rough, self._least_size(rows))
+        index, squared = _clusters_of_size(rows.X, rough, least)
         distances = squared if self.power == 2 else np.sqrt(squared)
         # Sorted by distance, the systematic draws below are spread over all distances, and copies stay neighbours.
         keys = squared / (squared.max() or 1.0)
@@ -201,8 +206,9 @@ class RobustCoreset(CoresetConstructor):
         for part, share, cost, mass in zip(members, shares, costs, masses, strict=True):
             picks = rows.weights[part] * (distances[part] + cost / mass) if cost > 0 else rows.weights[part]
             anchors = rows.X[part[np.unique(systematic_draw(picks, int(share), rng))]]
-            steps = {"n_steps": n_steps, "min_size": self._least_size(rows), "every": _every(rows)}
-            cells.append(cells_around(rows, part, anchors, int(share), **steps))
+            cells.append(
+                cells_around(rows, part, anchors, int(share), n_steps=n_steps, min_size=least, products=products)
+            )
         return cells
 
     def _centers(self, rows: Rows, n_centers: int, n_steps: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -212,11 +218,6 @@ class RobustCoreset(CoresetConstructor):
         X = rows.X[sample]
         seeds = seed_centers(X, weights, n_centers, rng, power=self.power)
         return refine(X, weights, X[seeds].astype(np.float64), n_steps=n_steps)
-
-
-def _every(rows: Rows) -> int:
-    """One in how many rows tells enough about the covariance of the columns."""
-    return max(1, len(rows) // max(_PRODUCT_ROWS, _PRODUCT_ROWS_PER_COLUMN * rows.X.shape[1]))
 
 
 def _sample(rows: Rows, n_sampled: int, rng: np.random.Generator) -> Rows | None:
@@ -259,15 +260,15 @@ def _useful_shares(
     return share_points(needs, limits, n_points)
 
 
-def _assembled(groups: list[Cells], rows: Rows, read: Rows, power: int) -> Coreset:
-    """Summary of the cells, those of each rough cluster a group, built from the rows that were read."""
+def _assembled(groups: list[Cells], rows: Rows, within: NDArray[np.float64] | None, power: int) -> Coreset:
+    """Summary of the cells, those of each rough cluster a group, and the sum of the covariances within them."""
     distances = np.concatenate([cells.distances for cells in groups])
     masses = np.concatenate([cells.masses for cells in groups])
     residuals = np.concatenate([cells.residuals for cells in groups])
     group_masses = np.array([cells.masses.sum() for cells in groups])
     variances = np.array([cells.column_squares for cells in groups]) / group_masses[:, None]
     targets = [cells.targets for cells in groups if cells.targets is not None]
-    covariance = _within_covariance(groups, read, group_masses.sum())
+    covariance = None if within is None else within / group_masses.sum()
     return Coreset(
         np.concatenate([cells.means for cells in groups]),
         masses,
@@ -285,17 +286,6 @@ def _assembled(groups: list[Cells], rows: Rows, read: Rows, power: int) -> Cores
         target_type=rows.target_type if targets else None,
         label_scale=rows.label_scale if targets else None,
     )
-
-
-def _within_covariance(groups: list[Cells], rows: Rows, mass: float) -> NDArray[np.float64] | None:
-    """Mean covariance within the cells and within what their rows stood for already."""
-    products = [cells.products for cells in groups if cells.products is not None]
-    if not products:
-        return None
-    total: NDArray[np.float64] = np.sum(products, axis=0)
-    if rows.target_type == NUMERIC and rows.label_scale is not None:
-        total[:, -1] /= rows.label_scale
-    return (total if rows.widths is None else total + rows.widths.within(rows.weights)) / mass
 
 
 def _group_slopes(
