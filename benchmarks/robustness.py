@@ -55,7 +55,7 @@ CELLS, SCATTER = "RobustCoreset", "its scatter"
 # Not ranked: all rows, and the same summary after a message, which leaves widths and shapes of the cells behind.
 EVERYTHING, RECEIVED, RECEIVED_SCATTER = "everything", "RobustCoreset, received", "its scatter, received"
 MESSAGE = UniformQuantizer(bits=8)
-COPIES = 4
+COPIES = 16
 COMPONENTS = 5
 PENALTY = 1e-3  # of the ridge regression, per unit of mass: without one, fewer points than columns have no answer
 CLASSIFIERS: dict[str, BaseEstimator] = {

@@ -87,8 +87,8 @@ class RobustCoreset(CoresetConstructor):
 
     **Privacy.** With ``min_cell_size=m`` no point, weight or label is about fewer than m of the rows given. That is
     aggregation, not differential privacy, and it promises no more than it says: equal rows are published as they are
-    when m of them make a cell; `spread`, `offset`, the certificate and `group_variances` tell more about a cell than
-    its mean, down to all values where its rows are equal; several summaries of overlapping tables can be compared; and
+    when m of them make a cell; `spread`, `offset`, the certificate, `group_variances`, `group_slopes` and
+    `within_covariance` tell more about cells than their means, down to all values where rows are equal; several summaries of overlapping tables can be compared; and
     a person with several rows counts several times. `reduce` takes the points of a summary
     for such means, unless they have `sample_indices`, which merging and messages do not keep.
 
