@@ -70,7 +70,10 @@ def _checked_covariance(covariance: ArrayLike, n_features: int, numeric: bool) -
     wanted = (n_features, n_features + numeric)
     if checked.shape != wanted:
         raise ValueError(f"within_covariance has shape {checked.shape}, expected {wanted}")
-    square = checked[:, :n_features]
-    if not np.isfinite(checked).all() or not np.array_equal(square, square.T) or (np.diag(square) < 0).any():
-        raise ValueError("within_covariance must be finite, symmetric in the columns, and not negative on the diagonal")
+    square, deviations = checked[:, :n_features], np.sqrt(np.maximum(np.diag(checked), 0.0))
+    tolerance = 1e-4 * np.outer(deviations, deviations)
+    alike = (np.abs(square - square.T) <= tolerance).all()
+    bounded = (np.abs(square) <= np.outer(deviations, deviations) + tolerance).all()
+    if not (np.isfinite(checked).all() and alike and bounded):
+        raise ValueError("within_covariance must be finite, symmetric, and nowhere above what its diagonal allows")
     return checked

@@ -17,7 +17,7 @@ from .scattering import columns_as_shape, scatter_points
 from .targets import CLASS, NUMERIC, checked_target_fields, fitted_slopes
 from .training import Estimator, fit_weighted
 from .validation import RandomState, as_generator, check_power, frozen, not_negative, row_count
-from .widths import Widths
+from .widths import Widths, correlations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,21 +191,21 @@ class Coreset:
         total = self.total_weight
         return np.full(len(self), math.sqrt(max(self.offset, 0.0) / total) if total > 0 else 0.0)
 
-    def _widths(self) -> Widths | None:
-        """Second moments within the cell of each point; None where no cell has any width."""
+    def _widths(self, *, correlated: bool = False) -> Widths | None:
+        """Second moments within the cell of each point, and correlations if asked for; None where no cell has width."""
         spreads = self._spreads()
         if not spreads.any():
             return None
         shapes = self._shapes()
         totals = shapes.sum(axis=1, keepdims=True)
         even = np.full_like(shapes, 1 / self.n_features)
+        variances = spreads[:, None] ** 2 * np.divide(shapes, totals, out=even, where=totals > 0)
+        slopes = self._slopes() if self.target_type == NUMERIC else None
         covariance = self.within_covariance
-        trace = 0.0 if covariance is None else float(np.trace(covariance))
-        return Widths(
-            spreads[:, None] ** 2 * np.divide(shapes, totals, out=even, where=totals > 0),
-            None if covariance is None or trace == 0 else covariance / trace,
-            self._slopes() if self.target_type == NUMERIC else None,
-        )
+        if covariance is None or not np.trace(covariance) > 0:
+            return Widths(variances, slopes=slopes)
+        correlation = correlations(covariance, variances, self.weights) if correlated else None
+        return Widths(variances, covariance, slopes, correlation)
 
     def _shapes(self) -> NDArray[np.float64]:
         """Relative variances of the columns within the cell of each point."""
@@ -331,13 +331,13 @@ class Coreset:
 
         A cell counts all its rows at one place, so on data without structure it over-estimates the cost of centres that
         would share its rows, and it hides variance from models. The deviates come in antipodal pairs, so that every
-        cell's mean stays exact. They are drawn from Gaussians whose expected squared distance to the point is
-        ``spread ** 2``, with the column variances of the cell's group and correlations that all cells share; then one
-        linear map for all of them, the one that moves them least, gives them exactly the covariance within the cells.
-        The scatter of a `RobustCoreset` (with ``power=2``) thus has the mean and the covariance of its rows: principal components and
-        linear or ridge regressions on it are those of the rows (of a table with more than 20,000 rows up to what a
-        sample of 10,000 tells of the covariance). The map is left out where the deviates are, in effect, fewer than 1.25
-        for each column; more copies help then.
+        cell's mean stays exact. They are drawn from Gaussians whose expected squared distance to the point is ``spread
+        ** 2``, with the column variances of the cell's group and correlations that all cells share; then one linear map
+        for all of them, the one that moves them least, gives them exactly the covariance within the cells. The scatter
+        of a `RobustCoreset` (with ``power=2``) thus has the mean and the covariance of its rows: principal components
+        and linear or ridge regressions on it are those of the rows (of a table with more than 20,000 rows up to what a
+        sample of 10,000 tells of the covariance). The map is left out where the deviates are, in effect, fewer than
+        1.25 for each column; more copies help then.
 
         What `spread` does not explain stays an offset, and is not scattered: all of a negative one, which coarse
         quantization can leave, and, of constructions with ``power=1``, what the mean square of the distances has beyond
@@ -383,7 +383,7 @@ class Coreset:
             raise ValueError(f"copies={copies!r} must be an even number of at least 2, since deviates come in pairs")
         rest = self.offset - float(self.weights @ self._spreads() ** 2)
         scattered, labels = np.tile(self.points, (copies, 1)), None
-        if (widths := self._widths()) is not None:
+        if (widths := self._widths(correlated=True)) is not None:
             targets = self.labels if self.target_type == NUMERIC else None
             rng = as_generator(random_state)
             scattered, labels = scatter_points(self.points, self.weights, targets, widths, int(copies), rng)
@@ -394,6 +394,7 @@ class Coreset:
             np.tile(self.weights / copies, copies),
             labels=labels,
             offset=rest if abs(rest) > 1e-9 * abs(self.offset) else 0.0,
+            spread=np.zeros(copies * len(self)),  # what offset is left is about squares, and no width
             n_source=self.n_source,
             source_dtype=self.source_dtype,
             feature_names=self.feature_names,
@@ -417,12 +418,12 @@ class Coreset:
         score its folds without weights, and so do the scalers in a ColumnTransformer, which go without otherwise.
 
         Centres have a smaller variance than the rows that they replace, and a scaler divides by that smaller standard
-        deviation: a penalty or a threshold behind it then meets larger columns than it would have. The scatter
-        restores variances, covariances and slopes. R2 of a linear regression on 500 points of 10,000 rows
+        deviation: a penalty or a threshold behind it then meets larger columns than it would have. The scatter restores
+        variances, covariances and slopes. R2 of a linear regression on 500 points of 10,000 rows
         (``benchmarks/targets.py``, noisy line) is 0.526 with the default `label_scale`, as on all rows, and 0.338 with
-        ten times that; on the scatter 0.526 and 0.526. Of a forest it is 0.44 and 0.45, on the scatter 0.50 and 0.47, on
-        all rows 0.48. After a message, which leaves behind what is known of the cells, the scatter mends the variances
-        alone (with ten times the default scale: linear 0.347, forest 0.354).
+        ten times that; on the scatter 0.526 and 0.526. Of a forest it is 0.44 and 0.45, on the scatter 0.50 and 0.47,
+        on all rows 0.48. After a message, which leaves behind what is known of the cells, the scatter mends the
+        variances alone (with ten times the default scale: linear 0.347, forest 0.354).
 
         Parameters
         ----------

@@ -21,14 +21,17 @@ class Widths:
     variances : ndarray of shape (m, d)
         Of each column within the cell of each point.
     covariance : ndarray of shape (d, d), or (d, d + 1) with that of a numeric target as the last column, optional
-        Of all cells together, in units of the sum of the columns' variances. None where columns vary independently.
+        Mean over all cells. None where columns vary independently.
     slopes : ndarray of shape (m, d), optional
         How a numeric target changes with each column within the cell of each point.
+    correlation : ndarray of shape (d, d), optional
+        Of the columns within every cell, where it is needed.
     """
 
     variances: NDArray[np.float64]
     covariance: NDArray[np.float64] | None = None
     slopes: NDArray[np.float64] | None = None
+    correlation: NDArray[np.float64] | None = None
 
     def take(self, rows: NDArray[Any] | slice) -> Widths:
         """Those of some points."""
@@ -47,18 +50,18 @@ class Widths:
         ndarray of shape (d, d), or (d, d + 1) with that of a numeric target as the last column
         """
         if self.covariance is not None:
-            return self.covariance * float(weights @ self.variances.sum(axis=1))
+            return self.covariance * (float(weights @ self.variances.sum(axis=1)) / np.trace(self.covariance))
         columns = np.diag(weights @ self.variances)
         return columns if self.slopes is None else np.column_stack([columns, self.products(weights)])
 
     def products(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted sum of the covariances of the target with each column, by the slopes; of shape (d,)."""
-        slopes = np.zeros_like(self.variances) if self.slopes is None else self.slopes
-        if self.covariance is None:
-            return weights @ (self.variances * slopes)
+        if self.slopes is None:
+            return np.zeros(self.variances.shape[1])
+        if self.correlation is None:
+            return weights @ (self.variances * self.slopes)
         deviations = np.sqrt(self.variances)
-        correlation = correlations(self.covariance, self.variances, weights)
-        return weights @ (deviations * ((deviations * slopes) @ correlation))
+        return weights @ (deviations * ((deviations * self.slopes) @ self.correlation))
 
 
 def correlations(

@@ -70,11 +70,11 @@ class CoresetConstructor(BaseEstimator, ABC):
 
         What the points stood for is kept and what moving them loses is added. For cells of several points, as in
         `RobustCoreset`, that is ``sum w |p - mu|^2`` to the offset, the weighted mean of ``|p - mu|^2 + spread^2`` as
-        the new squared spread (with ``power=1``, of its root as the new spread), and the covariance within the old cells
-        to that within the new. Methods that pick points keep the old offset, which needs no estimate, and the spreads
-        of the points they picked, scaled so that ``sum w spread^2`` stays what it was. (Ours.) Certificates add up: a
-        row's distance to its new point is at most that to the old one plus the distance between the two, and what is
-        unknown stays unknown. The estimator itself is left as it was.
+        the new squared spread (with ``power=1``, of its root as the new spread), and the covariance within the old
+        cells to that within the new. Methods that pick points keep the old offset, which needs no estimate, and the
+        spreads of the points they picked, scaled so that ``sum w spread^2`` stays what it was. (Ours.) Certificates add
+        up: a row's distance to its new point is at most that to the old one plus the distance between the two, and what
+        is unknown stays unknown. The estimator itself is left as it was.
 
         Parameters
         ----------

@@ -29,8 +29,8 @@ _SEEDED_PER_CENTER = 50
 # Rows from which cells are built where not all are read.
 _SAMPLED_ROWS = 80_000
 _SAMPLED_PER_POINT = 6
-# Columns up to which their covariance within the cells is kept.
-_MOST_COLUMNS = 1024
+# Standard deviations of less than this share of the largest are rounding.
+_ROUNDING = 1e-10
 # Penalties of a target's slopes in all cells and in one group, times columns over cells: of five rows a column and more
 # for one, in cells of some twenty rows, and about one row a column for the other, as images and tables fared best with.
 _SHARED_PENALTY = 1 / 16
@@ -88,9 +88,9 @@ class RobustCoreset(CoresetConstructor):
     **Privacy.** With ``min_cell_size=m`` no point, weight or label is about fewer than m of the rows given. That is
     aggregation, not differential privacy, and it promises no more than it says: equal rows are published as they are
     when m of them make a cell; `spread`, `offset`, the certificate, `group_variances`, `group_slopes` and
-    `within_covariance` tell more about cells than their means, down to all values where rows are equal; several summaries of overlapping tables can be compared; and
-    a person with several rows counts several times. `reduce` takes the points of a summary
-    for such means, unless they have `sample_indices`, which merging and messages do not keep.
+    `within_covariance` tell more about cells than their means, down to all values where rows are equal; several
+    summaries of overlapping tables can be compared; and a person with several rows counts several times. `reduce` takes
+    the points of a summary for such means, unless they have `sample_indices`, which merging and messages do not keep.
 
     Examples
     --------
@@ -165,25 +165,25 @@ class RobustCoreset(CoresetConstructor):
         read = rows if sample is None else sample
         if sample is not None:
             rows.forget()  # only the sample is looked at from here on
-        products = Products(read) if rows.X.shape[1] <= _MOST_COLUMNS else None
+        products = Products(read)
         if n_points > _ONE_LEVEL_POINTS:
             # The step makes cells a little better, and reading all of a large table once more costs too much for that.
             n_steps = 0 if large and read is rows else 1
             groups = self._two_levels(read, n_points, rng, n_steps, products)
         else:
             groups = self._one_level(read, n_points, rng, products)
-        within = None if products is None else products.within(read)
+        within = products.within(read)
         coreset = _assembled(groups, rows, within, self.power)
         return coreset if sample is None else _without_certificate(coreset)
 
-    def _one_level(self, rows: Rows, n_points: int, rng: np.random.Generator, products: Products | None) -> list[Cells]:
+    def _one_level(self, rows: Rows, n_points: int, rng: np.random.Generator, products: Products) -> list[Cells]:
         centers = self._centers(rows, n_points, _ONE_LEVEL_STEPS, rng)
         everyone = np.arange(len(rows))
         least = self._least_size(rows)
         return [cells_around(rows, everyone, centers, 0, min_size=least, products=products)]
 
     def _two_levels(
-        self, rows: Rows, n_points: int, rng: np.random.Generator, n_steps: int, products: Products | None
+        self, rows: Rows, n_points: int, rng: np.random.Generator, n_steps: int, products: Products
     ) -> list[Cells]:
         """Cells of each rough cluster."""
         # Assigning costs n d (rough + points / rough); the quality gains from more rough clusters than the cheapest.
@@ -302,7 +302,7 @@ def _group_slopes(
     """
     products = np.array([target.products for target in targets]) / masses[:, None]
     if covariance is None:
-        return _over(products, variances)
+        return _over(products, variances, _ROUNDING**2)
     n_features = variances.shape[1]
     # Numbers of cells and not of rows, so that a weight of two is the same as two rows.
     n_cells = np.array([len(cells.masses) for cells in groups])
@@ -310,15 +310,15 @@ def _group_slopes(
     correlation = correlations(covariance, variances, masses)
     deviations = np.sqrt(variances)
     values, vectors = np.linalg.eigh(correlation)
-    beyond = _over(products, deviations) - (deviations * shared) @ correlation
+    beyond = _over(products, deviations, _ROUNDING) - (deviations * shared) @ correlation
     penalties = (_OWN_PENALTY * n_features / n_cells) ** 2
     own = ((beyond @ vectors) / (np.maximum(values, 0.0) + penalties[:, None])) @ vectors.T
-    return shared + _over(own, deviations)
+    return shared + _over(own, deviations, _ROUNDING)
 
 
-def _over(values: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quotients; none for columns that vary by rounding alone."""
-    varies = widths > 1e-20 * widths.max(initial=0.0)
+def _over(values: NDArray[np.float64], widths: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
+    """Quotients; none for columns of less than this share of the largest width, which vary by rounding alone."""
+    varies = widths > limit * widths.max(initial=0.0)
     with np.errstate(all="ignore"):
         quotients = np.where(varies, values / np.where(varies, widths, 1.0), 0.0)
     return np.where(np.isfinite(quotients), quotients, 0.0)

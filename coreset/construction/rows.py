@@ -271,7 +271,7 @@ def rows_of(coreset: Coreset) -> Rows:
         coreset.labels,
         None,
         coreset.source_dtype,
-        coreset._widths(),
+        coreset._widths(correlated=coreset.target_type == NUMERIC),
         coreset.target_type,
         coreset.label_scale,
         summarised=True,

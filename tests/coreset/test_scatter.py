@@ -171,3 +171,16 @@ def test_models_learn_more_from_the_scatter_of_a_message():
         bare, scattered = (received.train(model, copies=copies) for copies in (1, 16))
         gains.append(scattered.score(X[test], y[test]) - bare.score(X[test], y[test]))
     assert np.mean(gains) > 2 * np.std(gains, ddof=1) / np.sqrt(len(gains))
+
+
+def test_what_the_spread_leaves_of_the_offset_is_no_width_of_the_scatter(rng):
+    # Mean distances explain less of the squares the heavier the tails; the rest must not widen k-median costs again.
+    X = rng.standard_t(2.5, size=(20_000, 5))
+    summary = RobustCoreset(500, power=1, random_state=0).fit(X).coreset_
+    scattered = summary.scatter()
+    assert scattered.offset > 0.05 * summary.offset
+    assert scattered.cost(X[:40], power=1) == pytest.approx(
+        scattered.weights @ np.sqrt(((scattered.points[:, None] - X[:40]) ** 2).sum(axis=2).min(axis=1))
+    )
+    assert scattered.cost(X[:40], power=1) == pytest.approx(clustering_cost(X, X[:40], power=1), rel=0.02)
+    assert scattered.cost(X[:1]) == pytest.approx(clustering_cost(X, X[:1]), rel=0.02)

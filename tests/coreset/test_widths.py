@@ -153,11 +153,48 @@ def test_with_very_many_columns_they_are_taken_as_independent(rng):
 
 def test_few_deviates_are_left_as_drawn(rng):
     # Three points in ten columns: a map to the covariance would have to stretch what is not there.
-    X = rng.normal(size=(200, 10))
-    summary = RobustCoreset(3, random_state=0).fit(X).coreset_
-    found = summary.scatter(2)
-    deviates = np.abs(found.points.reshape(2, 3, 10) - summary.points)
-    assert deviates.max() < 6 * summary.spread.max()
+    summary = RobustCoreset(3, random_state=0).fit(correlated(rng, 200, 10)).coreset_
+    widths = summary._widths(correlated=True)
+    values, vectors = np.linalg.eigh(widths.correlation)
+    drawn = np.random.default_rng(7).standard_normal((2, 3, 10)) @ (vectors * np.sqrt(values)) @ vectors.T
+    deviates = summary.scatter(4, random_state=7).points.reshape(4, 3, 10)[::2] - summary.points
+    np.testing.assert_allclose(deviates, drawn * np.sqrt(widths.variances))
+
+
+def test_what_is_wide_in_some_cells_does_not_leak_into_others(rng):
+    # Ten columns are a thousand times wider in half of the rows. A map that makes up for the few cells that those make
+    # would move all others by several times their width.
+    wide = np.hstack([rng.normal(0, 1000, (3000, 10)), rng.normal(size=(3000, 10))])
+    narrow = np.hstack([rng.integers(0, 2, (3000, 1)) + rng.normal(0, 0.3, (3000, 10)), rng.normal(size=(3000, 10))])
+    X, y = np.vstack([wide, narrow]), np.repeat([0, 1], 3000)
+    summary = RobustCoreset(400, random_state=0).fit(X, y).coreset_
+    deviates = (summary.scatter(4).points.reshape(4, -1, 20) - summary.points)[:, summary.labels == 1]
+    lengths = np.sqrt((deviates**2).sum(axis=2).mean(axis=0))
+    assert (lengths < 2 * summary.spread[summary.labels == 1]).all()
+
+
+def test_targets_do_not_follow_the_map_along_slopes_of_nearly_constant_columns(rng):
+    # In half of the rows the target hangs on a column that hardly varies there, but does in the others.
+    k = np.repeat([0, 1], 2000)
+    X = np.column_stack([np.where(k, 1e-3, 1.0) * rng.normal(size=4000) + 5 * k, rng.normal(size=4000)])
+    y = np.where(k, 1e3 * (X[:, 0] - 5), 0.0) + 0.1 * rng.normal(size=4000)
+    summary = RobustCoreset(300, random_state=0).fit(X, y).coreset_
+    assert np.ptp(summary.scatter(4).labels) < 2 * np.ptp(y)
+
+
+def test_no_pattern_of_rows_hides_from_the_covariance(rng):
+    X = rng.normal(size=(80_000, 4))
+    for period in (2, 4, 7, 8, 9):
+        X[np.arange(80_000) % period == 0, 1] = X[np.arange(80_000) % period == 0, 0] * (-1.0) ** period
+        summary = RobustCoreset(20, random_state=0).fit(X).coreset_
+        truth = covariance(X, np.ones(80_000)) - covariance(summary.points, summary.weights)
+        np.testing.assert_allclose(summary.within_covariance, truth, atol=0.02)
+
+
+def test_cells_whose_rows_were_not_looked_at_count_as_well(rng):
+    X = np.exp(1.5 * rng.normal(size=(200_000, 3)))
+    summary = RobustCoreset(10_000, exact=True, random_state=0).fit(X).coreset_
+    assert np.trace(summary.within_covariance) * 200_000 == pytest.approx(summary.offset, rel=1e-9)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([1e-120, 1.0, 1e120]), st.sampled_from([1, 2]))
@@ -183,7 +220,8 @@ def test_scatter_keeps_means_whatever_the_covariance(seed, unit, power):
         (np.ones((3, 4)), r"within_covariance has shape \(3, 4\), expected \(3, 3\)"),
         (np.triu(np.ones((3, 3))), "within_covariance must be finite, symmetric"),
         (np.full((3, 3), np.nan), "within_covariance must be finite"),
-        (-np.eye(3), "not negative on the diagonal"),
+        (-np.eye(3), "nowhere above what its diagonal allows"),
+        ([[1, 5, 0], [5, 1, 0], [0, 0, 1]], "nowhere above what its diagonal allows"),
     ],
 )
 def test_bad_covariances_are_named(value, message):
@@ -208,5 +246,6 @@ def test_widths_of_zero_mass_are_not_fitted():
 
 def test_products_follow_slopes():
     # Cov(y, x1) = s1^2 b1 + r s1 s2 b2 = 4 * 1 + 0.5 * 2 * 3 * 10, with r = 0.5, and likewise for the other.
-    widths = Widths(np.array([[4.0, 9.0]]), np.array([[4.0, 3.0], [3.0, 9.0]]) / 13, np.array([[1.0, 10.0]]))
+    widths = Widths(np.array([[4.0, 9.0]]), np.array([[4.0, 3.0], [3.0, 9.0]]), np.array([[1.0, 10.0]]))
+    widths = dataclasses.replace(widths, correlation=np.array([[1.0, 0.5], [0.5, 1.0]]))
     np.testing.assert_allclose(widths.products(np.array([2.0])), [2 * 34.0, 2 * 93.0])
