@@ -331,13 +331,13 @@ class Coreset:
 
         A cell counts all its rows at one place, so on data without structure it over-estimates the cost of centres that
         would share its rows, and it hides variance from models. The deviates come in antipodal pairs, so that every
-        cell's mean stays exact. They are drawn from Gaussians whose expected squared distance to the point is ``spread
-        ** 2``, with the column variances of the cell's group and correlations that all cells share; then one linear map
-        for all of them, the one that moves them least, gives them exactly the covariance within the cells. The scatter
-        of a `RobustCoreset` (with ``power=2``) thus has the mean and the covariance of its rows: principal components
-        and linear or ridge regressions on it are those of the rows (of a table with more than 20,000 rows up to what a
-        sample of 10,000 tells of the covariance). The map is left out where the deviates are, in effect, fewer than
-        1.25 for each column; more copies help then.
+        cell's mean stays exact. They are drawn from Gaussians whose expected squared distance to the point is
+        ``spread**2``, with the column variances of the cell's group and correlations that all cells share; then one
+        linear map gives them, all together, exactly `within_covariance`. The scatter of a `RobustCoreset` (with
+        ``power=2``) thus has the mean and the covariance of its rows, and principal components and linear or ridge
+        regressions on it are those of the rows; from 20,000 rows on, up to what a sample tells of the covariance. The
+        map is left out where the deviates are, in effect, fewer than 1.25 for each column, so that more copies help,
+        and where cells are so unlike that it would move deviates far.
 
         What `spread` does not explain stays an offset, and is not scattered: all of a negative one, which coarse
         quantization can leave, and, of constructions with ``power=1``, what the mean square of the distances has beyond
