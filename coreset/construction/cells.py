@@ -11,16 +11,11 @@ from scipy import sparse
 
 from ..nearest import Floats, Gaps, blocks, nearest, nearest_index, squared_distances_to, squared_norms
 from ..targets import NUMERIC
+from .products import Products
 from .rows import Rows
 
 # Values of a part that are put together in memory, 16 MiB of float32, to be read many times.
 _GATHERED_VALUES = 1 << 22
-# Columns up to which the products of every two of them are summed.
-_MOST_COLUMNS = 1024
-# Rows, and rows for each column, whose products of columns are summed at least.
-_PRODUCT_ROWS = 10_000
-_PRODUCT_ROWS_PER_COLUMN = 32
-_GOLDEN_RATIO = 0.6180339887498949
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,63 +63,6 @@ class Cells:
     max_displacement: float
     total_displacement: float
     targets: CellTargets | None = None
-
-
-class Products:
-    """Sums, over cells, of the products of what a row has beyond its cell's mean in two columns.
-
-    Some rows of each part tell enough about them; what they give is scaled to the squares of all its rows.
-
-    Parameters
-    ----------
-    rows : Rows
-    """
-
-    def __init__(self, rows: Rows) -> None:
-        n_columns = rows.X.shape[1]
-        n_features = n_columns - (rows.target_type == NUMERIC)
-        self._total = np.zeros((n_features, n_columns)) if n_features <= _MOST_COLUMNS else None
-        self._share = max(_PRODUCT_ROWS, _PRODUCT_ROWS_PER_COLUMN * n_columns) / len(rows)
-        self._squares = 0.0
-
-    def none(self) -> NDArray[np.float64] | None:
-        """Products of no rows; None when columns are too many for them."""
-        return None if self._total is None else np.zeros_like(self._total)
-
-    def some(self, positions: slice) -> NDArray[np.intp] | slice:
-        """Rows of a block that are looked at, by multiples of the golden ratio: a pattern that no table repeats."""
-        if self._share > 0.5:
-            return slice(None)
-        every = np.arange(positions.start, positions.stop)
-        return np.flatnonzero(every * _GOLDEN_RATIO % 1 < self._share)
-
-    def add(self, crossed: NDArray[np.float64], squares: float) -> None:
-        """Take in the products of some rows of a part, and the squares of all columns of all its rows."""
-        self._squares += squares
-        seen = float(np.trace(crossed))
-        if self._total is not None and seen > 0:
-            self._total += crossed * (squares / seen)
-
-    def within(self, rows: Rows) -> NDArray[np.float64] | None:
-        """Sum of the covariances within cells and within what the rows stood for already.
-
-        Parameters
-        ----------
-        rows : Rows
-            All that were summarised.
-
-        Returns
-        -------
-        ndarray of shape (d, d), or (d, d + 1) with a numeric target, in its units, as the last column; or None
-        """
-        if self._total is None:
-            return None
-        n_features, seen = len(self._total), float(np.trace(self._total))
-        total = self._total * (self._squares / seen if seen > 0 else 0.0)
-        total[:, :n_features] = (total[:, :n_features] + total[:, :n_features].T) / 2
-        if rows.label_scale is not None:
-            total[:, n_features:] /= rows.label_scale
-        return total if rows.widths is None else total + rows.widths.within(rows.weights)
 
 
 def cells_around(
@@ -271,14 +209,10 @@ def _measured(
     n_features = rows.X.shape[1] - (rows.target_type == NUMERIC)
     squared, distances, columns = np.empty(len(cells)), np.empty(len(cells)), np.zeros(n_features)
     target = _TargetSums(rows, part, cells) if rows.target_type == NUMERIC else None
-    crossed = products.none()
     gaps = Gaps(means, rows.X.dtype)
     for positions, block in blocks(rows.X, part):
         gap = gaps(block, cells[positions])
-        if crossed is not None:
-            some = products.some(positions)
-            seen = gap[some]
-            crossed += (typed[positions][some, None] * seen[:, :n_features]).T @ seen
+        products.add(gap, weights[positions])
         if target is not None:
             target.add(positions, gap)
         distances[positions] = squared_norms(gap)
@@ -288,8 +222,7 @@ def _measured(
         columns += typed[positions] @ features
     columns *= scale
     np.sqrt(distances, out=distances)
-    if crossed is not None:
-        products.add(crossed, float(columns.sum()))
+    products.squares += float(columns.sum())
     if rows.widths is not None:
         variances = _some(rows.widths.variances, part)
         squared = squared + variances.sum(axis=1)

@@ -17,7 +17,8 @@ from ..sampling import importance_sample, systematic_draw
 from ..validation import RandomState, check_count, check_power
 from ..widths import correlations, regression
 from .base import CoresetConstructor, share_points
-from .cells import Cells, CellTargets, Products, cells_around
+from .cells import Cells, CellTargets, cells_around
+from .products import Products
 from .rows import SAMPLED_SHARE, Rows
 
 # Up to this many points every one is a centre of the clustering itself; beyond, cells are cut in two levels.
