@@ -40,6 +40,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/construction.py
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/allocation.py
 	$(BIN)/python benchmarks/plot.py
 
 bench-all: bench

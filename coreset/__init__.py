@@ -4,7 +4,7 @@ Start with `BudgetedCoreset` for one table, `DistributedCoreset` for many shards
 instead of a number of bytes, `StreamingCoreset` for rows that come in parts.
 """
 
-from .budget import BudgetedCoreset, BudgetPlan, default_quantizers, plan_budget
+from .budget import BudgetedCoreset, BudgetPlan, allocate_budget, default_quantizers, plan_budget
 from .construction import FarthestFirstCoreset, LightweightCoreset, RobustCoreset, SensitivityCoreset, UniformCoreset
 from .evaluation import (
     AccuracyLoss,
@@ -40,6 +40,7 @@ __all__ = [
     "UniformCoreset",
     "UniformQuantizer",
     "accuracy_loss",
+    "allocate_budget",
     "center_sets",
     "decode",
     "default_quantizers",
