@@ -1,0 +1,194 @@
+"""Codes of a table as bits with probabilities: which codes that are already known tell of the next ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .mixing import Ints, Mixer, logit_table
+
+Codes = NDArray[np.uint8]
+Coder = Callable[[Ints, int, slice, int], NDArray[np.uint8]]
+_POWERS = 1 << np.arange(4)
+_N_LEARNED = 4
+_MOST_LEARNED = 1024  # columns among which parents are looked for: the search squares them
+_NARROW = 128
+_WINDOWS = 45  # ones among at most 8 known rows
+_SHARES = 21  # a logit in steps, or nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """Rows that are coded together, and what is known of their columns by then."""
+
+    rows: slice
+    known: slice | None
+    low: Ints  # the window of known rows about each row
+    high: Ints
+    index: int
+
+
+def passes(n_points: int, n_varying: int) -> list[Pass]:
+    """Every k-th row first, then those halfway between, and so on: a row is coded when rows on both sides are known."""
+    stride = 16 if n_varying <= _NARROW else 4
+    found = [Pass(slice(0, n_points, stride), None, np.zeros(0, np.int64), np.zeros(0, np.int64), 0)]
+    while stride > 1:
+        half = stride // 2
+        rows, known = slice(half, n_points, stride), slice(0, n_points, stride)
+        n_rows, n_known = (len(range(*s.indices(n_points))) for s in (rows, known))
+        if n_rows:
+            place = np.arange(n_rows)
+            low, high = np.maximum(place - 3, 0), np.minimum(place + 5, n_known)
+            found.append(Pass(rows, known, low, high, len(found)))
+        stride = half
+    return found
+
+
+def ruled_parents(column: int, stride: int) -> list[int]:
+    """Columns before this one that a rule makes its neighbours; -1 where there is none.
+
+    Parameters
+    ----------
+    column : int
+    stride : int
+        Columns a row of an image, or 0 for tables.
+    """
+    offsets = (1, 2, 3, 4, 5, 6, 7, 8)
+    if stride:
+        offsets = (1, stride, stride + 1, stride - 1, 2, 2 * stride, stride + 2, stride - 2)
+    return [column - offset if offset <= column and offset > 0 else -1 for offset in offsets]
+
+
+def walk(codes: Codes, varying: NDArray[np.intp], bits: int, stride: int, code: Coder) -> None:
+    """Fill in `codes` with the bits that a coder gives for the probabilities that it is told.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (d + 1, n), uint8
+        Zeros. The last column stands for those that are not there.
+    varying : ndarray of int
+        The columns to be coded, ascending; the rest stay zero.
+    bits : int
+        1 to 4 bits a code.
+    stride : int
+        Columns a row of an image, or 0.
+    code : callable
+        Takes probabilities of ones in 4096ths, and the column, rows and depth of the bits, and returns the bits.
+    """
+    model = _Model(bits)
+    for part in passes(codes.shape[1], len(varying)):
+        learned = learned_parents(codes, varying, part)
+        for rank, column in enumerate(varying.tolist()):
+            ruled = codes[ruled_parents(column, stride), part.rows]
+            taught = codes[learned[rank], part.rows]
+            codes[column, part.rows] = model.column(part, codes[column], ruled, taught, code, column)
+
+
+def learned_parents(codes: Codes, varying: NDArray[np.intp], part: Pass) -> NDArray[np.intp]:
+    """The columns before each that correlate most with it over the known rows, most first.
+
+    Returns
+    -------
+    ndarray of shape (n_varying, 4), int
+        -1 where nothing is known.
+    """
+    n_varying = len(varying)
+    parents = np.full((n_varying, _N_LEARNED), -1, dtype=np.intp)
+    if part.known is None or not 1 < n_varying <= _MOST_LEARNED:
+        return parents
+    known = codes[varying, part.known].astype(np.float64)
+    n_known = known.shape[1]
+    # Sums of products of small integers are exact in doubles whatever their order, so all machines rank alike.
+    sums = known.sum(axis=1)
+    products = n_known * (known @ known.T) - np.outer(sums, sums)
+    variances = np.maximum(np.diag(products), 1.0)
+    scores = np.tril(np.square(products) / variances, -1)  # of one column, so the other's variance plays no part
+    for place in range(_N_LEARNED):
+        best = scores.argmax(axis=1)
+        found = scores[np.arange(n_varying), best] > 0
+        parents[found, place] = varying[best[found]]
+        scores[np.arange(n_varying), best] = 0
+    return parents
+
+
+class _Model:
+    """The contexts of a table's bits and the mixer that learns from them."""
+
+    def __init__(self, bits: int) -> None:
+        nodes = 1 << bits
+        self._bits = bits
+        self._drop = max(bits - 3, 0)
+        self._coarse = nodes >> self._drop
+        kinds = [256, _WINDOWS * 4, _SHARES * 16, _WINDOWS * 16, _SHARES * 16]
+        if bits > 1:
+            kinds.append(self._coarse**2 * 4)
+        self._mixer = Mixer([nodes * kind for kind in kinds], bits * 5)
+
+    def column(self, part: Pass, target: Codes, ruled: Codes, taught: Codes, code: Coder, column: int) -> Codes:
+        """Codes of one column in the rows of one pass."""
+        n_rows = ruled.shape[1]
+        if part.known is None:
+            counts = None
+            totals = self._totals(ruled[:2].ravel())
+        else:
+            counts, totals = self._counts(target[part.known], part)
+        prefix = np.zeros(n_rows, dtype=np.int64)
+        for depth in range(self._bits):
+            contexts = self._contexts(depth, prefix, ruled, taught, counts, totals)
+            ones = self._mixer.predict(contexts, depth * 5 + part.index)
+            found = code(ones, column, part.rows, depth)
+            self._mixer.update(found)
+            prefix = prefix * 2 + found
+        return prefix.astype(np.uint8)
+
+    def _totals(self, known: Codes) -> Ints:
+        """How many known codes reach each level, from 0 to one beyond the last."""
+        levels = np.bincount(known, minlength=1 << self._bits)
+        return np.concatenate([levels[::-1].cumsum()[::-1], [0]])
+
+    def _counts(self, known: Codes, part: Pass) -> tuple[Ints, Ints]:
+        """How many of the nearest known codes of each row reach each level, and how many of all."""
+        reach = known >= np.arange((1 << self._bits) + 1, dtype=np.uint8)[:, None]
+        running = np.zeros((len(reach), len(known) + 1), dtype=np.int64)
+        np.cumsum(reach, axis=1, out=running[:, 1:])
+        return running[:, part.high] - running[:, part.low], running[:, -1]
+
+    def _contexts(
+        self, depth: int, prefix: Ints, ruled: Codes, taught: Codes, counts: Ints | None, totals: Ints
+    ) -> Ints:
+        height = self._bits - depth
+        least, split, most = prefix << height, (2 * prefix + 1) << (height - 1), (prefix + 1) << height
+        node = (1 << depth) + prefix
+        if depth == 0:
+            above, learned = ruled >= split[0], taught >= split[0]
+        else:
+            above, learned = ruled >= split, taught >= split
+        near = _POWERS[:2] @ above[:2]
+        four = near + 4 * (_POWERS[:2] @ above[2:4])
+        eight = four + 16 * (_POWERS[:4] @ above[4:])
+        two = _POWERS[:2] @ learned[:2]
+        taughts = two + 4 * (_POWERS[:2] @ learned[2:])
+        # Of the known codes, those with the same leading bits tell how the next one falls.
+        ones, seen = totals[split] - totals[most], totals[least] - totals[most]
+        share = 1 + (logit_table()[((2 * ones + 1) << 12) // (2 * seen + 2)] + 2047) * (_SHARES - 1) // 4095
+        if counts is None:
+            window = np.zeros(len(prefix), dtype=np.int64)
+        else:
+            rows = np.arange(len(prefix))
+            top = counts[most, rows]
+            among = counts[least, rows] - top
+            window = among * (among + 1) // 2 + counts[split, rows] - top
+        kinds = [
+            node * 256 + eight,
+            (node * _WINDOWS + window) * 4 + near,
+            (node * _SHARES + share) * 16 + near * 4 + two,
+            (node * _WINDOWS + window) * 16 + taughts,
+            (node * _SHARES + share) * 16 + four,
+        ]
+        if self._bits > 1:
+            pair = (ruled[0] >> self._drop).astype(np.int64) * self._coarse + (ruled[1] >> self._drop)
+            kinds.append((node * self._coarse**2 + pair) * 4 + two)
+        return np.stack(kinds)
