@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 _REACH = 2047  # logits run from -2047 to 2047, in units of 1/256
 _LIMIT = 1023  # counts beyond are halved, so that contexts follow what changes
 _UNIT = 1 << 16  # of weights
-_MEMORY = 4  # each batch takes 1/16 of the curvature that earlier ones left
+_MEMORY = 2  # each batch takes a quarter of the curvature that earlier ones left
 _CALM = 3  # a step is this part of Newton's along one weight, since the predictions are correlated
 
 

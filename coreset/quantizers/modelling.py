@@ -15,7 +15,10 @@ Coder = Callable[[Ints, int, slice, int], NDArray[np.uint8]]
 _POWERS = 1 << np.arange(4)
 _N_LEARNED = 4
 _MOST_LEARNED = 1024  # columns among which parents are looked for: the search squares them
-_NARROW = 128
+_LEAST_IMAGE = 16  # columns
+_LEAST_LIKENESS = 0.15  # correlation with the pixel above
+_STRIDE_SAMPLE = 1 << 19  # codes
+_NARROW = 128  # columns
 _WINDOWS = 45  # ones among at most 8 known rows
 _SHARES = 21  # a logit in steps, or nothing
 
@@ -80,38 +83,48 @@ def walk(codes: Codes, varying: NDArray[np.intp], bits: int, stride: int, code: 
     """
     model = _Model(bits)
     for part in passes(codes.shape[1], len(varying)):
-        learned = learned_parents(codes, varying, part)
+        known = codes[:, part.known] if part.known is not None else codes[:, :0]
+        learned = correlated_columns(known, varying, earlier=True)
         for rank, column in enumerate(varying.tolist()):
             ruled = codes[ruled_parents(column, stride), part.rows]
             taught = codes[learned[rank], part.rows]
             codes[column, part.rows] = model.column(part, codes[column], ruled, taught, code, column)
 
 
-def learned_parents(codes: Codes, varying: NDArray[np.intp], part: Pass) -> NDArray[np.intp]:
-    """The columns before each that correlate most with it over the known rows, most first.
+def correlated_columns(codes: Codes, columns: NDArray[np.intp], *, earlier: bool) -> NDArray[np.intp]:
+    """Four others that correlate most with each column, most first.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (d, n)
+    columns : ndarray of int
+        Those that are looked at.
+    earlier : bool
+        Whether only columns before each are found.
 
     Returns
     -------
-    ndarray of shape (n_varying, 4), int
-        -1 where nothing is known.
+    ndarray of shape (len(columns), 4), int
+        -1 where there is none, or where the columns are so many that a search would take long.
     """
-    n_varying = len(varying)
-    parents = np.full((n_varying, _N_LEARNED), -1, dtype=np.intp)
-    if part.known is None or not 1 < n_varying <= _MOST_LEARNED:
-        return parents
-    known = codes[varying, part.known].astype(np.float64)
-    n_known = known.shape[1]
+    n_columns = len(columns)
+    found = np.full((n_columns, _N_LEARNED), -1, dtype=np.intp)
+    if not 1 < n_columns <= _MOST_LEARNED:
+        return found
+    known = codes[columns].astype(np.float64)
     # Sums of products of small integers are exact in doubles whatever their order, so all machines rank alike.
     sums = known.sum(axis=1)
-    products = n_known * (known @ known.T) - np.outer(sums, sums)
+    products = known.shape[1] * (known @ known.T) - np.outer(sums, sums)
     variances = np.maximum(np.diag(products), 1.0)
-    scores = np.tril(np.square(products) / variances, -1)  # of one column, so the other's variance plays no part
+    scores = np.square(products) / variances  # the column's own variance is the same for all that vie
+    scores = np.tril(scores, -1) if earlier else scores - np.diag(np.diag(scores))
+    rows = np.arange(n_columns)
     for place in range(_N_LEARNED):
         best = scores.argmax(axis=1)
-        found = scores[np.arange(n_varying), best] > 0
-        parents[found, place] = varying[best[found]]
-        scores[np.arange(n_varying), best] = 0
-    return parents
+        some = scores[rows, best] > 0
+        found[some, place] = columns[best[some]]
+        scores[rows, best] = 0
+    return found
 
 
 class _Model:
@@ -192,3 +205,44 @@ class _Model:
             pair = (ruled[0] >> self._drop).astype(np.int64) * self._coarse + (ruled[1] >> self._drop)
             kinds.append((node * self._coarse**2 + pair) * 4 + two)
         return np.stack(kinds)
+
+
+def find_stride(codes: Codes) -> int:
+    """Columns a row, if the columns seem to be the pixels of an image; else 0.
+
+    It is the distance, of two or more, at which columns correlate most, beyond the first distance at which they
+    correlate least: in an image that is the pixel above.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (d, n)
+
+    Returns
+    -------
+    int
+        At most 65535.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = np.random.default_rng(0).integers(0, 2, (6, 1, 100))
+    >>> find_stride(np.tile(rows, (1, 5, 1)).transpose(1, 0, 2).reshape(30, 100).astype(np.uint8))
+    6
+    """
+    n_columns = len(codes)
+    if n_columns < _LEAST_IMAGE:
+        return 0
+    sample = codes[:, :: max(1, codes.size // _STRIDE_SAMPLE)].astype(np.float64)
+    sample -= sample.mean(axis=1, keepdims=True)
+    # The products at every distance at once (Wiener and Khinchin).
+    spectrum = np.square(np.abs(np.fft.rfft(sample, 2 * n_columns, axis=0))).sum(axis=1)
+    products = np.fft.irfft(spectrum)[: min(n_columns // 2, 65535) + 1]
+    if products[0] <= 0:
+        return 0
+    shares = products / products[0]
+    rising = np.flatnonzero(np.diff(shares) > 0)
+    if len(rising) == 0 or rising[0] < 1:
+        return 0
+    start = max(2, int(rising[0]) + 1)
+    best = start + int(shares[start:].argmax()) if start < len(shares) else 0
+    return best if best and shares[best] > _LEAST_LIKENESS else 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 PRECISION = 12  # bits of a probability
 _LOW = 1 << 16  # a state stays within [_LOW, _LOW << 16), so that one word of 16 bits renormalises it
-_STEPS = 8192  # a lane costs some two bytes and saves a step of some ten microseconds a bit
+_STEPS = 16384  # a lane costs some two bytes and saves a step of some ten microseconds a bit
 
 
 def n_lanes(n_bits: int) -> int:
@@ -119,7 +119,7 @@ class BitDecoder:
             states = np.where(one, row, complements[step]) * (states >> precision) + slots
             states -= np.where(one, np.uint64(0), row)
             short = states < low
-            n_short = np.count_nonzero(short)
+            n_short = int(np.count_nonzero(short))
             if n_short:
                 end = self._position + n_short
                 if end > len(self._words):
