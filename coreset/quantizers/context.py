@@ -154,8 +154,13 @@ class ContextQuantizer(Quantizer):
     def _correction(
         self, points: NDArray[np.float64], levels: Levels, codes: Codes, stride: int, n_bytes: int
     ) -> Correction | None:
-        scales = levels.scales
-        residuals = (points.T - levels.values(codes)) / np.where(scales > 0, scales, 1.0)[:, None]
+        scales = np.where(levels.scales > 0, levels.scales, 1.0)
+        values = levels.values(codes)
+
+        def residuals(columns: NDArray[np.intp]) -> NDArray[np.float64]:
+            missing: NDArray[np.float64] = (points[:, columns].T - values[columns]) / scales[columns, None]
+            return missing
+
         return Correction.fit(codes, residuals, self.bits, stride, n_bytes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +45,16 @@ class Correction:
         return 2 * _N_TERMS * _n_sets(bits)
 
     @classmethod
-    def fit(cls, codes: Codes, residuals: Floats, bits: int, stride: int, n_bytes: int) -> Correction | None:
+    def fit(
+        cls, codes: Codes, residuals: Callable[[NDArray[np.intp]], Floats], bits: int, stride: int, n_bytes: int
+    ) -> Correction | None:
         """Least squares over part of the columns; None where the error falls too little for the bytes.
 
         Parameters
         ----------
         codes : ndarray of shape (d, n)
-        residuals : ndarray of shape (d, n)
-            What is missing from the values, in units of their columns' scales.
+        residuals : callable
+            Takes columns and returns what their values miss, of shape (len(columns), n), in units of their scales.
         bits : int
         stride : int
         n_bytes : int
@@ -62,8 +65,8 @@ class Correction:
             return None
         neighbours = _Neighbours(codes, bits, stride)
         chosen = np.arange(0, n_columns, max(1, -(-n_columns * n_points // _SAMPLE)))
-        terms = np.concatenate([neighbours.terms(column) for column in chosen.tolist()], axis=1)
-        wanted = residuals[chosen].ravel()
+        terms = np.concatenate([neighbours.terms(column) for column in chosen.tolist()], axis=1).astype(np.float64)
+        wanted = residuals(chosen).ravel()
         sets = _set_of(codes[chosen].ravel(), bits)
         coefficients = np.zeros((_n_sets(bits), _N_TERMS))
         for index in range(len(coefficients)):
@@ -103,10 +106,10 @@ class _Neighbours:
     """Codes as shares of the last one, less their column's mean, and who stands next to whom."""
 
     def __init__(self, codes: Codes, bits: int, stride: int) -> None:
-        self._shares = codes / (2**bits - 1)
-        self._means = self._shares.mean(axis=1)
+        self._shares = codes.astype(np.float32) / np.float32(2**bits - 1)
+        self._means = self._shares.mean(axis=1, dtype=np.float64).astype(np.float32)
         self._shares -= self._means[:, None]
-        self._variances = np.square(self._shares).mean(axis=1)
+        self._variances = np.einsum("ij,ij->i", self._shares, self._shares) / np.float32(codes.shape[1])
         self._stride = stride
         n_columns = len(codes)
         if stride == 0:
@@ -122,10 +125,10 @@ class _Neighbours:
         places = [[column + sign * offset for offset in reach for sign in (-1, 1)] for reach in reaches]
         return [[c for c in group if 0 <= c < len(self._shares)] for group in places]
 
-    def terms(self, column: int) -> Floats:
+    def terms(self, column: int) -> NDArray[np.float32]:
         """The terms of one column's values, of shape (8, n)."""
         own = self._shares[column]
-        terms = np.zeros((_N_TERMS, len(own)))
+        terms = np.zeros((_N_TERMS, len(own)), dtype=np.float32)
         terms[0] = 1
         terms[1] = own
         terms[2] = self._means[column]
@@ -135,7 +138,7 @@ class _Neighbours:
             for other in group:
                 variance = self._variances[other]
                 if variance > 0:
-                    slope = float((own * self._shares[other]).mean() / variance)
+                    slope = np.float32(np.dot(own, self._shares[other]) / len(own) / variance)
                     terms[place] += slope * self._shares[other]
         return terms
 
@@ -148,13 +151,8 @@ def _set_of(codes: Codes, bits: int) -> Codes:
     return codes if _n_sets(bits) > 1 else np.zeros_like(codes)
 
 
-def _applied(terms: Floats, coefficients: Floats, sets: Codes) -> Floats:
+def _applied(terms: NDArray[np.floating], coefficients: Floats, sets: Codes) -> Floats:
     """The linear function, within one scale on either side."""
-    found = np.zeros(terms.shape[1])
-    for index, row in enumerate(coefficients):
-        # Term after term: every machine adds in the same order.
-        total = row[0] * terms[0]
-        for weight, term in zip(row[1:], terms[1:], strict=True):
-            total += weight * term
-        found = np.where(sets == index, total, found)
-    return found.clip(-1, 1)
+    totals = coefficients.astype(terms.dtype) @ terms
+    found = totals[0] if len(totals) == 1 else np.take_along_axis(totals, sets[None].astype(np.intp), axis=0)[0]
+    return np.clip(found, -1, 1).astype(np.float64)

@@ -113,18 +113,23 @@ class Mixer:
     def update(self, bits: NDArray[np.integer]) -> None:
         """Learn from the bits that were predicted last."""
         self._move_weights(bits)
-        n_contexts = len(self._seen)
         flat = self._contexts.ravel()
         ones = self._contexts[:, bits.astype(bool)].ravel()
-        self._seen += np.bincount(flat, minlength=n_contexts)
-        self._ones += np.bincount(ones, minlength=n_contexts)
-        over = self._seen > _LIMIT
+        if len(flat) < len(self._seen):  # of few bits, only the contexts that occurred
+            np.add.at(self._seen, flat, 1)
+            np.add.at(self._ones, ones, 1)
+            changed: slice | Ints = flat
+        else:
+            self._seen += np.bincount(flat, minlength=len(self._seen))
+            self._ones += np.bincount(ones, minlength=len(self._seen))
+            changed = slice(None)
+        seen, counted = self._seen[changed], self._ones[changed]
+        over = seen > _LIMIT
         if over.any():
-            self._seen >>= over
-            self._ones >>= over
+            seen, counted = seen >> over, counted >> over
+            self._seen[changed], self._ones[changed] = seen, counted
         # (ones + 0.4) / (seen + 0.8): a little surer of a context with one outcome than adding halves.
-        share = ((5 * self._ones + 2) << 12) // (5 * self._seen + 4)
-        self._logits = logit_table()[share]
+        self._logits[changed] = logit_table()[((5 * counted + 2) << 12) // (5 * seen + 4)]
 
     def _move_weights(self, bits: NDArray[np.integer]) -> None:
         errors = (bits.astype(np.int64) << 16) - self._share

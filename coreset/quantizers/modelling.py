@@ -12,7 +12,6 @@ from .mixing import Ints, Mixer, logit_table
 
 Codes = NDArray[np.uint8]
 Coder = Callable[[Ints, int, slice, int], NDArray[np.uint8]]
-_POWERS = 1 << np.arange(4)
 _N_LEARNED = 4
 _MOST_LEARNED = 1024  # columns among which parents are looked for: the search squares them
 _LEAST_IMAGE = 16  # columns
@@ -138,7 +137,7 @@ class _Model:
         kinds = [256, _WINDOWS * 4, _SHARES * 16, _WINDOWS * 16, _SHARES * 16]
         if bits > 1:
             kinds.append(self._coarse**2 * 4)
-        self._mixer = Mixer([nodes * kind for kind in kinds], bits * 5)
+        self._mixer = Mixer([(nodes - 1) * kind for kind in kinds], bits * 5)
 
     def column(self, part: Pass, target: Codes, ruled: Codes, taught: Codes, code: Coder, column: int) -> Codes:
         """Codes of one column in the rows of one pass."""
@@ -174,16 +173,15 @@ class _Model:
     ) -> Ints:
         height = self._bits - depth
         least, split, most = prefix << height, (2 * prefix + 1) << (height - 1), (prefix + 1) << height
-        node = (1 << depth) + prefix
+        node = prefix + ((1 << depth) - 1)
         if depth == 0:
             above, learned = ruled >= split[0], taught >= split[0]
         else:
             above, learned = ruled >= split, taught >= split
-        near = _POWERS[:2] @ above[:2]
-        four = near + 4 * (_POWERS[:2] @ above[2:4])
-        eight = four + 16 * (_POWERS[:4] @ above[4:])
-        two = _POWERS[:2] @ learned[:2]
-        taughts = two + 4 * (_POWERS[:2] @ learned[2:])
+        eight = np.packbits(above, axis=0)[0].astype(np.intp)
+        four, near = eight >> 4, eight >> 6
+        taughts = (np.packbits(learned, axis=0)[0] >> 4).astype(np.intp)
+        two = taughts >> 2
         # Of the known codes, those with the same leading bits tell how the next one falls.
         ones, seen = totals[split] - totals[most], totals[least] - totals[most]
         share = 1 + (logit_table()[((2 * ones + 1) << 12) // (2 * seen + 2)] + 2047) * (_SHARES - 1) // 4095
