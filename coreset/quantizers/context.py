@@ -18,8 +18,9 @@ from .rans import BitDecoder, BitEncoder, n_lanes
 
 Codes = NDArray[np.uint8]
 _CODED, _CORRECTED = 1, 2  # flags of a block: codes through the entropy coder; values corrected by neighbours
-_FREE_COLUMNS = 4096  # columns that a coded block may have whatever its size
+_FREE_COLUMNS = 1024  # columns that a coded block may have whatever its size
 _COLUMNS_A_BYTE = 8  # and those for each of its bytes, which bounds what a hostile block takes in time
+_MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes for each
 
 
 @register_quantizer
@@ -33,6 +34,7 @@ class ContextQuantizer(Quantizer):
     image where the columns repeat like one's rows, and of those that correlated most so far; from the codes of the same
     column at points nearby, which are often of its class; and from how often the column had such codes. The decoder
     follows by itself: no more than the distance of an image's rows is sent. Columns of one code cost almost nothing.
+    Where all this does not pay, and beyond 131072 points, codes are packed as they are.
 
     The value of a code is its level, and in tables of at least 2048 values, where it pays, a linear function of the
     codes around it besides. Then decoded points need not be encoded as they were, which holds otherwise.
@@ -98,14 +100,20 @@ class ContextQuantizer(Quantizer):
             raise ValueError(f"points spans {least:g} to {most:g}, too wide for levels in a double's range")
         levels: Levels = self._kind.fit(checked, self.bits)
         codes = levels.codes(checked)
+        head = levels.to_bytes()
         active = np.flatnonzero(levels.active)
+        packed = b"\0" + head + pack_bits(codes[active].ravel().astype(np.uint64), self.bits)
+        if len(checked) > _MOST_POINTS:
+            return packed
         stride = find_stride(codes)
         stream = _encode_codes(codes, active, self.bits, stride)
-        head = levels.to_bytes()
-        packed = b"\0" + head + pack_bits(codes[active].ravel().astype(np.uint64), self.bits)
-        coded = b"".join([bytes([_CODED]), stride.to_bytes(2, "little"), head, stream])
-        if len(active) > _FREE_COLUMNS + _COLUMNS_A_BYTE * len(stream) or len(coded) >= len(packed):
+        if not _is_worth_its_time(len(active), len(stream)):
             return packed
+        coded = b"".join([bytes([_CODED]), stride.to_bytes(2, "little"), head, stream])
+        if len(coded) >= len(packed):
+            return packed
+        if not _is_worth_its_time(codes.shape[0], len(stream)):
+            return coded
         correction = self._correction(checked, levels, codes, stride, len(coded))
         if correction is None:
             return coded
@@ -128,6 +136,7 @@ class ContextQuantizer(Quantizer):
         levels, rest = self._kind.from_bytes(rest, n_features, self.bits)
         active = np.flatnonzero(levels.active)
         if flags:
+            _check_time(shape, n_features if flags & _CORRECTED else len(active), len(rest))
             codes = _decode_codes(rest, (n_features, n_points), active, self.bits, stride)
         else:
             codes = np.zeros((n_features, n_points), dtype=np.uint8)
@@ -164,6 +173,20 @@ class ContextQuantizer(Quantizer):
         return Correction.fit(codes, residuals, self.bits, stride, n_bytes)
 
 
+def _is_worth_its_time(n_columns: int, n_bytes: int) -> bool:
+    """Whether a stream of codes is long enough for the columns that are walked through for it."""
+    return n_columns <= _FREE_COLUMNS + _COLUMNS_A_BYTE * n_bytes
+
+
+def _check_time(shape: Shape, n_columns: int, n_bytes: int) -> None:
+    if shape[0] > _MOST_POINTS:
+        raise ValueError(
+            f"the point block's header says that codes of {shape[0]} points are squeezed, too many for that"
+        )
+    if not _is_worth_its_time(n_columns, n_bytes):
+        raise ValueError(f"the point block has {n_bytes} bytes of codes, too few for {n_columns} columns")
+
+
 def _encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int) -> bytes:
     encoder = BitEncoder(n_lanes(len(active) * codes.shape[1] * bits))
 
@@ -177,8 +200,6 @@ def _encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int
 
 
 def _decode_codes(data: bytes, shape: Shape, active: NDArray[np.intp], bits: int, stride: int) -> Codes:
-    if len(active) > _FREE_COLUMNS + _COLUMNS_A_BYTE * len(data):
-        raise ValueError(f"the point block has {len(data)} bytes of codes, too few for {len(active)} columns")
     decoder = BitDecoder(data, n_lanes(len(active) * shape[1] * bits))
     codes = _unknown(shape)
     walk(codes, active, bits, stride, lambda ones, column, rows, depth: decoder.get(ones))

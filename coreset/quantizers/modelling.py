@@ -178,9 +178,9 @@ class _Model:
             above, learned = ruled >= split[0], taught >= split[0]
         else:
             above, learned = ruled >= split, taught >= split
-        eight = np.packbits(above, axis=0)[0].astype(np.intp)
+        eight = _as_number(above)
         four, near = eight >> 4, eight >> 6
-        taughts = (np.packbits(learned, axis=0)[0] >> 4).astype(np.intp)
+        taughts = _as_number(learned)
         two = taughts >> 2
         # Of the known codes, those with the same leading bits tell how the next one falls.
         ones, seen = totals[split] - totals[most], totals[least] - totals[most]
@@ -203,6 +203,12 @@ class _Model:
             pair = (ruled[0] >> self._drop).astype(np.int64) * self._coarse + (ruled[1] >> self._drop)
             kinds.append((node * self._coarse**2 + pair) * 4 + two)
         return np.stack(kinds)
+
+
+def _as_number(digits: NDArray[np.bool_]) -> Ints:
+    """Binary digits, the leading one first, of shape (k, n), to n numbers; k is at most 8."""
+    shifts = np.arange(len(digits) - 1, -1, -1, dtype=np.uint8)[:, None]
+    return np.bitwise_or.reduce(digits.view(np.uint8) << shifts, axis=0).astype(np.int64)
 
 
 def find_stride(codes: Codes) -> int:
