@@ -39,7 +39,8 @@ class ColumnLevels:
         exponents, first, steps = _in_units(low, high, bits)
         active = steps > 0
         # A column that rounds to one level keeps its middle, which for a constant is its value.
-        middle = points.min(axis=0) / 2 + points.max(axis=0) / 2
+        least = points.min(axis=0)
+        middle = least + (points.max(axis=0) - least) / 2
         low, high = np.ldexp(first, exponents), np.ldexp(first + steps, exponents)
         low[~active] = high[~active] = _kept(middle[~active])
         return cls(low, high, bits, active)
