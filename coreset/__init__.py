@@ -18,7 +18,14 @@ from .evaluation import (
     normalized_cost,
 )
 from .points import Coreset
-from .quantizers import Quantizer, RoundingQuantizer, UniformQuantizer, get_quantizer, register_quantizer
+from .quantizers import (
+    ContextQuantizer,
+    Quantizer,
+    RoundingQuantizer,
+    UniformQuantizer,
+    get_quantizer,
+    register_quantizer,
+)
 from .ray_driver import DistributedCoreset
 from .streaming import StreamingCoreset
 from .wire import decode, encode, encoded_size, inspect, max_encoded_size
@@ -27,6 +34,7 @@ __all__ = [
     "AccuracyLoss",
     "BudgetPlan",
     "BudgetedCoreset",
+    "ContextQuantizer",
     "Coreset",
     "DistributedCoreset",
     "FarthestFirstCoreset",

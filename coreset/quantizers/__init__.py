@@ -9,10 +9,12 @@ from .base import (
     register_quantizer,
 )
 from .bits import pack_bits, packed_size, unpack_bits
+from .context import ContextQuantizer
 from .rounding import RoundingQuantizer
 from .uniform import UniformQuantizer
 
 __all__ = [
+    "ContextQuantizer",
     "Quantizer",
     "RoundingQuantizer",
     "Shape",

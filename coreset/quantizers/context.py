@@ -1,0 +1,212 @@
+"""The context quantizer: few bits a value, squeezed by what the codes around a code tell of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Quantizer, Shape, check_bits, check_points, register_quantizer
+from .bits import pack_bits, packed_size, unpack_bits
+from .correction import Correction
+from .levels import ColumnLevels, Levels, TableLevels
+from .mixing import Ints
+from .modelling import find_stride, walk
+from .rans import BitDecoder, BitEncoder, n_lanes
+
+Codes = NDArray[np.uint8]
+_CODED, _CORRECTED = 1, 2  # flags of a block: codes through the entropy coder; values corrected by neighbours
+_FREE_COLUMNS = 1024  # columns that a coded block may have whatever its size
+_COLUMNS_A_BYTE = 8  # and those for each of its bytes, which bounds what a hostile block takes in time
+_MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes for each
+
+
+@register_quantizer
+@final
+@dataclasses.dataclass(frozen=True)
+class ContextQuantizer(Quantizer):
+    """One to four bits a value, squeezed by an adaptive model of the codes, with values corrected by their neighbours.
+
+    Codes are written column by column, first those of every fourth point (sixteenth in narrow tables), then those
+    halfway between. A code's bits are predicted from the codes of the columns before it, at distances that suit an
+    image where the columns repeat like one's rows, and of those that correlated most so far; from the codes of the same
+    column at points nearby, which are often of its class; and from how often the column had such codes. The decoder
+    follows by itself: no more than the distance of an image's rows is sent. Columns of one code cost almost nothing.
+    Where all this does not pay, and beyond 131072 points, codes are packed as they are.
+
+    The value of a code is its level, and in tables of at least 2048 values, where it pays, a linear function of the
+    codes around it besides. Then decoded points need not be encoded as they were, which holds otherwise.
+
+    Parameters
+    ----------
+    bits : int
+        1 to 4 bits a value, before they are squeezed.
+    scope : {"column", "table"}, default="column"
+        Whether each column has its own levels, at equal distances between two ends (some three bytes a column), or the
+        table has one list of them, where its values are. The latter suits images.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On parameters outside these ranges.
+
+    References
+    ----------
+    Mahoney, "Adaptive weighing of context models for lossless data compression", Florida Tech. CS-2005-16; Duda,
+    "Asymmetric numeral systems", arXiv 1311.2540; Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory,
+    1982. The contexts, and correcting by regression on codes, are ours.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from coreset import ContextQuantizer
+    >>> points = np.tile([[0.0, 5.0, 1.0], [4.0, 5.0, 3.0]], (200, 1))
+    >>> codec = ContextQuantizer(bits=1)
+    >>> data = codec.encode(points)
+    >>> len(data) < 50, bool((codec.decode(data, points.shape) == points).all())     # 400 points
+    (True, True)
+    """
+
+    bits: int
+    scope: Literal["column", "table"] = "column"
+
+    id: ClassVar[str] = "context"
+    wire_id: ClassVar[int] = 3
+    _SCOPES: ClassVar[tuple[str, str]] = ("column", "table")
+
+    def __post_init__(self) -> None:
+        check_bits("bits", self.bits, 1, 4)
+        if self.scope not in self._SCOPES:
+            raise ValueError(f"scope={self.scope!r} must be one of {self._SCOPES}")
+
+    def config_bytes(self) -> bytes:
+        """Bits, then 0 for columns and 1 for the table."""
+        return bytes([self.bits, self._SCOPES.index(self.scope)])
+
+    @classmethod
+    def from_config_bytes(cls, data: bytes) -> ContextQuantizer:
+        """Inverse of `config_bytes`."""
+        if data[1] > 1:
+            raise ValueError(f"scope {data[1]} of the context quantizer is unknown")
+        return cls(data[0], cls._SCOPES[data[1]])  # type: ignore[arg-type]
+
+    def encode(self, points: NDArray[np.float64]) -> bytes:
+        """See `Quantizer.encode`."""
+        checked = check_points(points)
+        least, most = float(checked.min()), float(checked.max())
+        if max(-least, most) > np.finfo(np.float64).max / 4:
+            raise ValueError(f"points spans {least:g} to {most:g}, too wide for levels in a double's range")
+        levels: Levels = self._kind.fit(checked, self.bits)
+        codes = levels.codes(checked)
+        head = levels.to_bytes()
+        active = np.flatnonzero(levels.active)
+        packed = b"\0" + head + pack_bits(codes[active].ravel().astype(np.uint64), self.bits)
+        if len(checked) > _MOST_POINTS:
+            return packed
+        stride = find_stride(codes)
+        stream = _encode_codes(codes, active, self.bits, stride)
+        if not _is_worth_its_time(len(active), len(stream)):
+            return packed
+        coded = b"".join([bytes([_CODED]), stride.to_bytes(2, "little"), head, stream])
+        if len(coded) >= len(packed):
+            return packed
+        if not _is_worth_its_time(codes.shape[0], len(stream)):
+            return coded
+        correction = self._correction(checked, levels, codes, stride, len(coded))
+        if correction is None:
+            return coded
+        corrected = [bytes([_CODED | _CORRECTED]), coded[1:3], correction.to_bytes(), coded[3:]]
+        return min(b"".join(corrected), packed, key=len)
+
+    def decode(self, data: bytes, shape: Shape) -> NDArray[np.float64]:
+        """See `Quantizer.decode`."""
+        n_points, n_features = shape
+        if not data or data[0] not in (0, _CODED, _CODED | _CORRECTED):
+            raise ValueError("the point block's header is not one of a context quantizer")
+        flags, rest = data[0], data[1:]
+        stride, coefficients = 0, b""
+        if flags:
+            n_coefficients = Correction.n_bytes(self.bits) if flags & _CORRECTED else 0
+            if len(rest) < 2 + n_coefficients:
+                raise ValueError(f"the point block has {len(data)} bytes, its header alone takes {3 + n_coefficients}")
+            stride = int.from_bytes(rest[:2], "little")
+            coefficients, rest = rest[2 : 2 + n_coefficients], rest[2 + n_coefficients :]
+        levels, rest = self._kind.from_bytes(rest, n_features, self.bits)
+        active = np.flatnonzero(levels.active)
+        if flags:
+            _check_time(shape, n_features if flags & _CORRECTED else len(active), len(rest))
+            codes = _decode_codes(rest, (n_features, n_points), active, self.bits, stride)
+        else:
+            codes = np.zeros((n_features, n_points), dtype=np.uint8)
+            codes[active] = unpack_bits(rest, len(active) * n_points, self.bits).reshape(len(active), n_points)
+        values = levels.values(codes)
+        if flags & _CORRECTED:
+            Correction.from_bytes(coefficients, self.bits, stride).add_to(values, codes, levels.scales, self.bits)
+        if not np.isfinite(values).all():
+            raise ValueError("the point block's levels overflow")
+        return np.ascontiguousarray(values.T)
+
+    def encoded_size(self, points: NDArray[np.float64]) -> int:
+        """See `Quantizer.encoded_size`; what an adaptive model makes of the codes shows only when they are encoded."""
+        return len(self.encode(points))
+
+    def max_encoded_size(self, shape: Shape) -> int:
+        """See `Quantizer.max_encoded_size`."""
+        return 1 + self._kind.max_bytes(shape, self.bits) + packed_size(shape[0] * shape[1], self.bits)
+
+    @property
+    def _kind(self) -> type[ColumnLevels] | type[TableLevels]:
+        return ColumnLevels if self.scope == "column" else TableLevels
+
+    def _correction(
+        self, points: NDArray[np.float64], levels: Levels, codes: Codes, stride: int, n_bytes: int
+    ) -> Correction | None:
+        scales = np.where(levels.scales > 0, levels.scales, 1.0)
+        values = levels.values(codes)
+
+        def residuals(columns: NDArray[np.intp]) -> NDArray[np.float64]:
+            missing: NDArray[np.float64] = (points[:, columns].T - values[columns]) / scales[columns, None]
+            return missing
+
+        return Correction.fit(codes, residuals, self.bits, stride, n_bytes)
+
+
+def _is_worth_its_time(n_columns: int, n_bytes: int) -> bool:
+    """Whether a stream of codes is long enough for the columns that are walked through for it."""
+    return n_columns <= _FREE_COLUMNS + _COLUMNS_A_BYTE * n_bytes
+
+
+def _check_time(shape: Shape, n_columns: int, n_bytes: int) -> None:
+    if shape[0] > _MOST_POINTS:
+        raise ValueError(
+            f"the point block's header says that codes of {shape[0]} points are squeezed, too many for that"
+        )
+    if not _is_worth_its_time(n_columns, n_bytes):
+        raise ValueError(f"the point block has {n_bytes} bytes of codes, too few for {n_columns} columns")
+
+
+def _encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int) -> bytes:
+    encoder = BitEncoder(n_lanes(len(active) * codes.shape[1] * bits))
+
+    def code(ones: Ints, column: int, rows: slice, depth: int) -> NDArray[np.uint8]:
+        found = ((codes[column, rows] >> (bits - 1 - depth)) & 1).astype(np.uint8)
+        encoder.put(found, ones)
+        return found
+
+    walk(_unknown(codes.shape), active, bits, stride, code)
+    return encoder.finish()
+
+
+def _decode_codes(data: bytes, shape: Shape, active: NDArray[np.intp], bits: int, stride: int) -> Codes:
+    decoder = BitDecoder(data, n_lanes(len(active) * shape[1] * bits))
+    codes = _unknown(shape)
+    walk(codes, active, bits, stride, lambda ones, column, rows, depth: decoder.get(ones))
+    decoder.close()
+    return codes[:-1]
+
+
+def _unknown(shape: Shape) -> Codes:
+    """Codes to be filled in, with a column more for those that are not there."""
+    return np.zeros((shape[0] + 1, shape[1]), dtype=np.uint8)

@@ -1,0 +1,361 @@
+"""Levels of a few bits, fitted to the values and written in few bytes: two ends a column, or one list for the table."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Shape
+from .bits import pack_bits, packed_size, unpack_bits
+
+Floats = NDArray[np.float64]
+_ROUNDS = 12
+_SAMPLE = 1 << 16  # values by which the table's levels are fitted
+_MOST_UNITS = 48  # bits of a column's first level, in units; columns that need more are constant for our purposes
+_LEAST_EXPONENT = -1074
+_GUARD = 3  # bits by which an end is finer than the distance of its levels
+_HEAD = 4  # bytes before the columns' ends
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnLevels:
+    """Levels at equal distances between two ends a column, written as multiples of a power of two.
+
+    A column without distinct levels is idle: it has one value, and its codes are zero.
+    """
+
+    low: Floats
+    high: Floats
+    bits: int
+    active: NDArray[np.bool_]
+
+    @classmethod
+    def fit(cls, points: Floats, bits: int) -> ColumnLevels:
+        """Ends with a small squared error, as they will be written."""
+        low, high = _fitted_ends(points, bits)
+        exponents, first, steps = _in_units(low, high, bits)
+        active = steps > 0
+        # A column that rounds to one level keeps its middle, which for a constant is its value.
+        least = points.min(axis=0)
+        middle = least + (points.max(axis=0) - least) / 2
+        low, high = np.ldexp(first, exponents), np.ldexp(first + steps, exponents)
+        low[~active] = high[~active] = _kept(middle[~active])
+        return cls(low, high, bits, active)
+
+    def codes(self, points: Floats) -> NDArray[np.uint8]:
+        """The nearest level of each value, of shape (d, n)."""
+        last = 2**self.bits - 1
+        span = np.where(self.active, self.high - self.low, 1.0)
+        shares = (points.T - self.low[:, None]) / span[:, None]
+        shares[~self.active] = 0
+        return np.rint(shares * last).clip(0, last).astype(np.uint8)
+
+    def values(self, codes: NDArray[np.uint8]) -> Floats:
+        """Values of codes of shape (d, n)."""
+        share = codes / (2**self.bits - 1)
+        return self.low[:, None] * (1 - share) + self.high[:, None] * share
+
+    @property
+    def scales(self) -> Floats:
+        """The distance between the ends of each column."""
+        return self.high - self.low
+
+    def to_bytes(self) -> bytes:
+        """Masks of idle columns and of zeros among them, their values, and the ends of the others."""
+        idle = self.low[~self.active]
+        constants = idle[idle != 0]
+        narrow = _survives_float32(constants)
+        masks = _packed_masks([self.active, idle != 0])
+        ends = _pack_ends(self.low[self.active], self.high[self.active], self.bits)
+        return bytes([not narrow]) + masks + constants.astype("<f4" if narrow else "<f8").tobytes() + ends
+
+    @classmethod
+    def from_bytes(cls, data: bytes, n_features: int, bits: int) -> tuple[ColumnLevels, bytes]:
+        """Inverse of `to_bytes` for bytes that may be hostile, with the bytes that follow."""
+        if not data or data[0] > 1:
+            raise ValueError("the point block's header is not one of columns' levels")
+        stored = np.dtype("<f8" if data[0] else "<f4")
+        active, data = _unpacked_mask(data[1:], n_features)
+        nonzero, data = _unpacked_mask(data, n_features - int(active.sum()))
+        end = int(nonzero.sum()) * stored.itemsize
+        _check_length(data, end)
+        idle = np.zeros(len(nonzero))
+        idle[nonzero] = np.frombuffer(data[:end], stored)
+        low, high = np.zeros(n_features), np.zeros(n_features)
+        low[~active] = high[~active] = idle
+        low[active], high[active], data = _unpack_ends(data[end:], int(active.sum()), bits)
+        _check_finite(low, high)
+        return cls(low, high, bits, active), data
+
+    @staticmethod
+    def max_bytes(shape: Shape, bits: int) -> int:
+        """No levels of such a table take more."""
+        # An active column: exponent of 12 bits, steps, length of 6 bits, first level. An idle one: two bits in masks
+        # and 64 for its value, which is less.
+        column = 1 + 12 + bits + _GUARD + 6 + _MOST_UNITS + 2
+        return 1 + 2 + 2 + _HEAD + packed_size(shape[1] * column, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class TableLevels:
+    """One list of levels for the table, where the values are (Lloyd, 1982). A column of first levels is idle."""
+
+    levels: Floats
+    active: NDArray[np.bool_]
+
+    @classmethod
+    def fit(cls, points: Floats, bits: int) -> TableLevels:
+        """Levels with a small squared error, as they will be written."""
+        levels = _lloyd(points, 2**bits)
+        narrow = _narrowed(levels)
+        # Stricter than the levels need, so that what was decoded is written again as it is.
+        if (np.abs(narrow - levels) <= 4e-7 * np.ptp(levels)).all():
+            levels = narrow
+        every = cls(levels, np.ones(points.shape[1], dtype=bool))
+        return cls(levels, np.asarray(every.codes(points).any(axis=1)))
+
+    def codes(self, points: Floats) -> NDArray[np.uint8]:
+        """The nearest level of each value, of shape (d, n)."""
+        halfway = self.levels[1:] / 2 + self.levels[:-1] / 2
+        codes = np.zeros(points.T.shape, dtype=np.uint8)
+        for bound in halfway:  # at most fifteen comparisons, each far faster than a search
+            codes += bound < points.T
+        return codes
+
+    def values(self, codes: NDArray[np.uint8]) -> Floats:
+        """Values of codes of shape (d, n)."""
+        return self.levels[codes]
+
+    @property
+    def scales(self) -> Floats:
+        """The distance between the first and the last level, for each column."""
+        return np.full(len(self.active), self.levels[-1] - self.levels[0])
+
+    def to_bytes(self) -> bytes:
+        """The mask of idle columns and the levels."""
+        narrow = bool((_narrowed(self.levels) == self.levels).all())
+        return (
+            bytes([not narrow])
+            + _packed_masks([self.active])
+            + self.levels.astype("<f4" if narrow else "<f8").tobytes()
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, n_features: int, bits: int) -> tuple[TableLevels, bytes]:
+        """Inverse of `to_bytes` for bytes that may be hostile, with the bytes that follow."""
+        if not data or data[0] > 1:
+            raise ValueError("the point block's header is not one of a table's levels")
+        stored = np.dtype("<f8" if data[0] else "<f4")
+        active, data = _unpacked_mask(data[1:], n_features)
+        end = stored.itemsize << bits
+        _check_length(data, end)
+        levels = np.frombuffer(data[:end], stored).astype(np.float64)
+        _check_finite(levels, levels)
+        return cls(levels, active), data[end:]
+
+    @staticmethod
+    def max_bytes(shape: Shape, bits: int) -> int:
+        """No levels of such a table take more."""
+        return 1 + 1 + packed_size(shape[1], 1) + (8 << bits)
+
+
+Levels = ColumnLevels | TableLevels
+
+
+def _fitted_ends(points: Floats, bits: int) -> tuple[Floats, Floats]:
+    """Ends of levels a column, the better of two starts: the column's range, and what suits a bell."""
+    least, most = points.min(axis=0), points.max(axis=0)
+    scale = np.where(most > least, most - least, 1.0)
+    shares = (points - least) / scale  # in units of the range, in which no square overflows
+    wide = _alternated(shares, np.zeros(len(scale)), np.ones(len(scale)), bits)
+    mean, reach = shares.mean(axis=0), (0.8, 1.49, 2.05, 2.55)[bits - 1] * shares.std(axis=0)
+    close = _alternated(shares, np.maximum(mean - reach, 0), np.minimum(mean + reach, 1), bits)
+    # The first start finds levels that were decoded again, so the second has to be clearly better.
+    better = close[2] < wide[2] - 1e-9 * len(points)
+    low, high = (np.where(better, c, w) for c, w in zip(close[:2], wide[:2], strict=True))
+    return np.asarray(least + low * scale), np.asarray(least + high * (most - least))
+
+
+def _alternated(shares: Floats, low: Floats, high: Floats, bits: int) -> tuple[Floats, Floats, Floats]:
+    """Nearest codes and best ends in turn, as in Lloyd's method; the ends and the squared error."""
+    last = 2**bits - 1
+    for turn in range(_ROUNDS + 1):
+        span = np.where(high > low, high - low, 1.0)
+        codes = np.rint((shares - low) * (last / span)).clip(0, last) / last
+        if turn == _ROUNDS:
+            break
+        centred = codes - codes.mean(axis=0)
+        variance = np.square(centred).sum(axis=0)
+        slope = np.where(variance > 0, (centred * shares).sum(axis=0) / np.where(variance > 0, variance, 1), high - low)
+        start = shares.mean(axis=0) - slope * codes.mean(axis=0)
+        # Within the range, so that both ends are used and what is decoded has the same ends.
+        low, high = (
+            np.where(variance > 0, start.clip(0, 1), low),
+            np.where(variance > 0, (start + slope).clip(0, 1), high),
+        )
+    return low, high, np.square(shares - low - codes * (high - low)).sum(axis=0)
+
+
+def _in_units(low: Floats, high: Floats, bits: int) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Exponent of each column's unit, its first level and the units up to the last, none for a constant."""
+    digits = bits + _GUARD
+    exponents = np.frexp(high - low)[1].astype(np.int64) - 1 - digits
+    exponents = np.maximum(exponents, _LEAST_EXPONENT)
+    with np.errstate(over="ignore", invalid="ignore"):  # ends that overflow belong to columns that are too narrow
+        for _ in range(2):  # where rounding carries, the unit is twice as large
+            first, last = (np.rint(np.ldexp(ends, -exponents)) for ends in (low, high))
+            exponents += last - first >= 2 << digits
+        steps = last - first
+    narrow = (steps < 1 << digits) | (np.abs(first) >= 1 << _MOST_UNITS)
+    return exponents, np.where(narrow, 0, first), np.where(narrow, 0, steps)
+
+
+def _pack_ends(low: Floats, high: Floats, bits: int) -> bytes:
+    if len(low) == 0:
+        return b""
+    exponents, first, steps = _in_units(low, high, bits)
+    base = int(exponents.min())
+    spread = int(exponents.max() - base).bit_length()
+    signed = first.astype(np.int64)
+    zigzag = ((signed << 1) ^ (signed >> 63)).astype(np.uint64)
+    lengths = np.frexp(zigzag.astype(np.float64))[1].astype(np.uint64)  # exact: below 2 ** 50
+    width = int(lengths.max()).bit_length()
+    head = (base + 2048).to_bytes(2, "little") + bytes([spread, width])
+    fields = pack_bits((exponents - base).astype(np.uint64), spread)
+    fields += pack_bits(steps.astype(np.uint64) - np.uint64(1 << (bits + _GUARD)), bits + _GUARD)
+    return head + fields + pack_bits(lengths, width) + np.packbits(_bits_of(zigzag, lengths)).tobytes()
+
+
+def _bits_of(numbers: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """The binary digits of numbers, one after the other, each as long as it is."""
+    shifts = _countdown(lengths)
+    return ((np.repeat(numbers, lengths.astype(np.int64)) >> shifts) & np.uint64(1)).astype(np.uint8)
+
+
+def _countdown(lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """For each length its numbers less one down to zero, one after the other."""
+    ends = np.repeat(np.cumsum(lengths, dtype=np.uint64), lengths.astype(np.int64))
+    return np.asarray(ends - np.uint64(1) - np.arange(len(ends), dtype=np.uint64))
+
+
+def _unpack_ends(data: bytes, n_columns: int, bits: int) -> tuple[Floats, Floats, bytes]:
+    if n_columns == 0:
+        return np.zeros(0), np.zeros(0), data
+    _check_length(data, _HEAD)
+    base = int.from_bytes(data[:2], "little") - 2048
+    spread, width = data[2], data[3]
+    if spread > 12 or width > 6 or not _LEAST_EXPONENT <= base <= 1024:
+        raise ValueError("the point block's header is not one of columns' ends")
+    data = data[_HEAD:]
+    numbers = []
+    for field in (spread, bits + _GUARD, width):
+        end = packed_size(n_columns, field)
+        _check_length(data, end)
+        numbers.append(unpack_bits(data[:end], n_columns, field))
+        data = data[end:]
+    exponents, steps, lengths = numbers
+    if (lengths > _MOST_UNITS + 2).any():
+        raise ValueError("the point block's header has an end that is too far from zero")
+    n_digits = int(lengths.sum())
+    end = packed_size(n_digits, 1)
+    _check_length(data, end)
+    digits = np.unpackbits(np.frombuffer(data[:end], np.uint8), count=n_digits).astype(np.uint64)
+    # Sums of the digits up to each column's end; uint64 wraps, and differences of wrapped sums are still right.
+    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(digits << _countdown(lengths))])
+    places = np.concatenate([np.zeros(1, np.uint64), np.cumsum(lengths)]).astype(np.int64)
+    zigzag = running[places[1:]] - running[places[:-1]]
+    first = (zigzag >> np.uint64(1)).astype(np.float64) * np.where(zigzag & np.uint64(1), -1.0, 1.0)
+    first -= (zigzag & np.uint64(1)).astype(np.float64)
+    units = exponents.astype(np.int64) + base
+    last = first + steps.astype(np.float64) + float(1 << (bits + _GUARD))
+    return np.ldexp(first, units), np.ldexp(last, units), data[end:]
+
+
+def _lloyd(points: Floats, n_levels: int) -> Floats:
+    """Ascending levels at the means of the values nearest to them, or the values themselves where they are few."""
+    flat = points.ravel()
+    sample = np.sort(flat[:: max(1, -(-len(flat) // _SAMPLE))])
+    distinct = np.unique(sample)
+    if len(distinct) <= n_levels:
+        distinct = np.unique(flat)
+    if len(distinct) <= n_levels:
+        return np.concatenate([distinct, np.full(n_levels - len(distinct), distinct[-1])])
+    scale = float(max(abs(distinct[0]), abs(distinct[-1])))
+    sample, distinct = sample / scale, distinct / scale
+    middles = (np.arange(n_levels) + 0.5) / n_levels
+    # Quantiles of the distinct values, where a background, however large, gets one level; or equal distances.
+    starts = (np.quantile(distinct, middles), distinct[0] + middles * (distinct[-1] - distinct[0]))
+    return np.asarray(min((_lloyd_from(start, sample) for start in starts), key=lambda found: found[0])[1] * scale)
+
+
+def _lloyd_from(levels: Floats, sample: Floats) -> tuple[float, Floats]:
+    """Squared error and levels after nearest values and means in turn, of an ascending sample."""
+    sums, squares = (np.concatenate([[0.0], np.cumsum(part)]) for part in (sample, np.square(sample)))
+    for _ in range(8 * _ROUNDS):
+        cuts = np.concatenate([[0], np.searchsorted(sample, (levels[1:] + levels[:-1]) / 2), [len(sample)]])
+        counts, masses = np.diff(cuts), np.diff(sums[cuts])
+        error = float((np.diff(squares[cuts]) - 2 * levels * masses + counts * levels**2).sum())
+        moved = np.where(counts > 0, masses / np.maximum(counts, 1), levels)
+        if (moved == levels).all():
+            break
+        levels = moved
+    return error, levels
+
+
+def _packed_masks(masks: list[NDArray[np.bool_]]) -> bytes:
+    """Each mask bit by bit after a 0, or deflated after a 1 where that is shorter."""
+    parts = []
+    for mask in masks:
+        plain = np.packbits(mask).tobytes()
+        packer = zlib.compressobj(9, wbits=-15)
+        squeezed = packer.compress(plain) + packer.flush()
+        parts.append(b"\1" + squeezed if len(squeezed) < len(plain) else b"\0" + plain)
+    return b"".join(parts)
+
+
+def _unpacked_mask(data: bytes, length: int) -> tuple[NDArray[np.bool_], bytes]:
+    """Inverse of `_packed_masks` for one mask, with the bytes that follow."""
+    size = packed_size(length, 1)
+    if not data or data[0] > 1:
+        raise ValueError("the point block's header has no mask of columns")
+    if data[0]:
+        reader = zlib.decompressobj(wbits=-15)
+        try:
+            plain = reader.decompress(data[1:], size + 1)
+        except zlib.error as error:
+            raise ValueError("the point block's header has a corrupt mask of columns") from error
+        if not reader.eof or len(plain) != size:
+            raise ValueError("the point block's header has a mask of another number of columns")
+        data = reader.unused_data
+    else:
+        _check_length(data, 1 + size)
+        plain, data = data[1 : 1 + size], data[1 + size :]
+    return np.unpackbits(np.frombuffer(plain, np.uint8), count=length).astype(bool), data
+
+
+def _kept(values: Floats) -> Floats:
+    """Values as float32 holds them, where it holds them all."""
+    return _narrowed(values) if _survives_float32(values) else values
+
+
+def _survives_float32(values: Floats) -> bool:
+    return bool((np.abs(_narrowed(values) - values) <= 2.0**-24 * np.abs(values)).all())
+
+
+def _narrowed(values: Floats) -> Floats:
+    with np.errstate(over="ignore", under="ignore"):
+        return values.astype(np.float32).astype(np.float64)
+
+
+def _check_length(data: bytes, least: int) -> None:
+    if len(data) < least:
+        raise ValueError(f"the point block's header is cut off: {len(data)} bytes are left, {least} should follow")
+
+
+def _check_finite(low: Floats, high: Floats) -> None:
+    limit = np.finfo(np.float64).max / 4
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and max(np.abs(low).max(), np.abs(high).max()) <= limit):
+        raise ValueError("the point block's levels contain NaN, infinity or values too large")
