@@ -55,6 +55,11 @@ class Quantizer(ABC):
     def config_bytes(self) -> bytes:
         """The configuration in two bytes."""
 
+    @property
+    def precision(self) -> int:
+        """Binary digits that a value keeps, roughly; a message's weights get half as many."""
+        return 8
+
     @classmethod
     @abstractmethod
     def from_config_bytes(cls, data: bytes) -> Quantizer:

@@ -81,6 +81,11 @@ class ContextQuantizer(Quantizer):
         if self.scope not in self._SCOPES:
             raise ValueError(f"scope={self.scope!r} must be one of {self._SCOPES}")
 
+    @property
+    def precision(self) -> int:
+        """See `Quantizer.precision`."""
+        return self.bits
+
     def config_bytes(self) -> bytes:
         """Bits, then 0 for columns and 1 for the table."""
         return bytes([self.bits, self._SCOPES.index(self.scope)])

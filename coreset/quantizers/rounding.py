@@ -64,6 +64,11 @@ class RoundingQuantizer(Quantizer):
         if self.layout not in self._LAYOUTS:
             raise ValueError(f"layout={self.layout!r} must be one of {self._LAYOUTS}")
 
+    @property
+    def precision(self) -> int:
+        """See `Quantizer.precision`."""
+        return self.significant_bits
+
     def config_bytes(self) -> bytes:
         """Significant bits, then 0 for packed and 1 for paper."""
         return bytes([self.significant_bits, self._LAYOUTS.index(self.layout)])

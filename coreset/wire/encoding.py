@@ -26,8 +26,8 @@ _CALIBRATION_CENTERS = 16
 def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     """Write a coreset as one message.
 
-    What travels: points as the quantizer rounds them, weights in at most 8 bits each on a logarithmic scale with their
-    total exact, labels, feature names, the source's row count and dtype, offset and certificate. Spread, groups, their
+    What travels: points as the quantizer rounds them, weights on a logarithmic scale, as coarse as the points,
+    with their total exact, labels, feature names, the source's row count and dtype, offset and certificate. Spread, groups, their
     variances and slopes, the covariance within cells and sample indices stay behind; the receiver uses the one spread
     that the offset implies.
 
@@ -71,7 +71,7 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     ordered = _grouped_by_label(coreset)
     columns = columns_sent(ordered)
     point_block = quantizer.encode(columns)
-    weight_block = encode_weights(ordered.weights)
+    weight_block = encode_weights(ordered.weights, quantizer.precision)
     received = decode_weights(weight_block, len(ordered), ordered.total_weight)
     numbers = _numbers_after(
         ordered, columns, quantizer.decode(point_block, (len(columns), columns.shape[1])), received
@@ -110,7 +110,7 @@ def encoded_size(coreset: Coreset, quantizer: Quantizer) -> int:
     ordered = _grouped_by_label(coreset)
     return _message_size(
         len(_body_head(ordered)),
-        len(encode_weights(ordered.weights)),
+        len(encode_weights(ordered.weights, quantizer.precision)),
         len(_label_name_and_target_fields(ordered)),
         quantizer.encoded_size(columns_sent(ordered)),
     )
@@ -172,7 +172,7 @@ def max_encoded_size(
     if feature_names is not None:
         tables += len(block(encode_names(feature_names)))
     return _message_size(
-        head, max_weights_size(n_points), tables, quantizer.max_encoded_size((n_points, n_features + numeric_target))
+        head, max_weights_size(n_points, quantizer.precision), tables, quantizer.max_encoded_size((n_points, n_features + numeric_target))
     )
 
 
