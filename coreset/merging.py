@@ -54,6 +54,7 @@ def merged_fields(coresets: Sequence[Any]) -> dict[str, Any]:
         "total_displacement": float(np.sum([c.total_displacement for c in coresets])),
         "n_source": sum(c.n_source or 0 for c in coresets),
         "source_dtype": np.result_type(*[c.source_dtype for c in coresets]),
+        "source_zstd_bytes": _merged_zstd_bytes(coresets),
         "feature_names": _merged_names(coresets),
         "target_type": first.target_type,
         "label_scale": _merged_scale(coresets) if first.target_type == NUMERIC else None,
@@ -118,6 +119,11 @@ def _slopes_of(coreset: Any, n_groups: int) -> NDArray[np.float64]:
         slopes: NDArray[np.float64] = coreset.group_slopes
         return slopes
     return np.tile(fitted_slopes(coreset.points, coreset.labels, coreset.weights), (n_groups, 1))
+
+
+def _merged_zstd_bytes(coresets: Sequence[Any]) -> int | None:
+    known = [c.source_zstd_bytes for c in coresets if c.source_zstd_bytes is not None]
+    return sum(known) if len(known) == len(coresets) else None
 
 
 def _merged_names(coresets: Sequence[Any]) -> tuple[str, ...] | None:

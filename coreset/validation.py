@@ -79,8 +79,8 @@ def not_negative(name: str, values: ArrayLike) -> NDArray[Any]:
     return array
 
 
-def row_count(value: object) -> int:
-    """Return a number of source rows that a message can hold.
+def storable_count(name: str, value: object) -> int:
+    """Return a number of rows or bytes that a message can hold.
 
     Raises
     ------
@@ -90,9 +90,9 @@ def row_count(value: object) -> int:
         When it is negative or 2**63 or more.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"n_source={value!r} must be an integer")
+        raise TypeError(f"{name}={value!r} must be an integer")
     if not 0 <= int(value) < 2**63:
-        raise ValueError(f"n_source={value} must be in 0..2**63 - 1")
+        raise ValueError(f"{name}={value} must be in 0..2**63 - 1")
     return int(value)
 
 

@@ -19,7 +19,9 @@ from .layout import (
     EXPONENT,
     HAS_LABELS,
     HAS_NAMES,
+    HAS_SOURCE_ZSTD,
     HAS_TARGET,
+    KNOWN_FLAGS,
     LEAST_EXPONENT,
     MAGIC,
     MOST_EXPONENT,
@@ -134,6 +136,7 @@ class _Fields:
     shape: Shape
     n_source: int
     source_dtype: np.dtype[Any]
+    source_zstd_bytes: int | None
     total_weight: float
     offset: float
     max_displacement: float
@@ -160,11 +163,12 @@ class _Fields:
 
 def _read_fields(reader: Reader) -> _Fields:
     flags, dtype = reader.take(2, "the flags")
-    if flags > (HAS_NAMES | HAS_TARGET) or dtype >= len(DTYPES):
+    if flags & ~KNOWN_FLAGS or dtype >= len(DTYPES):
         raise ValueError(f"message is corrupt: flags {flags} or dtype {dtype} is unknown")
     if flags & HAS_LABELS and flags & HAS_TARGET:
         raise ValueError(f"message is corrupt: flags {flags} say that it has labels and a numeric target")
     n_source, n_points, n_features = (reader.varint(what) for what in ("n_source", "n_points", "n_features"))
+    source_zstd_bytes = reader.varint("the source's size after zstd") if flags & HAS_SOURCE_ZSTD else None
     if n_points < 1 or n_features < 1:
         raise ValueError(f"message is corrupt: it says that it holds {n_points} points of {n_features} features")
     total, offset, largest, displacement = NUMBERS.unpack(reader.take(NUMBERS.size, "the totals"))
@@ -183,6 +187,7 @@ def _read_fields(reader: Reader) -> _Fields:
         shape=(n_points, n_features),
         n_source=n_source,
         source_dtype=np.dtype(DTYPES[dtype]),
+        source_zstd_bytes=source_zstd_bytes,
         total_weight=total,
         offset=offset,
         max_displacement=largest,
@@ -218,6 +223,7 @@ def _decode_body(reader: Reader, budget: int) -> Coreset:
         total_displacement=fields.total_displacement,
         n_source=fields.n_source,
         source_dtype=fields.source_dtype,
+        source_zstd_bytes=fields.source_zstd_bytes,
         feature_names=None if fields.names is None else decode_names(fields.names, n_features),
         target_type=fields.target_type,
         label_scale=None if fields.exponent is None else math.ldexp(1.0, fields.exponent),
