@@ -16,8 +16,8 @@ from sklearn.base import BaseEstimator, clone
 from ..construction import RobustCoreset, Rows, check_rows, joint_rows, target_settings, with_scale, with_target_column
 from ..nearest import Floats, nearest
 from ..points import Coreset
-from ..raw import target_dtype, zstd_bytes
 from ..quantizers import Quantizer, RoundingQuantizer, UniformQuantizer
+from ..raw import target_dtype, zstd_bytes
 from ..sampling import stratified_draw
 from ..targets import NUMERIC
 from ..validation import RandomState, as_generator, check_count
@@ -260,9 +260,7 @@ def _check_base(base: BaseEstimator | None) -> BaseEstimator:
 class _Bound:
     """No message of so many points of these rows is larger."""
 
-    def __init__(
-        self, rows: Rows, feature_names: tuple[str, ...] | None, source_zstd_bytes: int | None = None
-    ) -> None:
+    def __init__(self, rows: Rows, feature_names: tuple[str, ...] | None, source_zstd_bytes: int | None = None) -> None:
         self._rows = rows
         self._feature_names = feature_names
         self._source_zstd_bytes = source_zstd_bytes

@@ -12,8 +12,8 @@ import numpy as np
 from ..points import Coreset
 from ..quantizers import Quantizer, Shape, quantizer_from_wire
 from ..targets import CLASS, NUMERIC
-from .fields import Reader, unseal
-from .labels import decode_labels, decode_names
+from .fields import Reader, unseal, varint
+from .labels import count_classes, decode_labels, decode_names
 from .layout import (
     DTYPES,
     EXPONENT,
@@ -89,8 +89,9 @@ def inspect(message: bytes) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One a message: ``n_points``, ``n_features``, ``n_source``, ``target_type``, ``quantizer`` and
-        ``message_bytes``.
+        One a message: ``n_points``, ``n_features``, ``n_source``, ``source_dtype``, ``source_zstd_bytes``,
+        ``target_type``, ``n_classes``, ``quantizer``, ``message_bytes`` and ``parts``, which has the bytes of each part
+        by name. A block's length counts in the block; ``header`` is all that is in no block.
 
     Raises
     ------
@@ -102,9 +103,13 @@ def inspect(message: bytes) -> list[dict[str, Any]]:
             "n_points": fields.shape[0],
             "n_features": fields.shape[1],
             "n_source": fields.n_source,
+            "source_dtype": fields.source_dtype,
+            "source_zstd_bytes": fields.source_zstd_bytes,
             "target_type": fields.target_type,
+            "n_classes": 0 if fields.labels is None else count_classes(fields.labels, fields.shape[0]),
             "quantizer": fields.quantizer,
             "message_bytes": size,
+            "parts": _part_sizes(fields, size),
         }
         for body, size in _bodies(bytes(memoryview(message)))
         for fields in [_read_fields(Reader(body))]
@@ -159,6 +164,13 @@ class _Fields:
         if self.exponent is not None:
             return NUMERIC
         return None if self.labels is None else CLASS
+
+
+def _part_sizes(fields: _Fields, message_bytes: int) -> dict[str, int]:
+    """Bytes of the header and of every block, whatever blocks there are."""
+    blocks = {field.name: getattr(fields, field.name) for field in dataclasses.fields(fields)}
+    sizes = {name: len(varint(len(data))) + len(data) for name, data in blocks.items() if isinstance(data, bytes)}
+    return {"header": message_bytes - sum(sizes.values()), **sizes}
 
 
 def _read_fields(reader: Reader) -> _Fields:

@@ -27,9 +27,9 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     """Write a coreset as one message.
 
     What travels: points as the quantizer rounds them, weights in at most 8 bits each on a logarithmic scale with their
-    total exact, labels, feature names, the source's row count, dtype and size after zstd, offset and certificate. Spread, groups, their
-    variances and slopes, the covariance within cells and sample indices stay behind; the receiver uses the one spread
-    that the offset implies.
+    total exact, labels, feature names, the source's row count, dtype and size after zstd, offset and certificate.
+    Spread, groups, their variances and slopes, the covariance within cells and sample indices stay behind; the receiver
+    uses the one spread that the offset implies.
 
     A numeric target travels as one more column, rounded like the points, in units of the largest power of two that does
     not exceed the coreset's `label_scale`. That is the scale which the receiver has, and with which the certificate
