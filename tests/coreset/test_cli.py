@@ -58,10 +58,7 @@ def test_files_become_messages_within_the_budget(tmp_path, frame, suffix, capsys
     assert received.total_weight == pytest.approx(frame["mass"].sum())
     assert received.n_features == 3
     assert len(set(received.labels.tolist())) == 2
-    assert os.listdir(tmp_path) == sorted([source.name, out.name]) or set(os.listdir(tmp_path)) == {
-        source.name,
-        out.name,
-    }
+    assert set(os.listdir(tmp_path)) == {source.name, out.name}
 
 
 def test_every_file_is_a_shard_and_the_seed_decides_the_bytes(tmp_path, frame):
@@ -70,7 +67,7 @@ def test_every_file_is_a_shard_and_the_seed_decides_the_bytes(tmp_path, frame):
         part.drop(columns="mass").to_csv(source, index=False)
     outs = [tmp_path / name for name in ("a.cset", "b.cset", "c.cset")]
     for out, seed in zip(outs, (5, 5, 6), strict=True):
-        assert run("build", *sources, "--budget", "3kB", "--out", out, "--label-column", "kind", "--seed", seed) == 0
+        assert run("build", *sources, "--budget", "800", "--out", out, "--label-column", "kind", "--seed", seed) == 0
     first, same, other = (out.read_bytes() for out in outs)
     assert first == same != other
     assert [row["n_source"] for row in inspect(first)] == [100, 200]

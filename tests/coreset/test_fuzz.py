@@ -1,7 +1,7 @@
 """Bytes from strangers: mutated messages are errors or valid coresets, soon, and within what was allowed.
 
-The slow test decodes as many as CORESET_FUZZ_MESSAGES says, 30,000 by default. Every mutation is drawn from a seed of its
-own, so that ``mutated(corpus(), number)`` gives the message that an error names.
+The slow test decodes as many as CORESET_FUZZ_MESSAGES says, 30,000 by default. Every mutation is drawn from a seed of
+its own, so that ``mutated(corpus(), number)`` gives the message that an error names.
 """
 
 from __future__ import annotations
