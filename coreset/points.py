@@ -16,7 +16,7 @@ from .nearest import nearest
 from .scattering import columns_as_shape, scatter_points
 from .targets import CLASS, NUMERIC, checked_target_fields, fitted_slopes
 from .training import Estimator, fit_weighted
-from .validation import RandomState, as_generator, check_power, frozen, not_negative, storable_count
+from .validation import RandomState, as_generator, check_power, frozen, masses, not_negative, storable_count
 from .widths import Widths, correlations
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Coreset:
     Raises
     ------
     ValueError
-        When shapes disagree or a value is not finite or a weight negative.
+        When shapes disagree or a value is not finite or a weight negative, or the weights' sum leaves a double's range.
     TypeError
         When labels have no usable type, or a numeric target is none.
 
@@ -119,7 +119,7 @@ class Coreset:
             raise ValueError(f"offset={self.offset} must be finite")
         fields = {
             "points": points,
-            "weights": not_negative("weights", self.weights),
+            "weights": masses("weights", self.weights),
             "offset": float(self.offset),
             "n_source": storable_count("n_source", len(points) if self.n_source is None else self.n_source),
             "source_dtype": np.dtype(self.source_dtype),

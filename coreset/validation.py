@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import numbers
+from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -77,6 +79,34 @@ def not_negative(name: str, values: ArrayLike) -> NDArray[Any]:
     if not np.isfinite(array).all() or (array < 0).any():
         raise ValueError(f"{name} must be finite and not negative")
     return array
+
+
+def masses(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Read-only float64 copy of weights: finite, not negative, and with a sum that a double holds.
+
+    Raises
+    ------
+    ValueError
+        When they are not.
+    """
+    array = not_negative(name, values)
+    if float(array.max(initial=0.0)) * array.size == math.inf:  # else the sum is surely less
+        finite_sum(name, array.ravel())
+    return array
+
+
+def finite_sum(name: str, values: Iterable[float]) -> float:
+    """Sum of finite values, correctly rounded.
+
+    Raises
+    ------
+    ValueError
+        When it leaves a double's range.
+    """
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        raise ValueError(f"{name} sums to more than a double can hold: scale it down first") from None
 
 
 def storable_count(name: str, value: object) -> int:

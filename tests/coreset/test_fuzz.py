@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import os
+import struct
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -39,6 +41,7 @@ LABELS = {
     "bool": (True, False),
 }
 ABSURD = [0, 1, 2, 127, 128, 255, 2**16, 2**20, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1]
+EXTREMES = [0.0, -0.0, 1.0, 5e-324, 2.2e-308, 1e-160, 1e160, 1e308, sys.float_info.max, -1e308, np.inf, np.nan]
 Spans = list[tuple[str, bytes]]
 
 
@@ -212,6 +215,29 @@ def bomb(rng: np.random.Generator, messages: list[bytes], message: bytes) -> byt
     return mended(joined(spans))
 
 
+def extreme_numbers(rng: np.random.Generator, messages: list[bytes], message: bytes) -> bytes:
+    """Totals, offsets and certificates at the ends of their types, in one message or in two that are merged."""
+    made = b""
+    for _ in range(rng.integers(1, 3)):
+        spans = list(spans_of(message))
+        for place, (what, _) in enumerate(spans):
+            if what == "the totals":
+                total, offset, *certificate = rng.choice(EXTREMES, 4)
+                narrow = np.clip(certificate, -3e38, 3e38)
+                spans[place] = (
+                    what,
+                    struct.pack("<ddff", abs(total) if rng.random() < 0.9 else total, offset, *narrow),
+                )
+        made += mended(joined(spans))
+    return made
+
+
+def two_at_once(rng: np.random.Generator, messages: list[bytes], message: bytes) -> bytes:
+    """Two damaged messages of the same origin, so that some can be merged."""
+    mutators = [overwrite_and_mend, flip_bits_and_mend, absurd_sizes, extreme_numbers]
+    return b"".join(mutators[rng.integers(4)](rng, messages, message) for _ in range(2))
+
+
 def joined(spans: Spans) -> bytes:
     return b"".join(data for _, data in spans)
 
@@ -228,6 +254,8 @@ MUTATORS: list[Callable[[np.random.Generator, list[bytes], bytes], bytes]] = [
     absurd_labels,
     swap_blocks,
     bomb,
+    extreme_numbers,
+    two_at_once,
 ]
 
 

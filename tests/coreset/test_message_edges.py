@@ -108,3 +108,15 @@ def test_budgets_below_one_point_say_what_is_enough(rng, budget, classes):
         BudgetedCoreset(budget, random_state=0).fit(X, y)
     least = int(re.search(r"takes (\d+) bytes", str(error.value))[1])
     assert len(BudgetedCoreset(least, random_state=0).fit(X, y).message_) <= least
+
+
+def test_sums_beyond_a_double_are_refused():
+    heavy = encode(Coreset([[0.0], [1.0]], [1, 1], offset=1e308), LOSSLESS)
+    assert decode(heavy).offset == pytest.approx(1e308)
+    with pytest.raises(ValueError, match="offset sums to more than a double can hold"):
+        decode(heavy + heavy)
+    with pytest.raises(ValueError, match="weights sums to more than a double can hold"):
+        Coreset([[0.0], [1.0]], [1e308, 1e308])
+    with pytest.raises(ValueError, match="weights sums to more than a double can hold"):
+        Coreset.merge(*[Coreset([[0.0]], [1e308])] * 2)
+    assert Coreset([[0.0]] * 3, [1e308, 5e307, 0]).total_weight == 1.5e308
