@@ -184,7 +184,7 @@ def _build(options: argparse.Namespace) -> None:
     shards = [_table(path, options.label_column, options.weight_column) for path in options.inputs]
     budget = parse_budget(options.budget, lambda: _raw_bytes(shards))
     if budget < 1:
-        raise _Failure(f"--budget {options.budget} is {_raw_bytes(shards)} raw bytes' part, which is less than a byte")
+        raise _Failure(f"--budget {options.budget} of {_raw_bytes(shards):,} raw bytes is less than a byte")
     # One table alone is cut into shards; of several, each is one.
     X, y, weights = shards[0] if len(shards) == 1 else (list(column) for column in zip(*shards, strict=True))
     run = DistributedCoreset(
