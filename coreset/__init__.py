@@ -7,8 +7,10 @@ instead of a number of bytes, `StreamingCoreset` for rows that come in parts.
 from .budget import BudgetedCoreset, BudgetPlan, allocate_budget, default_quantizers, plan_budget
 from .construction import FarthestFirstCoreset, LightweightCoreset, RobustCoreset, SensitivityCoreset, UniformCoreset
 from .evaluation import (
+    Accounting,
     AccuracyLoss,
     InformationSize,
+    accounting,
     accuracy_loss,
     center_sets,
     distortion,
@@ -31,6 +33,7 @@ from .streaming import StreamingCoreset
 from .wire import decode, encode, encoded_size, inspect, max_encoded_size
 
 __all__ = [
+    "Accounting",
     "AccuracyLoss",
     "BudgetPlan",
     "BudgetedCoreset",
@@ -47,6 +50,7 @@ __all__ = [
     "StreamingCoreset",
     "UniformCoreset",
     "UniformQuantizer",
+    "accounting",
     "accuracy_loss",
     "allocate_budget",
     "center_sets",

@@ -5,7 +5,6 @@ This stands below `Coreset`, so that it cannot name the type of what it merges.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from .labels import merge_labels
 from .targets import NUMERIC, fitted_slopes
+from .validation import finite_sum
 
 
 def merged_fields(coresets: Sequence[Any]) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def merged_fields(coresets: Sequence[Any]) -> dict[str, Any]:
         "points": np.concatenate([c.points for c in coresets]),
         "weights": np.concatenate([c.weights for c in coresets]),
         "labels": merge_labels([c.labels for c in coresets]),
-        "offset": math.fsum(c.offset for c in coresets),
+        "offset": finite_sum("offset", (c.offset for c in coresets)),
         "spread": _merged_spread(coresets),
         **_merged_groups(coresets),
         "within_covariance": _merged_covariance(coresets),
@@ -54,6 +54,7 @@ def merged_fields(coresets: Sequence[Any]) -> dict[str, Any]:
         "total_displacement": float(np.sum([c.total_displacement for c in coresets])),
         "n_source": sum(c.n_source or 0 for c in coresets),
         "source_dtype": np.result_type(*[c.source_dtype for c in coresets]),
+        "source_zstd_bytes": _merged_zstd_bytes(coresets),
         "feature_names": _merged_names(coresets),
         "target_type": first.target_type,
         "label_scale": _merged_scale(coresets) if first.target_type == NUMERIC else None,
@@ -92,7 +93,7 @@ def _merged_covariance(coresets: Sequence[Any]) -> NDArray[np.float64] | None:
     """Mean by mass; where a part has none, its columns vary independently within its cells."""
     if all(c.within_covariance is None for c in coresets):
         return None
-    mass = math.fsum(c.total_weight for c in coresets)
+    mass = finite_sum("weights", (c.total_weight for c in coresets))
     return np.sum([_within(c, c.weights / (mass or 1.0)) for c in coresets], axis=0)
 
 
@@ -118,6 +119,11 @@ def _slopes_of(coreset: Any, n_groups: int) -> NDArray[np.float64]:
         slopes: NDArray[np.float64] = coreset.group_slopes
         return slopes
     return np.tile(fitted_slopes(coreset.points, coreset.labels, coreset.weights), (n_groups, 1))
+
+
+def _merged_zstd_bytes(coresets: Sequence[Any]) -> int | None:
+    known = [c.source_zstd_bytes for c in coresets if c.source_zstd_bytes is not None]
+    return sum(known) if len(known) == len(coresets) else None
 
 
 def _merged_names(coresets: Sequence[Any]) -> tuple[str, ...] | None:

@@ -16,7 +16,7 @@ from .nearest import nearest
 from .scattering import columns_as_shape, scatter_points
 from .targets import CLASS, NUMERIC, checked_target_fields, fitted_slopes
 from .training import Estimator, fit_weighted
-from .validation import RandomState, as_generator, check_power, frozen, not_negative, row_count
+from .validation import RandomState, as_generator, check_power, frozen, masses, not_negative, storable_count
 from .widths import Widths, correlations
 
 if TYPE_CHECKING:
@@ -68,11 +68,14 @@ class Coreset:
     within_covariance : array-like of shape (n_features, n_features), optional
         Mean covariance of the columns within all cells, by mass: what the covariance of the points lacks of that of the
         source. With a numeric target, its covariance with them is one more column.
+    source_zstd_bytes : int, optional
+        What the source takes after zstd, against which a byte ratio is taken; None where nobody measured it. A budget
+        measures it on part of the rows.
 
     Raises
     ------
     ValueError
-        When shapes disagree or a value is not finite or a weight negative.
+        When shapes disagree or a value is not finite or a weight negative, or the weights' sum leaves a double's range.
     TypeError
         When labels have no usable type, or a numeric target is none.
 
@@ -104,6 +107,7 @@ class Coreset:
     label_scale: float | None = None
     group_slopes: NDArray[np.float64] | None = None
     within_covariance: NDArray[np.float64] | None = None
+    source_zstd_bytes: int | None = None
 
     def __post_init__(self) -> None:
         points = frozen(self.points, np.float64)
@@ -115,10 +119,13 @@ class Coreset:
             raise ValueError(f"offset={self.offset} must be finite")
         fields = {
             "points": points,
-            "weights": not_negative("weights", self.weights),
+            "weights": masses("weights", self.weights),
             "offset": float(self.offset),
-            "n_source": row_count(len(points) if self.n_source is None else self.n_source),
+            "n_source": storable_count("n_source", len(points) if self.n_source is None else self.n_source),
             "source_dtype": np.dtype(self.source_dtype),
+            "source_zstd_bytes": None
+            if self.source_zstd_bytes is None
+            else storable_count("source_zstd_bytes", self.source_zstd_bytes),
             **self._checked_optional_fields(),
         }
         for name in ("weights", "labels", "spread", "groups", "sample_indices"):
@@ -400,6 +407,7 @@ class Coreset:
             feature_names=self.feature_names,
             target_type=self.target_type,
             label_scale=self.label_scale,
+            source_zstd_bytes=self.source_zstd_bytes,
         )
 
     def _slopes(self) -> NDArray[np.float64]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import numbers
+from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -79,8 +81,36 @@ def not_negative(name: str, values: ArrayLike) -> NDArray[Any]:
     return array
 
 
-def row_count(value: object) -> int:
-    """Return a number of source rows that a message can hold.
+def masses(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Read-only float64 copy of weights: finite, not negative, and with a sum that a double holds.
+
+    Raises
+    ------
+    ValueError
+        When they are not.
+    """
+    array = not_negative(name, values)
+    if float(array.max(initial=0.0)) * array.size == math.inf:  # else the sum is surely less
+        finite_sum(name, array.ravel())
+    return array
+
+
+def finite_sum(name: str, values: Iterable[float]) -> float:
+    """Sum of finite values, correctly rounded.
+
+    Raises
+    ------
+    ValueError
+        When it leaves a double's range.
+    """
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        raise ValueError(f"{name} sums to more than a double can hold: scale it down first") from None
+
+
+def storable_count(name: str, value: object) -> int:
+    """Return a number of rows or bytes that a message can hold.
 
     Raises
     ------
@@ -90,9 +120,9 @@ def row_count(value: object) -> int:
         When it is negative or 2**63 or more.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"n_source={value!r} must be an integer")
+        raise TypeError(f"{name}={value!r} must be an integer")
     if not 0 <= int(value) < 2**63:
-        raise ValueError(f"n_source={value} must be in 0..2**63 - 1")
+        raise ValueError(f"{name}={value} must be in 0..2**63 - 1")
     return int(value)
 
 

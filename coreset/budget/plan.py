@@ -17,6 +17,7 @@ from ..construction import RobustCoreset, Rows, check_rows, joint_rows, target_s
 from ..nearest import Floats, nearest
 from ..points import Coreset
 from ..quantizers import Quantizer, RoundingQuantizer, UniformQuantizer
+from ..raw import target_dtype, zstd_bytes
 from ..sampling import stratified_draw
 from ..targets import NUMERIC
 from ..validation import RandomState, as_generator, check_count
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 PLANNERS = ("exhaustive",)
 _ERROR_ROWS = 4096
 _FILL_TRIES = 4
+# In a smaller message the few bytes of the source's size after zstd would take the place of a point.
+_LEAST_BUDGET_WITH_ZSTD = 1024
 # Cells are best cut with little regard to the target, but its rounding spoils regressions as much as a column's.
 _MEASURED_SHARE = 1.0
 
@@ -178,7 +181,8 @@ def search(
     if rows.target_type == NUMERIC:
         rows = with_scale(rows)
         measured = joint_rows(with_scale(dataclasses.replace(rows, label_scale=None), _MEASURED_SHARE))
-    builder = _Builder(rows, measured, feature_names, _check_base(base), seed)
+    source_zstd_bytes = _affordable_zstd_bytes(rows, feature_names, quantizers, budget_bytes)
+    builder = _Builder(rows, measured, feature_names, source_zstd_bytes, _check_base(base), seed)
     targets = stratified_draw(rows.weights, min(len(rows), _ERROR_ROWS), rng)
     candidates = [_fill(builder, quantizer, budget_bytes, targets) for quantizer in quantizers]
     fitting = [c for c in candidates if len(c.message) <= budget_bytes]
@@ -209,8 +213,27 @@ def least_message_bytes(rows: Rows, feature_names: tuple[str, ...] | None, quant
     -------
     int
     """
-    bound = _Bound(rows, feature_names)
+    return _least(_Bound(rows, feature_names), quantizers)
+
+
+def _least(bound: _Bound, quantizers: Sequence[Quantizer]) -> int:
     return min(bound(bound.least_points, quantizer) for quantizer in quantizers)
+
+
+def _affordable_zstd_bytes(
+    rows: Rows, feature_names: tuple[str, ...] | None, quantizers: Sequence[Quantizer], budget: int
+) -> int | None:
+    """The source's size after zstd; None where the budget has better use for its bytes, or would be too small."""
+    if budget < _LEAST_BUDGET_WITH_ZSTD:
+        return None
+    target = rows.labels
+    if target is not None:
+        classes, codes = (None, target) if rows.target_type == NUMERIC else np.unique(target, return_inverse=True)
+        stored = target_dtype(rows.source_dtype, rows.target_type, 0 if classes is None else len(classes))
+        with np.errstate(over="ignore"):  # of numbers that the table's type cannot hold
+            target = codes.astype(stored)
+    size = zstd_bytes(rows.X, rows.source_dtype, target)
+    return size if size is not None and _least(_Bound(rows, feature_names, size), quantizers) <= budget else None
 
 
 def _hint(rows: Rows, base: BaseEstimator) -> str:
@@ -237,9 +260,10 @@ def _check_base(base: BaseEstimator | None) -> BaseEstimator:
 class _Bound:
     """No message of so many points of these rows is larger."""
 
-    def __init__(self, rows: Rows, feature_names: tuple[str, ...] | None) -> None:
+    def __init__(self, rows: Rows, feature_names: tuple[str, ...] | None, source_zstd_bytes: int | None = None) -> None:
         self._rows = rows
         self._feature_names = feature_names
+        self._source_zstd_bytes = source_zstd_bytes
         self._classes = None if rows.labels is None or rows.target_type == NUMERIC else np.unique(rows.labels)
         self.least_points = 1 if self._classes is None else len(self._classes)
 
@@ -251,6 +275,7 @@ class _Bound:
             numeric_target=self._rows.target_type == NUMERIC,
             feature_names=self._feature_names,
             n_source=len(self._rows),
+            source_zstd_bytes=self._source_zstd_bytes,
         )
 
 
@@ -258,14 +283,21 @@ class _Builder:
     """Coresets of the same rows with the same seed, of any number of points."""
 
     def __init__(
-        self, rows: Rows, measured: Rows, feature_names: tuple[str, ...] | None, base: BaseEstimator, seed: int
+        self,
+        rows: Rows,
+        measured: Rows,
+        feature_names: tuple[str, ...] | None,
+        source_zstd_bytes: int | None,
+        base: BaseEstimator,
+        seed: int,
     ) -> None:
         self.rows = rows
         self.measured = measured  # with a numeric target as a column
         self.feature_names = feature_names
+        self.source_zstd_bytes = source_zstd_bytes
         self.base = base
         self.seed = seed
-        self.bound = _Bound(rows, feature_names)
+        self.bound = _Bound(rows, feature_names, source_zstd_bytes)
         # Codecs of like width ask for like sizes, one after the other.
         self.build = functools.lru_cache(maxsize=4)(self._build)
 
@@ -279,7 +311,11 @@ class _Builder:
         if coreset.target_type != self.rows.target_type:
             raise TypeError(f"base={self.base!r} makes a {coreset.target_type} target of a {self.rows.target_type} one")
         return dataclasses.replace(
-            coreset, feature_names=self.feature_names, source_dtype=self.rows.source_dtype, n_source=len(self.rows)
+            coreset,
+            feature_names=self.feature_names,
+            source_dtype=self.rows.source_dtype,
+            n_source=len(self.rows),
+            source_zstd_bytes=self.source_zstd_bytes,
         )
 
 

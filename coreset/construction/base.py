@@ -128,6 +128,7 @@ class CoresetConstructor(BaseEstimator, ABC):
             max_displacement=made.max_displacement + coreset.max_displacement,
             total_displacement=made.total_displacement + coreset.total_displacement,
             n_source=coreset.n_source,
+            source_zstd_bytes=coreset.source_zstd_bytes,
             feature_names=coreset.feature_names,
             sample_indices=indices,
         )

@@ -71,6 +71,14 @@ class Quantizer(ABC):
             When the bytes are no configuration.
         """
 
+    @property
+    def nominal_bits(self) -> int | None:
+        """Bits that each value takes by definition, tables of levels and the like aside.
+
+        None for codecs that give values as many bits as the data need.
+        """
+        return None
+
     def get_config(self) -> dict[str, Any]:
         """The configuration with its `id`, from which `get_quantizer` makes an equal codec."""
         return {"id": self.id, **dataclasses.asdict(self)}  # type: ignore[call-overload]

@@ -80,6 +80,11 @@ class RoundingQuantizer(Quantizer):
             raise ValueError(f"layout {data[1]} of the rounding quantizer is unknown")
         return cls(data[0], cls._LAYOUTS[data[1]])  # type: ignore[arg-type]
 
+    @property
+    def nominal_bits(self) -> int:
+        """Bits of a value in the published framework, which are those of the layout "paper"."""
+        return 12 + self.significant_bits
+
     def encode(self, points: NDArray[np.float64]) -> bytes:
         """See `Quantizer.encode`."""
         bits = self._rounded(points)

@@ -83,6 +83,11 @@ class UniformQuantizer(Quantizer):
             raise ValueError(f"scope {data[1]} of the uniform quantizer is unknown")
         return cls(data[0], cls._SCOPES[data[1]])  # type: ignore[arg-type]
 
+    @property
+    def nominal_bits(self) -> int:
+        """Bits of a value in a column that varies; constant ones take none."""
+        return self.bits
+
     def encode(self, points: NDArray[np.float64]) -> bytes:
         """See `Quantizer.encode`."""
         checked = check_points(points)

@@ -12,14 +12,16 @@ import numpy as np
 from ..points import Coreset
 from ..quantizers import Quantizer, Shape, quantizer_from_wire
 from ..targets import CLASS, NUMERIC
-from .fields import Reader, unseal
-from .labels import decode_labels, decode_names
+from .fields import Reader, unseal, varint
+from .labels import count_classes, decode_labels, decode_names
 from .layout import (
     DTYPES,
     EXPONENT,
     HAS_LABELS,
     HAS_NAMES,
+    HAS_SOURCE_ZSTD,
     HAS_TARGET,
+    KNOWN_FLAGS,
     LEAST_EXPONENT,
     MAGIC,
     MOST_EXPONENT,
@@ -87,8 +89,9 @@ def inspect(message: bytes) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One a message: ``n_points``, ``n_features``, ``n_source``, ``target_type``, ``quantizer`` and
-        ``message_bytes``.
+        One a message: ``n_points``, ``n_features``, ``n_source``, ``source_dtype``, ``source_zstd_bytes``,
+        ``target_type``, ``n_classes``, ``quantizer``, ``message_bytes`` and ``parts``, which has the bytes of each part
+        by name. A block's length counts in the block; ``header`` is all that is in no block.
 
     Raises
     ------
@@ -100,9 +103,13 @@ def inspect(message: bytes) -> list[dict[str, Any]]:
             "n_points": fields.shape[0],
             "n_features": fields.shape[1],
             "n_source": fields.n_source,
+            "source_dtype": fields.source_dtype,
+            "source_zstd_bytes": fields.source_zstd_bytes,
             "target_type": fields.target_type,
+            "n_classes": 0 if fields.labels is None else count_classes(fields.labels, fields.shape[0]),
             "quantizer": fields.quantizer,
             "message_bytes": size,
+            "parts": _part_sizes(fields, size),
         }
         for body, size in _bodies(bytes(memoryview(message)))
         for fields in [_read_fields(Reader(body))]
@@ -134,6 +141,7 @@ class _Fields:
     shape: Shape
     n_source: int
     source_dtype: np.dtype[Any]
+    source_zstd_bytes: int | None
     total_weight: float
     offset: float
     max_displacement: float
@@ -158,13 +166,21 @@ class _Fields:
         return None if self.labels is None else CLASS
 
 
+def _part_sizes(fields: _Fields, message_bytes: int) -> dict[str, int]:
+    """Bytes of the header and of every block, whatever blocks there are."""
+    blocks = {field.name: getattr(fields, field.name) for field in dataclasses.fields(fields)}
+    sizes = {name: len(varint(len(data))) + len(data) for name, data in blocks.items() if isinstance(data, bytes)}
+    return {"header": message_bytes - sum(sizes.values()), **sizes}
+
+
 def _read_fields(reader: Reader) -> _Fields:
     flags, dtype = reader.take(2, "the flags")
-    if flags > (HAS_NAMES | HAS_TARGET) or dtype >= len(DTYPES):
+    if flags & ~KNOWN_FLAGS or dtype >= len(DTYPES):
         raise ValueError(f"message is corrupt: flags {flags} or dtype {dtype} is unknown")
     if flags & HAS_LABELS and flags & HAS_TARGET:
         raise ValueError(f"message is corrupt: flags {flags} say that it has labels and a numeric target")
     n_source, n_points, n_features = (reader.varint(what) for what in ("n_source", "n_points", "n_features"))
+    source_zstd_bytes = reader.varint("the source's size after zstd") if flags & HAS_SOURCE_ZSTD else None
     if n_points < 1 or n_features < 1:
         raise ValueError(f"message is corrupt: it says that it holds {n_points} points of {n_features} features")
     total, offset, largest, displacement = NUMBERS.unpack(reader.take(NUMBERS.size, "the totals"))
@@ -183,6 +199,7 @@ def _read_fields(reader: Reader) -> _Fields:
         shape=(n_points, n_features),
         n_source=n_source,
         source_dtype=np.dtype(DTYPES[dtype]),
+        source_zstd_bytes=source_zstd_bytes,
         total_weight=total,
         offset=offset,
         max_displacement=largest,
@@ -218,6 +235,7 @@ def _decode_body(reader: Reader, budget: int) -> Coreset:
         total_displacement=fields.total_displacement,
         n_source=fields.n_source,
         source_dtype=fields.source_dtype,
+        source_zstd_bytes=fields.source_zstd_bytes,
         feature_names=None if fields.names is None else decode_names(fields.names, n_features),
         target_type=fields.target_type,
         label_scale=None if fields.exponent is None else math.ldexp(1.0, fields.exponent),

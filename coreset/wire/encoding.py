@@ -17,7 +17,7 @@ from ..quantizers import Quantizer, Shape
 from ..targets import NUMERIC
 from .fields import block, seal, varint
 from .labels import encode_label_table, encode_names
-from .layout import DTYPES, EXPONENT, HAS_LABELS, HAS_NAMES, HAS_TARGET, MAGIC, NUMBERS, VERSION
+from .layout import DTYPES, EXPONENT, HAS_LABELS, HAS_NAMES, HAS_SOURCE_ZSTD, HAS_TARGET, MAGIC, NUMBERS, VERSION
 from .weights import decode_weights, encode_weights, max_weights_size
 
 _CALIBRATION_CENTERS = 16
@@ -26,10 +26,12 @@ _CALIBRATION_CENTERS = 16
 def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     """Write a coreset as one message.
 
-    What travels: points as the quantizer rounds them, weights on a logarithmic scale, as coarse as the points,
-    with their total exact, labels, feature names, the source's row count and dtype, offset and certificate. Spread, groups, their
-    variances and slopes, the covariance within cells and sample indices stay behind; the receiver uses the one spread
-    that the offset implies.
+    What travels: points as the quantizer rounds them, weights on a logarithmic scale, as coarse as the points, with
+    their total exact, labels, feature names, the source's row count, dtype and size after zstd, offset and certificate.
+    Spread, groups, their variances and slopes, the covariance within cells and sample indices stay behind; the receiver
+    uses the one spread that the offset implies, and the shape of the points themselves. (Spreads a point and variances
+    a column were tried: accuracy on the scatter changed by less than its noise, the costs of some 200 centres by at
+    most 2 %, less than what as many bytes of points bring.)
 
     A numeric target travels as one more column, rounded like the points, in units of the largest power of two that does
     not exceed the coreset's `label_scale`. That is the scale which the receiver has, and with which the certificate
@@ -124,6 +126,7 @@ def max_encoded_size(
     numeric_target: bool = False,
     feature_names: Sequence[str] | None = None,
     n_source: int = 2**63 - 1,
+    source_zstd_bytes: int | None = None,
 ) -> int:
     """Bound on the size of every message of a given shape.
 
@@ -140,6 +143,8 @@ def max_encoded_size(
         Leave out for messages without names.
     n_source : int, optional
         The most rows that the message can stand for.
+    source_zstd_bytes : int, optional
+        The most that a coreset's field of that name can be; leave out for messages without it.
 
     Returns
     -------
@@ -164,6 +169,7 @@ def max_encoded_size(
     if numeric_target and classes is not None:
         raise ValueError("classes are given and numeric_target is true: a message has one kind of labels")
     head = 2 + sum(len(varint(value)) for value in (n_source, n_points, n_features))
+    head += 0 if source_zstd_bytes is None else len(varint(source_zstd_bytes))
     tables = EXPONENT.size if numeric_target else 0
     if classes is not None:
         distinct = np.unique(as_labels(classes, "classes"))
@@ -231,7 +237,10 @@ def _body_head(coreset: Coreset) -> bytes:
         flags |= HAS_TARGET if coreset.target_type == NUMERIC else HAS_LABELS
     code = coreset.source_dtype.newbyteorder("<").str
     dtype = DTYPES.index(code) if code in DTYPES else 0
-    counts = (coreset.n_source or 0, len(coreset), coreset.n_features)
+    counts = [coreset.n_source or 0, len(coreset), coreset.n_features]
+    if coreset.source_zstd_bytes is not None:
+        flags |= HAS_SOURCE_ZSTD
+        counts.append(coreset.source_zstd_bytes)
     return bytes([flags, dtype]) + b"".join(varint(count) for count in counts)
 
 

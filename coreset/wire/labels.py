@@ -28,6 +28,26 @@ def encode_label_table(classes: NDArray[Any]) -> bytes:
     return head + b"".join(varint(_zigzag(int(value))) for value in classes)
 
 
+def count_classes(data: bytes, n_points: int) -> int:
+    """Number of classes that a block of labels begins with.
+
+    Raises
+    ------
+    ValueError
+        When there are none, or more than points.
+    """
+    reader = Reader(data)
+    reader.take(1, "the labels")
+    return _read_count(reader, n_points)
+
+
+def _read_count(reader: Reader, n_points: int) -> int:
+    n_classes = reader.varint("the number of classes")
+    if not 1 <= n_classes <= n_points:
+        raise ValueError(f"message is corrupt: {n_classes} classes for {n_points} points")
+    return n_classes
+
+
 def decode_labels(data: bytes, n_points: int, budget: int) -> NDArray[Any]:
     """Label of every point.
 
@@ -39,9 +59,7 @@ def decode_labels(data: bytes, n_points: int, budget: int) -> NDArray[Any]:
     reader = Reader(data)
     kind = reader.take(1, "the labels")
     _check_room(8 * n_points, budget)
-    n_classes = reader.varint("the number of classes")
-    if not 1 <= n_classes <= n_points:
-        raise ValueError(f"message is corrupt: {n_classes} classes for {n_points} points")
+    n_classes = _read_count(reader, n_points)
     if kind == b"U":
         texts = [_text(reader.block("a label")) for _ in range(n_classes)]
         # NumPy gives every string the room of the longest, so that one long label would multiply.

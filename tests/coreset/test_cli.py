@@ -1,0 +1,203 @@
+"""The command: files in, messages out, and errors that people can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from coreset import Coreset, RoundingQuantizer, decode, encode, inspect
+from coreset.cli import main, parse_budget
+
+
+@pytest.fixture
+def frame(rng) -> pd.DataFrame:
+    table = pd.DataFrame(rng.normal(size=(300, 3)).astype(np.float32), columns=["a", "b", "c"])
+    return table.assign(kind=np.resize(["x", "y"], 300), mass=rng.integers(1, 4, 300))
+
+
+@pytest.fixture
+def summary(tmp_path) -> Path:
+    """A file of two messages."""
+    parts = [Coreset([[0.0, 1.5]], [weight], labels=["é"], n_source=10) for weight in (1, 3)]
+    path = tmp_path / "two.cset"
+    path.write_bytes(b"".join(encode(part, RoundingQuantizer(52)) for part in parts))
+    return path
+
+
+def run(*arguments: object) -> int:
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as stopped:  # argparse's way to refuse
+        return int(stopped.code or 0)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npy"])
+def test_files_become_messages_within_the_budget(tmp_path, frame, suffix, capsys):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    source, out = tmp_path / f"rows.{suffix}", tmp_path / "summary.cset"
+    if suffix == "npy":
+        np.save(source, frame.assign(kind=(frame["kind"] == "x")).to_numpy(np.float64))
+        columns = ("--label-column", 3, "--weight-column", -1)
+    else:
+        frame.to_csv(source, index=False) if suffix == "csv" else frame.to_parquet(source)
+        columns = ("--label-column", "kind", "--weight-column", "mass")
+    assert run("build", source, "--budget", "2KiB", "--out", out, *columns) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""  # progress goes elsewhere
+    assert "summary from 1 of 1 shards" in captured.err
+    received = decode(out.read_bytes())
+    assert out.stat().st_size <= 2048
+    assert received.total_weight == pytest.approx(frame["mass"].sum())
+    assert received.n_features == 3
+    assert len(set(received.labels.tolist())) == 2
+    assert set(os.listdir(tmp_path)) == {source.name, out.name}
+
+
+def test_every_file_is_a_shard_and_the_seed_decides_the_bytes(tmp_path, frame):
+    sources = [tmp_path / "0.csv", tmp_path / "1.csv"]
+    for source, part in zip(sources, (frame[:100], frame[100:]), strict=True):
+        part.drop(columns="mass").to_csv(source, index=False)
+    outs = [tmp_path / name for name in ("a.cset", "b.cset", "c.cset")]
+    for out, seed in zip(outs, (5, 5, 6), strict=True):
+        assert run("build", *sources, "--budget", "800", "--out", out, "--label-column", "kind", "--seed", seed) == 0
+    first, same, other = (out.read_bytes() for out in outs)
+    assert first == same != other
+    assert [row["n_source"] for row in inspect(first)] == [100, 200]
+
+
+def test_budgets_are_sizes_or_shares(tmp_path, rng):
+    assert parse_budget("64KiB", lambda: 0) == 65536
+    assert parse_budget("2kB", lambda: 0) == 2000
+    assert parse_budget(" 1.5 MB ", lambda: 0) == 1_500_000
+    assert parse_budget("7", lambda: 0) == 7
+    assert parse_budget("0.1%", lambda: 1_234_567) == 1234
+    for bad in ("", "x", "-1", "0", "1XB", "1e5", "%", "nan", "9" * 30):
+        with pytest.raises(ValueError, match=r"no size|must be more"):
+            parse_budget(bad, lambda: 0)
+    source, out = tmp_path / "rows.npy", tmp_path / "s.cset"
+    np.save(source, rng.normal(size=(1000, 4)).astype(np.float16))
+    assert run("build", source, "--budget", "10%", "--out", out) == 0
+    assert 400 <= out.stat().st_size <= 800  # of 8000 bytes, since two bytes hold a value
+
+
+def test_inspect_shows_every_message_and_the_whole(summary, capsys):
+    assert run("inspect", summary) == 0
+    text = capsys.readouterr().out
+    for said in (
+        "message 0",
+        "message 1",
+        "whole, 2 messages",
+        "published count",
+        "raw data, zstd",
+        "a class as 1 byte",
+    ):
+        assert said in text
+    assert run("inspect", summary, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["message_bytes"] == summary.stat().st_size
+    assert [one["n_source"] for one in told["messages"]] == [10, 10]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npy"])
+def test_decoded_tables_have_points_weights_and_labels(summary, tmp_path, suffix):
+    out = tmp_path / f"table.{suffix}"
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    assert run("decode", summary, "--out", out) == 0
+    table = {
+        "csv": pd.read_csv,
+        "parquet": pd.read_parquet,
+        "npy": lambda path: pd.DataFrame.from_records(np.load(path)),
+    }[suffix](out)
+    assert table.columns.tolist() == ["x0", "x1", "weight", "label"]
+    assert table.to_numpy().tolist() == [[0.0, 1.5, 1.0, "é"], [0.0, 1.5, 3.0, "é"]]
+    if suffix != "csv":  # a decoded table can be summarised again
+        again = ("--label-column", "label", "--weight-column", "weight")
+        assert run("build", out, "--budget", 500, "--out", tmp_path / "again.cset", *again) == 0
+
+
+def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys):
+    rows, holes, out = tmp_path / "rows.csv", tmp_path / "holes.csv", tmp_path / "out.cset"
+    frame.to_csv(rows, index=False)
+    frame[["a", "b"]].mask(frame[["a", "b"]] > 1).to_csv(holes, index=False)
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "text.npy").write_text("no array")
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    build = ("--budget", "2kB", "--out", out)
+    for code, said, *arguments in [
+        (2, "required", "build"),
+        (2, "no size such as", "build", rows, "--budget", "2 apples", "--out", out),
+        (2, "there is no such file", "build", tmp_path / "none.csv", *build),
+        (2, "must end in one of", "build", summary, *build),
+        (2, "--workers needs", "build", rows, *build, "--workers", 2),
+        (2, "no positive integer", "build", rows, *build, "--workers", 0),
+        (2, "are both 'a'", "build", rows, *build, "--label-column", "a", "--weight-column", "a"),
+        (2, "its folder is not there", "build", rows, "--budget", 99, "--out", tmp_path / "no" / "out.cset"),
+        (2, "no ordinary file", "build", rows, "--budget", 99, "--out", tmp_path),
+        (2, "must end in one of", "decode", summary, "--out", tmp_path / "table.txt"),
+        (2, "there is no such file", "inspect", tmp_path / "none.cset"),
+        (1, "column 'kind' holds", "build", rows, *build),
+        (1, "is none of the columns", "build", rows, *build, "--label-column", "sort"),
+        (1, "contains NaN", "build", holes, *build),
+        (1, "is too small", "build", rows, "--budget", 10, "--out", out, "--label-column", "kind"),
+        (1, "less than a byte", "build", rows, "--budget", "0.001%", "--out", out, "--label-column", "kind"),
+        (1, "empty.csv", "build", tmp_path / "empty.csv", *build),
+        (1, "text.npy", "build", tmp_path / "text.npy", *build),
+        (1, "objects.npy", "build", tmp_path / "objects.npy", *build),
+        (1, "does not begin with", "inspect", rows),
+        (1, "max_output_bytes", "decode", summary, "--out", tmp_path / "t.csv", "--max-output", 10),
+    ]:
+        assert run(*arguments) == code, arguments
+        captured = capsys.readouterr()
+        assert said in captured.err, arguments
+        assert "Traceback" not in captured.err
+        assert captured.out == ""
+        assert not out.exists()
+
+
+def test_nothing_half_written_is_left(summary, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "table.csv"
+    out.write_text("what was there")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert run("decode", summary, "--out", out) == 1
+    assert "disk full" in capsys.readouterr().err
+    assert out.read_text() == "what was there"
+    assert {path.name for path in tmp_path.iterdir()} == {out.name, summary.name}
+
+
+def test_a_name_that_to_frame_uses_itself_is_an_error(tmp_path, capsys):
+    path = tmp_path / "named.cset"
+    path.write_bytes(encode(Coreset([[1.0]], [1], feature_names=("weight",)), RoundingQuantizer(52)))
+    assert run("decode", path, "--out", tmp_path / "t.csv") == 1
+    assert "['weight']" in capsys.readouterr().err
+
+
+def test_the_command_as_a_process(summary, tmp_path):
+    def process(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "coreset.cli", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    done = process("inspect", summary)
+    assert (done.returncode, done.stderr) == (0, "")
+    broken = tmp_path / "broken.cset"
+    broken.write_bytes(summary.read_bytes()[:-1])
+    done = process("decode", broken, "--out", tmp_path / "t.csv")
+    assert done.returncode == 1
+    assert done.stderr.startswith("coreset: error: message is truncated")
+    script = (
+        f"import sys; from coreset.cli import main; main(['inspect', {str(summary)!r}]); print('ray' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
