@@ -1,6 +1,6 @@
 """Bytes from strangers: mutated messages are errors or valid coresets, soon, and within what was allowed.
 
-The slow test decodes as many as CORESET_FUZZ_MESSAGES says, 30,000 by default. Every mutation is drawn from a seed of
+The slow test decodes as many as CORESET_FUZZ_MESSAGES says, 20,000 by default. Every mutation is drawn from a seed of
 its own, so that ``mutated(corpus(), number)`` gives the message that an error names.
 """
 
@@ -327,7 +327,7 @@ def test_some_mutated_messages():
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_many_mutated_messages():
-    n_messages = int(os.environ.get("CORESET_FUZZ_MESSAGES", "30000"))
+    n_messages = int(os.environ.get("CORESET_FUZZ_MESSAGES", "20000"))
     start = time.perf_counter()
     found = check_all(n_messages, memory_every=50)
     print(f"{n_messages} messages in {time.perf_counter() - start:.0f} s: {found}")
