@@ -60,3 +60,23 @@ def unpack_bits(data: bytes, n_codes: int, width: int) -> NDArray[np.uint64]:
         octets[:, -n_octets:] = np.packbits(padded, axis=1)
         codes[start : start + length] = octets.view(">u8")[:, 0]
     return codes
+
+
+def ragged_digits(numbers: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """The last binary digits of numbers, one number after the other, as many of each as its length says."""
+    shifts = _countdown(lengths)
+    return ((np.repeat(numbers, lengths.astype(np.int64)) >> shifts) & np.uint64(1)).astype(np.uint8)
+
+
+def ragged_numbers(digits: NDArray[np.uint8], lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Inverse of `ragged_digits`; there are as many digits as the lengths sum up to, each at most 64."""
+    # Sums of the digits up to each number's end; uint64 wraps, and differences of wrapped sums are still right.
+    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(digits.astype(np.uint64) << _countdown(lengths))])
+    places = np.concatenate([np.zeros(1, np.uint64), np.cumsum(lengths)]).astype(np.int64)
+    return running[places[1:]] - running[places[:-1]]
+
+
+def _countdown(lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """For each length its numbers less one down to zero, one after the other."""
+    ends = np.repeat(np.cumsum(lengths, dtype=np.uint64), lengths.astype(np.int64))
+    return np.asarray(ends - np.uint64(1) - np.arange(len(ends), dtype=np.uint64))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Shape
-from .bits import pack_bits, packed_size, unpack_bits
+from .bits import pack_bits, packed_size, ragged_digits, ragged_numbers, unpack_bits
 
 Floats = NDArray[np.float64]
 _ROUNDS = 12
@@ -226,19 +226,7 @@ def _pack_ends(low: Floats, high: Floats, bits: int) -> bytes:
     head = (base + 2048).to_bytes(2, "little") + bytes([spread, width])
     fields = pack_bits((exponents - base).astype(np.uint64), spread)
     fields += pack_bits(steps.astype(np.uint64) - np.uint64(1 << (bits + _GUARD)), bits + _GUARD)
-    return head + fields + pack_bits(lengths, width) + np.packbits(_bits_of(zigzag, lengths)).tobytes()
-
-
-def _bits_of(numbers: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """The binary digits of numbers, one after the other, each as long as it is."""
-    shifts = _countdown(lengths)
-    return ((np.repeat(numbers, lengths.astype(np.int64)) >> shifts) & np.uint64(1)).astype(np.uint8)
-
-
-def _countdown(lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """For each length its numbers less one down to zero, one after the other."""
-    ends = np.repeat(np.cumsum(lengths, dtype=np.uint64), lengths.astype(np.int64))
-    return np.asarray(ends - np.uint64(1) - np.arange(len(ends), dtype=np.uint64))
+    return head + fields + pack_bits(lengths, width) + np.packbits(ragged_digits(zigzag, lengths)).tobytes()
 
 
 def _unpack_ends(data: bytes, n_columns: int, bits: int) -> tuple[Floats, Floats, bytes]:
@@ -262,11 +250,8 @@ def _unpack_ends(data: bytes, n_columns: int, bits: int) -> tuple[Floats, Floats
     n_digits = int(lengths.sum())
     end = packed_size(n_digits, 1)
     _check_length(data, end)
-    digits = np.unpackbits(np.frombuffer(data[:end], np.uint8), count=n_digits).astype(np.uint64)
-    # Sums of the digits up to each column's end; uint64 wraps, and differences of wrapped sums are still right.
-    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(digits << _countdown(lengths))])
-    places = np.concatenate([np.zeros(1, np.uint64), np.cumsum(lengths)]).astype(np.int64)
-    zigzag = running[places[1:]] - running[places[:-1]]
+    digits = np.unpackbits(np.frombuffer(data[:end], np.uint8), count=n_digits)
+    zigzag = ragged_numbers(digits, lengths)
     first = (zigzag >> np.uint64(1)).astype(np.float64) * np.where(zigzag & np.uint64(1), -1.0, 1.0)
     first -= (zigzag & np.uint64(1)).astype(np.float64)
     units = exponents.astype(np.int64) + base
