@@ -12,9 +12,10 @@ from .base import Quantizer, Shape, check_bits, check_points, register_quantizer
 from .bits import pack_bits, packed_size, unpack_bits
 from .correction import Correction
 from .levels import ColumnLevels, Levels, TableLevels
-from .mixing import Ints
-from .modelling import find_stride, walk
-from .rans import BitDecoder, BitEncoder, n_lanes
+from .modelling import Part, walk
+from .order import Order
+from .rans import BitDecoder, BitEncoder
+from .stride import find_stride
 
 Codes = NDArray[np.uint8]
 _CODED, _CORRECTED = 1, 2  # flags of a block: codes through the entropy coder; values corrected by neighbours
@@ -188,23 +189,31 @@ def _check_time(shape: Shape, n_columns: int, n_bytes: int) -> None:
 
 
 def _encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int) -> bytes:
-    encoder = BitEncoder(n_lanes(len(active) * codes.shape[1] * bits))
+    order = Order.of(active, codes.shape[1], stride)
+    known = codes[order.columns]
+    encoder = BitEncoder()
 
-    def code(ones: Ints, column: int, rows: slice, depth: int) -> NDArray[np.uint8]:
-        found = ((codes[column, rows] >> (bits - 1 - depth)) & 1).astype(np.uint8)
+    def code(ones: NDArray[np.integer], parts: list[Part], depth: int) -> Codes:
+        if depth == 0:
+            wanted[:] = [known[part.start : part.stop, part.rows].ravel() for part in parts]
+        found = (np.concatenate(wanted) >> (bits - 1 - depth)) & np.uint8(1)
         encoder.put(found, ones)
         return found
 
-    walk(_unknown(codes.shape), active, bits, stride, code)
+    wanted: list[Codes] = []
+    walk(_unknown(known.shape), order, bits, code)
     return encoder.finish()
 
 
 def _decode_codes(data: bytes, shape: Shape, active: NDArray[np.intp], bits: int, stride: int) -> Codes:
-    decoder = BitDecoder(data, n_lanes(len(active) * shape[1] * bits))
-    codes = _unknown(shape)
-    walk(codes, active, bits, stride, lambda ones, column, rows, depth: decoder.get(ones))
+    order = Order.of(active, shape[1], stride)
+    decoder = BitDecoder(data, len(active) * shape[1] * bits)
+    found = _unknown((len(active), shape[1]))
+    walk(found, order, bits, lambda ones, parts, depth: decoder.get(ones))
     decoder.close()
-    return codes[:-1]
+    codes = np.zeros(shape, dtype=np.uint8)
+    codes[order.columns] = found[:-1]
+    return codes
 
 
 def _unknown(shape: Shape) -> Codes:
