@@ -13,6 +13,9 @@ from .bits import pack_bits, packed_size, ragged_digits, ragged_numbers, unpack_
 
 Floats = NDArray[np.float64]
 _ROUNDS = 12
+_FITTED_POINTS = 4096  # by which a column's ends are fitted
+_BLOCK = 1 << 16  # values whose columns are fitted at a time
+_REACHES = (0.8, 1.49, 2.05, 2.51, 2.92, 3.28, 3.61, 3.93)  # from a bell's mean to the best outer level (Max, 1960)
 _SAMPLE = 1 << 16  # values by which the table's levels are fitted
 _MOST_UNITS = 48  # bits of a column's first level, in units; columns that need more are constant for our purposes
 _LEAST_EXPONENT = -1074
@@ -168,35 +171,65 @@ Levels = ColumnLevels | TableLevels
 def _fitted_ends(points: Floats, bits: int) -> tuple[Floats, Floats]:
     """Ends of levels a column, the better of two starts: the column's range, and what suits a bell."""
     least, most = points.min(axis=0), points.max(axis=0)
-    scale = np.where(most > least, most - least, 1.0)
-    shares = (points - least) / scale  # in units of the range, in which no square overflows
+    low, high = least.copy(), most.copy()
+    varying = np.flatnonzero(most > least)
+    size = max(1, _BLOCK // min(len(points), _FITTED_POINTS))
+    for start in range(0, len(varying), size):
+        columns = varying[start : start + size]
+        found = _block_ends(points[:, columns], least[columns], most[columns], bits)
+        low[columns], high[columns] = found
+    return low, high
+
+
+def _block_ends(points: Floats, least: Floats, most: Floats, bits: int) -> tuple[Floats, Floats]:
+    sample = np.ascontiguousarray(points[:: -(-len(points) // _FITTED_POINTS)].T)
+    scale = most - least
+    shares = (sample - least[:, None]) / scale[:, None]  # in units of the range, in which no square overflows
     wide = _alternated(shares, np.zeros(len(scale)), np.ones(len(scale)), bits)
-    mean, reach = shares.mean(axis=0), (0.8, 1.49, 2.05, 2.55)[bits - 1] * shares.std(axis=0)
+    mean, reach = shares.mean(axis=1), _REACHES[bits - 1] * shares.std(axis=1)
     close = _alternated(shares, np.maximum(mean - reach, 0), np.minimum(mean + reach, 1), bits)
     # The first start finds levels that were decoded again, so the second has to be clearly better.
-    better = close[2] < wide[2] - 1e-9 * len(points)
+    better = close[2] < wide[2] - 1e-9 * shares.shape[1]
     low, high = (np.where(better, c, w) for c, w in zip(close[:2], wide[:2], strict=True))
-    return np.asarray(least + low * scale), np.asarray(least + high * (most - least))
+    return np.asarray(least + low * scale), np.asarray(least + high * scale)
 
 
 def _alternated(shares: Floats, low: Floats, high: Floats, bits: int) -> tuple[Floats, Floats, Floats]:
     """Nearest codes and best ends in turn, as in Lloyd's method; the ends and the squared error."""
+    low, high, errors = low.copy(), high.copy(), np.zeros(len(low))
+    moving = np.arange(len(low))
+    left = shares
+    sums, squares = shares.sum(axis=1), np.einsum("ij,ij->i", shares, shares)
     last = 2**bits - 1
+    n_points = shares.shape[1]
     for turn in range(_ROUNDS + 1):
-        span = np.where(high > low, high - low, 1.0)
-        codes = np.rint((shares - low) * (last / span)).clip(0, last) / last
-        if turn == _ROUNDS:
-            break
-        centred = codes - codes.mean(axis=0)
-        variance = np.square(centred).sum(axis=0)
-        slope = np.where(variance > 0, (centred * shares).sum(axis=0) / np.where(variance > 0, variance, 1), high - low)
-        start = shares.mean(axis=0) - slope * codes.mean(axis=0)
-        # Within the range, so that both ends are used and what is decoded has the same ends.
-        low, high = (
-            np.where(variance > 0, start.clip(0, 1), low),
-            np.where(variance > 0, (start + slope).clip(0, 1), high),
+        first, end = low[moving], high[moving]
+        codes = left - first[:, None]
+        codes *= (last / np.where(end > first, end - first, 1.0))[:, None]
+        np.rint(codes, out=codes)
+        np.maximum(codes, 0, out=codes)
+        np.minimum(codes, last, out=codes)
+        total, power = codes.sum(axis=1) / last, np.einsum("ij,ij->i", codes, codes) / last**2
+        product = np.einsum("ij,ij->i", codes, left) / last
+        span = end - first
+        errors[moving] = (
+            squares[moving] - 2 * (first * sums[moving] + span * product)
+            + first * (n_points * first + 2 * span * total) + span**2 * power
         )
-    return low, high, np.square(shares - low - codes * (high - low)).sum(axis=0)
+        variance = power - total**2 / n_points
+        some = variance > 1e-9
+        slope = np.where(some, (product - total * sums[moving] / n_points) / np.where(some, variance, 1), span)
+        start = np.where(some, (sums[moving] - slope * total) / n_points, first)
+        # Within the range, so that both ends are used and what is decoded has the same ends.
+        fresh, beyond = start.clip(0, 1), (start + slope).clip(0, 1)
+        moved = np.maximum(np.abs(fresh - first), np.abs(beyond - end)) > 2.0 ** -(bits + _GUARD + 6)
+        if turn == _ROUNDS or not moved.any():
+            break
+        low[moving], high[moving] = np.where(moved, fresh, first), np.where(moved, beyond, end)
+        if 4 * np.count_nonzero(moved) < 3 * len(moving):
+            left = left[moved]
+            moving = moving[moved]
+    return low, high, errors
 
 
 def _in_units(low: Floats, high: Floats, bits: int) -> tuple[NDArray[np.int64], Floats, Floats]:
