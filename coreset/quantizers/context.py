@@ -21,6 +21,7 @@ Codes = NDArray[np.uint8]
 _CODED, _CORRECTED = 1, 2  # flags of a block: codes through the entropy coder; values corrected by neighbours
 _FREE_COLUMNS = 1024  # columns that a coded block may have whatever its size
 _COLUMNS_A_BYTE = 8  # and those for each of its bytes, which bounds what a hostile block takes in time
+_MOST_CORRECTED = 4  # bits, beyond which neighbours have little to add
 _MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes for each
 
 
@@ -78,7 +79,7 @@ class ContextQuantizer(Quantizer):
     _SCOPES: ClassVar[tuple[str, str]] = ("column", "table")
 
     def __post_init__(self) -> None:
-        check_bits("bits", self.bits, 1, 4)
+        check_bits("bits", self.bits, 1, 8)
         if self.scope not in self._SCOPES:
             raise ValueError(f"scope={self.scope!r} must be one of {self._SCOPES}")
 
@@ -113,7 +114,7 @@ class ContextQuantizer(Quantizer):
         coded = b"".join([bytes([_CODED]), stride.to_bytes(2, "little"), head, stream])
         if len(coded) >= len(packed):
             return packed
-        if not _is_worth_its_time(codes.shape[0], len(stream)):
+        if self.bits > _MOST_CORRECTED or not _is_worth_its_time(codes.shape[0], len(stream)):
             return coded
         correction = self._correction(checked, levels, codes, stride, len(coded))
         if correction is None:
@@ -124,7 +125,8 @@ class ContextQuantizer(Quantizer):
     def decode(self, data: bytes, shape: Shape) -> NDArray[np.float64]:
         """See `Quantizer.decode`."""
         n_points, n_features = shape
-        if not data or data[0] not in (0, _CODED, _CODED | _CORRECTED):
+        known = (0, _CODED, _CODED | _CORRECTED) if self.bits <= _MOST_CORRECTED else (0, _CODED)
+        if not data or data[0] not in known:
             raise ValueError("the point block's header is not one of a context quantizer")
         flags, rest = data[0], data[1:]
         stride, coefficients = 0, b""

@@ -12,6 +12,7 @@ from .base import Shape
 from .bits import pack_bits, packed_size, ragged_digits, ragged_numbers, unpack_bits
 
 Floats = NDArray[np.float64]
+_MOST_LISTED = 4  # bits of levels that are listed one by one
 _ROUNDS = 12
 _FITTED_POINTS = 4096  # by which a column's ends are fitted
 _BLOCK = 1 << 16  # values whose columns are fitted at a time
@@ -58,7 +59,7 @@ class ColumnLevels:
 
     def values(self, codes: NDArray[np.uint8]) -> Floats:
         """Values of codes of shape (d, n)."""
-        share = codes / (2**self.bits - 1)
+        share = codes / float(2**self.bits - 1)
         return self.low[:, None] * (1 - share) + self.high[:, None] * share
 
     @property
@@ -104,7 +105,11 @@ class ColumnLevels:
 
 @dataclasses.dataclass(frozen=True)
 class TableLevels:
-    """One list of levels for the table, where the values are (Lloyd, 1982). A column of first levels is idle."""
+    """One list of levels for the table. A column of first levels is idle.
+
+    Up to 16 levels are where the values are (Lloyd, 1982). More are at equal distances: their list would take long to
+    write, and among codes that are squeezed afterwards equal distances are as good.
+    """
 
     levels: Floats
     active: NDArray[np.bool_]
@@ -112,6 +117,10 @@ class TableLevels:
     @classmethod
     def fit(cls, points: Floats, bits: int) -> TableLevels:
         """Levels with a small squared error, as they will be written."""
+        if bits > _MOST_LISTED:
+            ends = _kept_ends(np.array([points.min(), points.max()]))
+            every = cls(_between(ends, bits), np.ones(points.shape[1], dtype=bool))
+            return cls(every.levels, np.asarray(every.codes(points).any(axis=1)))
         levels = _lloyd(points, 2**bits)
         narrow = _narrowed(levels)
         # Stricter than the levels need, so that what was decoded is written again as it is.
@@ -122,6 +131,10 @@ class TableLevels:
 
     def codes(self, points: Floats) -> NDArray[np.uint8]:
         """The nearest level of each value, of shape (d, n)."""
+        if len(self.levels) > 1 << _MOST_LISTED:
+            low, span = self.levels[0], self.levels[-1] - self.levels[0]
+            shares = (points.T - low) * ((len(self.levels) - 1) / span if span > 0 else 0.0)
+            return np.rint(shares).clip(0, len(self.levels) - 1).astype(np.uint8)
         halfway = self.levels[1:] / 2 + self.levels[:-1] / 2
         codes = np.zeros(points.T.shape, dtype=np.uint8)
         for bound in halfway:  # at most fifteen comparisons, each far faster than a search
@@ -138,13 +151,10 @@ class TableLevels:
         return np.full(len(self.active), self.levels[-1] - self.levels[0])
 
     def to_bytes(self) -> bytes:
-        """The mask of idle columns and the levels."""
-        narrow = bool((_narrowed(self.levels) == self.levels).all())
-        return (
-            bytes([not narrow])
-            + _packed_masks([self.active])
-            + self.levels.astype("<f4" if narrow else "<f8").tobytes()
-        )
+        """The mask of idle columns and the levels, or their ends."""
+        written = self.levels[[0, -1]] if len(self.levels) > 1 << _MOST_LISTED else self.levels
+        narrow = bool((_narrowed(written) == written).all())
+        return bytes([not narrow]) + _packed_masks([self.active]) + written.astype("<f4" if narrow else "<f8").tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes, n_features: int, bits: int) -> tuple[TableLevels, bytes]:
@@ -153,16 +163,16 @@ class TableLevels:
             raise ValueError("the point block's header is not one of a table's levels")
         stored = np.dtype("<f8" if data[0] else "<f4")
         active, data = _unpacked_mask(data[1:], n_features)
-        end = stored.itemsize << bits
+        end = stored.itemsize * (2 if bits > _MOST_LISTED else 1 << bits)
         _check_length(data, end)
         levels = np.frombuffer(data[:end], stored).astype(np.float64)
         _check_finite(levels, levels)
-        return cls(levels, active), data[end:]
+        return cls(_between(levels, bits) if bits > _MOST_LISTED else levels, active), data[end:]
 
     @staticmethod
     def max_bytes(shape: Shape, bits: int) -> int:
         """No levels of such a table take more."""
-        return 1 + 1 + packed_size(shape[1], 1) + (8 << bits)
+        return 1 + 1 + packed_size(shape[1], 1) + (16 if bits > _MOST_LISTED else 8 << bits)
 
 
 Levels = ColumnLevels | TableLevels
@@ -352,6 +362,18 @@ def _unpacked_mask(data: bytes, length: int) -> tuple[NDArray[np.bool_], bytes]:
         _check_length(data, 1 + size)
         plain, data = data[1 : 1 + size], data[1 + size :]
     return np.unpackbits(np.frombuffer(plain, np.uint8), count=length).astype(bool), data
+
+
+def _between(ends: Floats, bits: int) -> Floats:
+    """Levels at equal distances; weighing both ends, instead of adding steps to one, gives both back exactly."""
+    share = np.arange(1 << bits) / ((1 << bits) - 1)
+    return ends[0] * (1 - share) + ends[1] * share
+
+
+def _kept_ends(ends: Floats) -> Floats:
+    """Ends as float32 holds them, where that shifts no level by more than a small part of the levels' distances."""
+    narrow = _narrowed(ends)
+    return narrow if (np.abs(narrow - ends) <= 4e-7 * np.ptp(ends)).all() else ends
 
 
 def _kept(values: Floats) -> Floats:

@@ -21,6 +21,7 @@ _WINDOW = 8  # known points about each
 _WINDOWS = 45  # ones among at most 8 known points
 _SHARES = 21  # a logit in steps, or nothing
 _COUNTS = 8  # how often a column had a code's leading bits, in steps
+_SETS = 5  # of weights
 _NOWHERE = 255  # stands for points that are not there; no leading bits are equal to its own
 
 
@@ -124,7 +125,7 @@ class _Model:
                 kinds = [256, _WINDOWS * 4, _SHARES * 16, _WINDOWS * 16, _SHARES * 16]
                 kinds += [self._coarse**2 * 4] if bits > 1 else []
                 kinds = [kind << depth for kind in kinds]
-            self._mixers.append(Mixer(kinds, 5))
+            self._mixers.append(Mixer(kinds, _SETS))
 
     def batch(self, parts: list[Part], n_codes: int, code: Coder) -> None:
         """Codes of a batch, into the table."""
@@ -133,7 +134,7 @@ class _Model:
             np.arange(sum(part.shape[0] for part in parts)), np.concatenate([np.full(*part.shape) for part in parts])
         )
         counts, own = self._counts_of(parts)
-        weights = [(part.index, part.bits) for part in parts]
+        weights = _joined(parts)
         prefix = np.zeros(n_codes, dtype=np.uint8)
         for depth in range(self._bits):
             places = (slots << depth) + prefix if depth else slots
@@ -221,6 +222,13 @@ class _Model:
             pair = (others[0] >> self._drop).astype(np.uint16) * self._coarse + (others[1] >> self._drop)
             contexts[5] = (wide * self._coarse**2 + pair) * 4 + two
         return contexts
+
+
+def _joined(parts: list[Part]) -> list[tuple[int, slice]]:
+    """Sets of weights: one for each of the first passes and one for all others, whose codes follow each other."""
+    sets = [(part.index, part.bits) for part in parts if part.index < _SETS - 1]
+    rest = [part.bits for part in parts if part.index >= _SETS - 1]
+    return [*sets, (_SETS - 1, slice(rest[0].start, rest[-1].stop))] if rest else sets
 
 
 def _splits(counts: NDArray[np.int32], depth: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

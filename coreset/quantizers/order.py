@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _NARROW = 128  # columns
+_FIRST = 4  # points of a narrow table's first pass, at most
+_WIDE_STRIDE = 4
 _SKEW = 3  # pixels that a row of an image is behind the one above, which so is known up to two to the right
 _BATCH = 2048  # codes of a wide table that are coded together
 _MOST = 1 << 15  # codes of one pass and group
@@ -22,8 +24,14 @@ class Pass:
 
 
 def passes(n_points: int, n_columns: int) -> list[Pass]:
-    """Every k-th point first, then those halfway between, and so on: most have known ones on both sides."""
-    stride = 16 if n_columns <= _NARROW else 4
+    """Every k-th point first, then those halfway between, and so on: most have known ones on both sides.
+
+    In a narrow table the first pass is of few points, since nobody knows of a column what its codes are like. In a wide
+    one, neighbours do.
+    """
+    stride = _WIDE_STRIDE
+    while n_columns <= _NARROW and stride * _FIRST < n_points:
+        stride *= 2
     found = [Pass(slice(0, n_points, stride), slice(0, 0))]
     while stride > 1:
         half = stride // 2
