@@ -17,6 +17,7 @@ _REACH = 2047  # logits run from -2047 to 2047, in units of 1/256
 _LIMIT = 1023  # counts beyond are halved, so that contexts follow what changes
 _UNIT = 1 << 16  # of weights
 _Floats = NDArray[np.float64]
+_BELIEF = 6.0  # how often a context counts as seen where its chances are believed in
 _MEMORY = 4096  # bits, about, whose curvature is kept
 _RIDGE = float(1 << 36)
 _SPEED=1.0
@@ -60,6 +61,9 @@ class Mixer:
     ----------
     sizes : list of int
         Number of contexts of each kind.
+    chances : list of (ndarray or None), optional
+        For each kind what its contexts are believed to be followed by at first: chances of a one, of which a kind has
+        as many as repeat over its contexts.
     n_sets : int
         Sets of weights, of which each part of a batch uses one.
 
@@ -82,12 +86,18 @@ class Mixer:
     (True, True)
     """
 
-    def __init__(self, sizes: list[int], n_sets: int) -> None:
+    def __init__(self, sizes: list[int], n_sets: int, chances: list[_Floats | None] | None = None) -> None:
         self._offsets = np.cumsum([0, *sizes[:-1]])[:, None]
         total = sum(sizes)
         self._ones = np.zeros(total)
         self._seen = np.zeros(total)
         self._logits = np.zeros(total)
+        for start, size, first in zip(self._offsets[:, 0].tolist(), sizes, chances or [], strict=False):
+            if first is not None:
+                self._seen[start : start + size] = _BELIEF
+                self._ones[start : start + size] = _BELIEF * np.resize(first, size)
+        if chances:
+            self._learn(slice(None))
         n_kinds = len(sizes)
         self._weights = np.full((n_sets, n_kinds), float(_UNIT if n_kinds == 1 else _UNIT * 5 // 4 // n_kinds))
         self._curvature = np.zeros((n_sets, n_kinds, n_kinds))

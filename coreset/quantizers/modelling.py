@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .mixing import Mixer, logit_table
+from .mixing import Mixer, logit_table, probability_table
 from .order import Order, Pass, passes
 from .parents import MOST_LEARNED, N_LEARNED, N_RULED, likeness, most_correlated, ruled_parents
 
@@ -120,12 +121,13 @@ class _Model:
         self._counts = np.zeros((n_columns + 1, 1 << self._counted), dtype=np.int32)
         self._mixers = []
         for depth in range(bits):
-            kinds = [_SHARES * _COUNTS]
+            kinds, first = [_SHARES * _COUNTS], [np.repeat(_share_chances(), _COUNTS)]
             if depth < self._leading:
                 kinds = [256, _WINDOWS * 4, _SHARES * 16, _WINDOWS * 16, _SHARES * 16]
                 kinds += [self._coarse**2 * 4] if bits > 1 else []
                 kinds = [kind << depth for kind in kinds]
-            self._mixers.append(Mixer(kinds, _SETS))
+                first = [None, *(np.repeat(a, b) for a, b in ((_window_chances(), 4), (_share_chances(), 16), (_window_chances(), 16), (_share_chances(), 16))), None]
+            self._mixers.append(Mixer(kinds, _SETS, first))
 
     def batch(self, parts: list[Part], n_codes: int, code: Coder) -> None:
         """Codes of a batch, into the table."""
@@ -249,6 +251,21 @@ def _counted(counts: NDArray[np.int32], depth: int) -> NDArray[np.uint16]:
     seen, _ = _splits(counts, depth)
     times = np.minimum(np.frexp(seen.astype(np.float64))[1], _COUNTS - 1).astype(np.uint16)
     return _shares(counts, depth) * _COUNTS + times
+
+
+@functools.cache
+def _share_chances() -> NDArray[np.float64]:
+    """The chance of a one in the middle of each step of a share; none is known for the first."""
+    steps = np.arange(_SHARES - 1)
+    chances = probability_table()[(2 * steps + 1) * 4095 // (2 * (_SHARES - 1))] / 65536
+    return np.concatenate([[0.5], chances])
+
+
+@functools.cache
+def _window_chances() -> NDArray[np.float64]:
+    """The chance of a one by how many of the known points about it have one, for each number of these."""
+    pairs = [(ones, among) for among in range(_WINDOW + 1) for ones in range(among + 1)]
+    return np.array([(2 * ones + 1) / (2 * among + 2) for ones, among in pairs])
 
 
 def _as_number(digits: NDArray[np.bool_]) -> Codes:
