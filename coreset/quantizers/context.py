@@ -16,12 +16,14 @@ from .modelling import Part, walk
 from .order import Order
 from .rans import BitDecoder, BitEncoder
 from .stride import find_stride
+from .tour import nearest_neighbour_tour
 
 Codes = NDArray[np.uint8]
 _CODED, _CORRECTED = 1, 2  # flags of a block: codes through the entropy coder; values corrected by neighbours
 _FREE_COLUMNS = 1024  # columns that a coded block may have whatever its size
 _COLUMNS_A_BYTE = 8  # and those for each of its bytes, which bounds what a hostile block takes in time
 _MOST_CORRECTED = 4  # bits, beyond which neighbours have little to add
+_MOST_ARRANGED = 2048  # points: a tour through them takes the square of that
 _MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes for each
 
 
@@ -29,7 +31,7 @@ _MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes f
 @final
 @dataclasses.dataclass(frozen=True)
 class ContextQuantizer(Quantizer):
-    """One to four bits a value, squeezed by an adaptive model of the codes, with values corrected by their neighbours.
+    """One to eight bits a value, squeezed by an adaptive model of the codes, with values corrected by their neighbours.
 
     Codes are written column by column, first those of every fourth point (sixteenth in narrow tables), then those
     halfway between. A code's bits are predicted from the codes of the columns before it, at distances that suit an
@@ -44,7 +46,8 @@ class ContextQuantizer(Quantizer):
     Parameters
     ----------
     bits : int
-        1 to 4 bits a value, before they are squeezed.
+        1 to 8 bits a value, before they are squeezed. The first four of a code are predicted from the codes around it,
+        the others from how often its column had such codes.
     scope : {"column", "table"}, default="column"
         Whether each column has its own levels, at equal distances between two ends (some three bytes a column), or the
         table has one list of them, where its values are. The latter suits images.
@@ -154,6 +157,15 @@ class ContextQuantizer(Quantizer):
     def encoded_size(self, points: NDArray[np.float64]) -> int:
         """See `Quantizer.encoded_size`; what an adaptive model makes of the codes shows only when they are encoded."""
         return len(self.encode(points))
+
+    def arrangement(self, points: NDArray[np.float64]) -> NDArray[np.intp] | None:
+        """A tour from neighbour to neighbour, for at most 2048 points; see `Quantizer.arrangement`."""
+        if len(points) > _MOST_ARRANGED:
+            return None
+        if self.scope == "table":
+            return nearest_neighbour_tour(points)
+        spans = points.max(axis=0) / 2 - points.min(axis=0) / 2
+        return nearest_neighbour_tour((points / 2 - points.min(axis=0) / 2) / np.where(spans > 0, spans, 1.0))
 
     def max_encoded_size(self, shape: Shape) -> int:
         """See `Quantizer.max_encoded_size`."""

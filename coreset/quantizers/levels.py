@@ -133,8 +133,8 @@ class TableLevels:
         """The nearest level of each value, of shape (d, n)."""
         if len(self.levels) > 1 << _MOST_LISTED:
             low, span = self.levels[0], self.levels[-1] - self.levels[0]
-            shares = (points.T - low) * ((len(self.levels) - 1) / span if span > 0 else 0.0)
-            return np.rint(shares).clip(0, len(self.levels) - 1).astype(np.uint8)
+            shares = (points.T - low) / (span if span > 0 else 1.0)
+            return np.rint(shares.clip(0, 1) * (len(self.levels) - 1)).astype(np.uint8)
         halfway = self.levels[1:] / 2 + self.levels[:-1] / 2
         codes = np.zeros(points.T.shape, dtype=np.uint8)
         for bound in halfway:  # at most fifteen comparisons, each far faster than a search
@@ -223,8 +223,10 @@ def _alternated(shares: Floats, low: Floats, high: Floats, bits: int) -> tuple[F
         product = np.einsum("ij,ij->i", codes, left) / last
         span = end - first
         errors[moving] = (
-            squares[moving] - 2 * (first * sums[moving] + span * product)
-            + first * (n_points * first + 2 * span * total) + span**2 * power
+            squares[moving]
+            - 2 * (first * sums[moving] + span * product)
+            + first * (n_points * first + 2 * span * total)
+            + span**2 * power
         )
         variance = power - total**2 / n_points
         some = variance > 1e-9

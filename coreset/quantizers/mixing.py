@@ -20,7 +20,7 @@ _Floats = NDArray[np.float64]
 _BELIEF = 6.0  # how often a context counts as seen where its chances are believed in
 _MEMORY = 4096  # bits, about, whose curvature is kept
 _RIDGE = float(1 << 36)
-_SPEED=1.0
+_SPEED = 1.0
 _MOST_WEIGHT = 4.0 * _UNIT
 
 

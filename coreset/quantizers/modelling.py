@@ -126,7 +126,19 @@ class _Model:
                 kinds = [256, _WINDOWS * 4, _SHARES * 16, _WINDOWS * 16, _SHARES * 16]
                 kinds += [self._coarse**2 * 4] if bits > 1 else []
                 kinds = [kind << depth for kind in kinds]
-                first = [None, *(np.repeat(a, b) for a, b in ((_window_chances(), 4), (_share_chances(), 16), (_window_chances(), 16), (_share_chances(), 16))), None]
+                first = [
+                    None,
+                    *(
+                        np.repeat(a, b)
+                        for a, b in (
+                            (_window_chances(), 4),
+                            (_share_chances(), 16),
+                            (_window_chances(), 16),
+                            (_share_chances(), 16),
+                        )
+                    ),
+                    None,
+                ]
             self._mixers.append(Mixer(kinds, _SETS, first))
 
     def batch(self, parts: list[Part], n_codes: int, code: Coder) -> None:

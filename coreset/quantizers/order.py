@@ -66,14 +66,15 @@ class Order:
     def of(cls, columns: NDArray[np.intp], n_points: int, stride: int) -> Order:
         """Diagonals of an image, each with those pixels that have all neighbours above and to the left before them.
 
-        A table's columns are dealt to strips, as many as fill a batch, and each group has the next column of each.
+        A wide table's columns are dealt to strips, as many as fill a batch, and each group has the next column of each.
+        A narrow one's come one by one, since some may tell much of others.
         """
         n_columns = len(columns)
         ranks = np.arange(n_columns)
         if stride:
             waves = columns % stride + _SKEW * (columns // stride)
         else:
-            n_strips = max(1, min(_BATCH // n_points, n_columns // 16))
+            n_strips = max(1, min(_BATCH // n_points, n_columns // 16)) if n_columns > _NARROW else 1
             waves = ranks % -(-n_columns // n_strips) if n_columns else ranks
         order = np.argsort(waves, kind="stable")
         waves = waves[order]

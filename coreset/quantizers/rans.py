@@ -14,14 +14,15 @@ from .bits import packed_size, ragged_digits, ragged_numbers
 PRECISION = 12  # bits of a probability
 _LOW = 1 << 16  # a state stays within [_LOW, _LOW << 16), so that one word of 16 bits renormalises it
 _BITS_A_LANE = 2048  # a lane costs half a byte and saves a step of some five microseconds a bit
-_BITS_A_WORD = 256  # of which a lane begins: so many bits are expected to have given off a word
+_BYTES_A_LANE = 64  # that it should be spread over; so the last eighth of the bits gives off the words to begin with
 _MOST_LANES = 8192
+_FEW = 4096  # bits that one lane codes, without a word on how many there are
 _Words = NDArray[np.uint32]
 
 
-def n_lanes(n_bits: int, following: int) -> int:
-    """States that are coded side by side, of `n_bits` in all, where `following` are left to decode."""
-    return max(1, min(_MOST_LANES, n_bits // _BITS_A_LANE, following // _BITS_A_WORD))
+def n_lanes(most: int, n_bits: int, following: int) -> int:
+    """States side by side, at most so many, where of `n_bits` in all `following` are left to decode."""
+    return max(1, min(most, 8 * most * following // n_bits))
 
 
 class BitEncoder:
@@ -55,15 +56,16 @@ class BitEncoder:
         self._pending.append((bits.astype(np.uint8), ones.astype(np.uint16)))
 
     def finish(self) -> bytes:
-        """The states' lengths in four bits each, their digits beyond 16, then words of two bytes."""
+        """The number of states, their lengths in four bits each, their digits beyond 16, then words of two bytes."""
         states = np.full(1, _LOW, dtype=np.uint32)
         stack = np.zeros(1024, dtype=np.uint16)  # grows downwards, so that the word written last is read first
         top, following = len(stack), 0
         n_bits = sum(len(bits) for bits, _ in self._pending)
+        most = self._best_lanes(n_bits)
         # What is decoded first is encoded last.
         for bits, ones in reversed(self._pending):
             following += len(bits)
-            n_new = n_lanes(n_bits, following) - len(states)
+            n_new = n_lanes(most, n_bits, following) - len(states)
             if n_new > 0:
                 seeds = np.zeros(n_new, dtype=np.uint32)
                 found = stack[top : top + n_new]
@@ -79,12 +81,18 @@ class BitEncoder:
             stack[top : top + len(words)] = words
         self._pending = []
         words = np.concatenate([(states & np.uint32(0xFFFF)).astype("<u2"), stack[top:].astype("<u2")])
-        return _packed_heads(states >> np.uint32(16)) + words.tobytes()
+        head = most.to_bytes(2, "little") if n_bits >= _FEW else b""
+        return head + _packed_heads(states >> np.uint32(16)) + words.tobytes()
+
+    def _best_lanes(self, n_bits: int) -> int:
+        if n_bits < _FEW:
+            return 1
+        costs = -np.log2(np.arange(1, (1 << PRECISION) + 1) / (1 << PRECISION))  # of an event of such a count, in bits
+        n_bytes = sum(costs[np.where(bits, ones, 4096 - ones) - 1].sum() for bits, ones in self._pending) / 8
+        return max(1, min(_MOST_LANES, n_bits // _BITS_A_LANE, int(n_bytes) // _BYTES_A_LANE))
 
 
-def _encoded(
-    states: _Words, bits: NDArray[np.uint8], ones: NDArray[np.uint16]
-) -> tuple[_Words, NDArray[np.uint16]]:
+def _encoded(states: _Words, bits: NDArray[np.uint8], ones: NDArray[np.uint16]) -> tuple[_Words, NDArray[np.uint16]]:
     """States after a batch of bits, and the words that they gave off, in the order in which they are read."""
     n_lanes = len(states)
     taken = bits.astype(bool)
@@ -124,7 +132,14 @@ class BitDecoder:
     """
 
     def __init__(self, data: bytes, n_bits: int) -> None:
-        lanes = n_lanes(n_bits, n_bits)
+        lanes = 1
+        if n_bits >= _FEW:
+            lanes, data = int.from_bytes(data[:2], "little"), data[2:]
+            if not 1 <= lanes <= _MOST_LANES:
+                raise ValueError(
+                    f"the point block says that {lanes} states coded it, there should be 1 to {_MOST_LANES}"
+                )
+        self._most = lanes
         heads, rest = _unpacked_heads(data, lanes)
         if len(rest) < 2 * lanes or len(rest) % 2:
             raise ValueError(f"the point block has {len(rest)} bytes of words, {lanes} states alone take {2 * lanes}")
@@ -169,7 +184,7 @@ class BitDecoder:
         return bits.ravel()[: len(ones)].view(np.uint8)
 
     def _drop_lanes(self) -> None:
-        lanes = n_lanes(self._n_bits, self._following)
+        lanes = n_lanes(self._most, self._n_bits, self._following)
         dropped = self._states[lanes:]
         if not len(dropped):
             return
@@ -197,7 +212,10 @@ class BitDecoder:
 def _packed_heads(heads: _Words) -> bytes:
     """Numbers of 1 to 65535: how many digits follow the leading one, in four bits each, then these digits."""
     lengths = (np.frexp(heads.astype(np.float64))[1] - 1).astype(np.uint64)
-    digits = [ragged_digits(lengths, np.full(len(heads), 4, np.uint64)), ragged_digits(heads.astype(np.uint64), lengths)]
+    digits = [
+        ragged_digits(lengths, np.full(len(heads), 4, np.uint64)),
+        ragged_digits(heads.astype(np.uint64), lengths),
+    ]
     return np.packbits(np.concatenate(digits)).tobytes()
 
 
