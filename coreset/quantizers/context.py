@@ -33,14 +33,15 @@ _MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes f
 class ContextQuantizer(Quantizer):
     """One to eight bits a value, squeezed by an adaptive model of the codes, with values corrected by their neighbours.
 
-    Codes are written column by column, first those of every fourth point (sixteenth in narrow tables), then those
-    halfway between. A code's bits are predicted from the codes of the columns before it, at distances that suit an
-    image where the columns repeat like one's rows, and of those that correlated most so far; from the codes of the same
-    column at points nearby, which are often of its class; and from how often the column had such codes. The decoder
-    follows by itself: no more than the distance of an image's rows is sent. Columns of one code cost almost nothing.
-    Where all this does not pay, and beyond 131072 points, codes are packed as they are.
+    Codes are written in batches of columns and points that do not need each other, each column at some points first and
+    then at those halfway between. A code's bits are predicted from the codes of columns before it, at distances that
+    suit an image where the columns repeat like one's rows, or else of those nearest and of those that correlated most;
+    from the codes of the same column at points nearby, which messages put next to each other; and from how often the
+    column had such codes. The decoder follows by itself: no more than the distance of an image's rows is sent. Columns
+    of one code cost almost nothing, and those of few codes what these tell. Where all this does not pay, and beyond
+    131072 points, codes are packed as they are.
 
-    The value of a code is its level, and in tables of at least 2048 values, where it pays, a linear function of the
+    The value of a code is its level, and with up to four bits, in tables of at least 2048 values, where it pays, a linear function of the
     codes around it besides. Then decoded points need not be encoded as they were, which holds otherwise.
 
     Parameters
@@ -56,6 +57,13 @@ class ContextQuantizer(Quantizer):
     ------
     ValueError, TypeError
         On parameters outside these ranges.
+
+    Notes
+    -----
+    Columns do not get numbers of bits of their own. Where the error counts in the data's own units and columns differ
+    in scale, ``scope="table"`` with 5 to 8 bits is reverse water-filling already, since columns that vary by less than
+    a step cost nothing: on unscaled breast cancer and wine data it takes a fifth of the bytes of ``scope="column"`` at
+    the same squared error.
 
     References
     ----------
@@ -210,7 +218,7 @@ def _encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int
     def code(ones: NDArray[np.integer], parts: list[Part], depth: int) -> Codes:
         if depth == 0:
             wanted[:] = [known[part.start : part.stop, part.rows].ravel() for part in parts]
-        found = (np.concatenate(wanted) >> (bits - 1 - depth)) & np.uint8(1)
+        found: Codes = (np.concatenate(wanted) >> np.uint8(bits - 1 - depth)) & np.uint8(1)
         encoder.put(found, ones)
         return found
 

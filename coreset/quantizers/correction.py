@@ -123,7 +123,7 @@ class _Neighbours:
         self._shares -= means[:, None]
         self._squares = np.einsum("ij,ij->i", self._shares, self._shares)
         self._squares[self._squares == 0] = np.inf
-        self._groups = _image_groups(n_columns, stride) if stride else _table_groups(codes >> max(bits - 4, 0))
+        self._groups = _image_groups(n_columns, stride) if stride else _table_groups(codes)
 
     def terms(self, columns: slice) -> NDArray[np.float32]:
         """The terms of some columns' values, of shape (8, n)."""

@@ -1,7 +1,7 @@
 """Probabilities of bits from what was seen in several contexts, mixed: the model under the context quantizer.
 
-All of it is arithmetic of integers, some of which are held in doubles because these are faster, below 2 ** 53 so that no
-sum depends on its order: a decoder on another machine comes to the same probabilities.
+All of it is arithmetic of integers, of doubles that hold integers below 2 ** 53, so that no sum depends on its order,
+or in steps that IEEE 754 rounds alike everywhere: a decoder on another machine finds the same probabilities.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ _UNIT = 1 << 16  # of weights
 _Floats = NDArray[np.float64]
 _BELIEF = 6.0  # how often a context counts as seen where its chances are believed in
 _MEMORY = 4096  # bits, about, whose curvature is kept
-_RIDGE = float(1 << 36)
-_SPEED = 1.0
+_RIDGE = float(1 << 36)  # curvature that weights begin with, in units of 2 ** -30
 _MOST_WEIGHT = 4.0 * _UNIT
 
 
@@ -71,7 +70,7 @@ class Mixer:
     ----------
     Mahoney, "Adaptive weighing of context models for lossless data compression", Florida Tech. CS-2005-16; counts are
     estimated as in Krichevsky and Trofimov, "The performance of universal encoding", IEEE Trans. Inf. Theory, 1981.
-    Weights move by steps of Newton's method along each, for whole batches, which is ours.
+    Weights move by a step of Newton's method for each batch, which is ours.
 
     Examples
     --------
@@ -171,13 +170,12 @@ class Mixer:
         weighed = inputs * spread
         sets = [index for index, _ in self._parts]
         slopes, curvature = self._slopes[: len(sets)], self._curvature[sets]
-        for place, (index, part) in enumerate(self._parts):
+        for place, (_, part) in enumerate(self._parts):
             curvature[place] *= _MEMORY / (_MEMORY + part.stop - part.start)
             curvature[place] += weighed[:, part] @ inputs[:, part].T
             np.matmul(inputs[:, part], errors[part], out=slopes[place])
         self._curvature[sets] = curvature
         steps = _solved(curvature + self._ridge, slopes)
-        steps *= _SPEED
         moved = self._weights[sets] + np.rint(steps * (1 << 22))
         self._weights[sets] = np.minimum(np.maximum(moved, -_MOST_WEIGHT), _MOST_WEIGHT)
 

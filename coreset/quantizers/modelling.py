@@ -39,6 +39,7 @@ class Part:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """How many columns and points."""
         n_columns = self.stop - self.start
         return n_columns, (self.bits.stop - self.bits.start) // n_columns
 
@@ -121,25 +122,16 @@ class _Model:
         self._counts = np.zeros((n_columns + 1, 1 << self._counted), dtype=np.int32)
         self._mixers = []
         for depth in range(bits):
-            kinds, first = [_SHARES * _COUNTS], [np.repeat(_share_chances(), _COUNTS)]
+            kinds: list[int] = [_SHARES * _COUNTS]
+            chances: list[NDArray[np.float64] | None] = [np.repeat(_share_chances(), _COUNTS)]
             if depth < self._leading:
+                shares, windows = _share_chances(), _window_chances()
                 kinds = [256, _WINDOWS * 4, _SHARES * 16, _WINDOWS * 16, _SHARES * 16]
+                chances = [None, np.repeat(windows, 4), np.repeat(shares, 16)]
+                chances += [np.repeat(windows, 16), np.repeat(shares, 16), None]
                 kinds += [self._coarse**2 * 4] if bits > 1 else []
                 kinds = [kind << depth for kind in kinds]
-                first = [
-                    None,
-                    *(
-                        np.repeat(a, b)
-                        for a, b in (
-                            (_window_chances(), 4),
-                            (_share_chances(), 16),
-                            (_window_chances(), 16),
-                            (_share_chances(), 16),
-                        )
-                    ),
-                    None,
-                ]
-            self._mixers.append(Mixer(kinds, _SETS, first))
+            self._mixers.append(Mixer(kinds, _SETS, chances))
 
     def batch(self, parts: list[Part], n_codes: int, code: Coder) -> None:
         """Codes of a batch, into the table."""
@@ -175,7 +167,7 @@ class _Model:
         self._counts[columns] += found.reshape(len(columns), -1).astype(np.int32)
 
     def _around(self, parts: list[Part], n_codes: int) -> tuple[Codes, Codes]:
-        """Leading bits of the codes of neighbours by rule and then of learned ones, and of the column at known points."""
+        """Leading bits of codes: of neighbours by rule, then of learned ones; and of the column at known points."""
         others = np.empty((N_RULED + N_LEARNED, n_codes), dtype=np.uint8)
         window = np.empty((_WINDOW, n_codes), dtype=np.uint8)
         table = self._table

@@ -86,7 +86,7 @@ def correlated_columns(codes: Codes) -> NDArray[np.intp]:
     ndarray of shape (4, d), int
         d where there is none, or where the columns are so many that a search would take long.
     """
-    n_columns, n_points = codes.shape
+    n_columns = len(codes)
     if not 1 < n_columns <= MOST_LEARNED:
         return np.full((N_LEARNED, n_columns), n_columns, dtype=np.intp)
     sample = sampled(codes)

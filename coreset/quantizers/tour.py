@@ -1,4 +1,4 @@
-"""An order of points in which each is near the one before: a set has none of its own, and codes profit from this one."""
+"""An order of points in which each is near the one before: a set has none of its own, and codes profit from it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,8 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     Returns
     -------
     bytes
-        ``encoded_size(coreset, quantizer)`` of them. Points come back grouped by class, within which the quantizer may have rearranged them.
+        ``encoded_size(coreset, quantizer)`` of them. Points come back grouped by class, and rearranged within it where
+        the quantizer profits.
 
     Raises
     ------

@@ -407,7 +407,7 @@ def test_eight_bits_cost_what_their_information_costs(rng):
     constant, binary, normal = np.full((1000, 40), 3.25), rng.integers(0, 2, (1000, 5)), rng.normal(size=(1000, 5))
     points = np.concatenate([constant, binary, normal], axis=1)
     codec = ContextQuantizer(8)
-    # 160 bytes of constants; a bit for each binary value; a bell of 6.5 standard deviations in 255 steps takes 7.4 bits.
+    # 160 bytes of constants; a bit for each binary value; a bell over 6.5 standard deviations takes 7.4 bits.
     assert codec.encoded_size(points) < 1.12 * (160 + 1000 * 5 * 1 / 8 + 1000 * 5 * 7.4 / 8)
     decoded = codec.decode(codec.encode(points), points.shape)
     np.testing.assert_array_equal(decoded[:, :45], points[:, :45])
