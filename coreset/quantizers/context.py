@@ -41,8 +41,9 @@ class ContextQuantizer(Quantizer):
     of one code cost almost nothing, and those of few codes what these tell. Where all this does not pay, and beyond
     131072 points, codes are packed as they are.
 
-    The value of a code is its level, and with up to four bits, in tables of at least 2048 values, where it pays, a linear function of the
-    codes around it besides. Then decoded points need not be encoded as they were, which holds otherwise.
+    The value of a code is its level, and with up to four bits, in tables of at least 2048 values, where it pays, a
+    linear function of the codes around it besides. Then decoded points need not be encoded as they were, which
+    holds otherwise.
 
     Parameters
     ----------
