@@ -63,8 +63,8 @@ class ContextQuantizer(Quantizer):
     -----
     Columns do not get numbers of bits of their own. Where the error counts in the data's own units and columns differ
     in scale, ``scope="table"`` with 5 to 8 bits is reverse water-filling already, since columns that vary by less than
-    a step cost nothing: on unscaled breast cancer and wine data it takes a quarter to a seventh of the bytes of ``scope="column"`` at
-    the same squared error.
+    a step cost nothing: on unscaled breast cancer and wine data it takes a quarter to a
+    seventh of the bytes of ``scope="column"`` at the same squared error.
 
     References
     ----------
