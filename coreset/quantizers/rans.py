@@ -22,7 +22,7 @@ _Words = NDArray[np.uint32]
 
 def n_lanes(most: int, n_bits: int, following: int) -> int:
     """States side by side, at most so many, where of `n_bits` in all `following` are left to decode."""
-    return max(1, min(most, 8 * most * following // n_bits))
+    return max(1, min(most, 8 * most * following // max(1, n_bits)))
 
 
 class BitEncoder:
