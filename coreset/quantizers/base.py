@@ -51,6 +51,10 @@ class Quantizer(ABC):
     def max_encoded_size(self, shape: Shape) -> int:
         """Upper bound of `encoded_size` over points of this shape."""
 
+    def arrangement(self, points: NDArray[np.float64]) -> NDArray[np.intp] | None:
+        """An order in which the points are likely to take fewer bytes; None where the order makes no difference."""
+        return None
+
     @abstractmethod
     def config_bytes(self) -> bytes:
         """The configuration in two bytes."""

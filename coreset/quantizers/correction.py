@@ -9,13 +9,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .modelling import correlated_columns
+from .parents import correlated_columns
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.uint8]
 _SAMPLE = 1 << 17  # values to which a model is fitted
 _LEAST_VALUES = 2048  # a smaller table would be spent on coefficients
 _RIDGE = 1e-6
+_BLOCK = 1 << 14  # values whose terms are held at a time
 _N_TERMS = 8
 _MOST_SETS = 4  # own codes with coefficients of their own; with more codes one set serves all
 
@@ -64,8 +65,10 @@ class Correction:
         if n_columns * n_points < _LEAST_VALUES:
             return None
         neighbours = _Neighbours(codes, bits, stride)
-        chosen = np.arange(0, n_columns, max(1, -(-n_columns * n_points // _SAMPLE)))
-        terms = np.concatenate([neighbours.terms(column) for column in chosen.tolist()], axis=1).astype(np.float64)
+        step = max(1, -(-n_columns * n_points // _SAMPLE))
+        chosen = np.arange(0, n_columns, step)
+        terms = np.concatenate([neighbours.terms(block) for block in _blocks(codes.shape, step)], axis=1)
+        terms = terms.astype(np.float64)
         wanted = residuals(chosen).ravel()
         sets = _set_of(codes[chosen].ravel(), bits)
         coefficients = np.zeros((_n_sets(bits), _N_TERMS))
@@ -96,51 +99,63 @@ class Correction:
     def add_to(self, values: Floats, codes: Codes, scales: Floats, bits: int) -> None:
         """Correct values of shape (d, n) in place."""
         neighbours = _Neighbours(codes, bits, self.stride)
-        for column, scale in enumerate(scales.tolist()):
-            if scale:
-                sets = _set_of(codes[column], bits)
-                values[column] += scale * _applied(neighbours.terms(column), self.coefficients, sets)
+        for columns in _blocks(codes.shape):
+            found = _applied(neighbours.terms(columns), self.coefficients, _set_of(codes[columns].ravel(), bits))
+            values[columns] += scales[columns, None] * found.reshape(-1, codes.shape[1])
+
+
+def _blocks(shape: tuple[int, int], step: int = 1) -> list[slice]:
+    """Columns, or each of so many, in blocks that are small beside the table yet worth a call."""
+    size = max(1, _BLOCK // shape[1]) * step
+    return [slice(start, min(start + size, shape[0]), step) for start in range(0, shape[0], size)]
 
 
 class _Neighbours:
     """Codes as shares of the last one, less their column's mean, and who stands next to whom."""
 
     def __init__(self, codes: Codes, bits: int, stride: int) -> None:
-        self._shares = codes.astype(np.float32) / np.float32(2**bits - 1)
-        self._means = self._shares.mean(axis=1, dtype=np.float64).astype(np.float32)
-        self._shares -= self._means[:, None]
-        self._variances = np.einsum("ij,ij->i", self._shares, self._shares) / np.float32(codes.shape[1])
-        self._stride = stride
-        n_columns = len(codes)
-        if stride == 0:
-            self._learned = correlated_columns(codes, np.arange(n_columns), earlier=False)
+        n_columns, n_points = codes.shape
+        # A column more, of zeros, stands for neighbours that are not there.
+        self._shares = np.zeros((n_columns + 1, n_points), dtype=np.float32)
+        np.divide(codes, np.float32(2**bits - 1), out=self._shares[:-1])
+        means = self._shares.mean(axis=1, dtype=np.float64).astype(np.float32)
+        self._means = means[:-1]
+        self._shares -= means[:, None]
+        self._squares = np.einsum("ij,ij->i", self._shares, self._shares)
+        self._squares[self._squares == 0] = np.inf
+        self._groups = _image_groups(n_columns, stride) if stride else _table_groups(codes)
 
-    def _groups(self, column: int) -> list[list[int]]:
-        """Neighbours that share a coefficient."""
-        if self._stride == 0:
-            first, second, *others = self._learned[column].tolist()
-            return [[c for c in group if c >= 0] for group in ([first], [second], others, [])]
-        s = self._stride
-        reaches = ((1,), (s,), (s - 1, s + 1), (2, 2 * s))
-        places = [[column + sign * offset for offset in reach for sign in (-1, 1)] for reach in reaches]
-        return [[c for c in group if 0 <= c < len(self._shares)] for group in places]
-
-    def terms(self, column: int) -> NDArray[np.float32]:
-        """The terms of one column's values, of shape (8, n)."""
-        own = self._shares[column]
-        terms = np.zeros((_N_TERMS, len(own)), dtype=np.float32)
+    def terms(self, columns: slice) -> NDArray[np.float32]:
+        """The terms of some columns' values, of shape (8, n)."""
+        own = self._shares[:-1][columns]
+        terms = np.zeros((_N_TERMS, *own.shape), dtype=np.float32)
         terms[0] = 1
         terms[1] = own
-        terms[2] = self._means[column]
-        terms[3, 1:] = own[:-1]
-        terms[3, :-1] += own[1:]
-        for place, group in enumerate(self._groups(column), start=4):
-            for other in group:
-                variance = self._variances[other]
-                if variance > 0:
-                    slope = np.float32(np.dot(own, self._shares[other]) / len(own) / variance)
-                    terms[place] += slope * self._shares[other]
-        return terms
+        terms[2] = self._means[columns, None]
+        terms[3, :, 1:] = own[:, :-1]
+        terms[3, :, :-1] += own[:, 1:]
+        for term, group in zip(terms[4:], self._groups, strict=False):
+            for others in group[:, columns]:
+                near = self._shares[others]
+                near *= (np.einsum("ij,ij->i", own, near) / self._squares[others])[:, None]
+                term += near
+        return terms.reshape(_N_TERMS, -1)
+
+
+def _image_groups(n_columns: int, stride: int) -> list[NDArray[np.intp]]:
+    """Neighbours that share a coefficient, in rows; the number of columns where there is none."""
+    s = stride
+    groups = []
+    for reach in ((1,), (s,), (s - 1, s + 1), (2, 2 * s)):
+        offsets = np.array([sign * offset for offset in reach for sign in (-1, 1)])
+        places = np.arange(n_columns) + offsets[:, None]
+        groups.append(np.where((places >= 0) & (places < n_columns), places, n_columns))
+    return groups
+
+
+def _table_groups(codes: Codes) -> list[NDArray[np.intp]]:
+    learned = correlated_columns(codes)
+    return [learned[:1], learned[1:2], learned[2:]]
 
 
 def _n_sets(bits: int) -> int:
@@ -151,8 +166,10 @@ def _set_of(codes: Codes, bits: int) -> Codes:
     return codes if _n_sets(bits) > 1 else np.zeros_like(codes)
 
 
-def _applied(terms: NDArray[np.floating], coefficients: Floats, sets: Codes) -> Floats:
+def _applied(terms: NDArray[np.floating], coefficients: Floats, sets: Codes) -> NDArray[np.floating]:
     """The linear function, within one scale on either side."""
     totals = coefficients.astype(terms.dtype) @ terms
-    found = totals[0] if len(totals) == 1 else np.take_along_axis(totals, sets[None].astype(np.intp), axis=0)[0]
-    return np.clip(found, -1, 1).astype(np.float64)
+    found = totals[0]
+    for index, total in enumerate(totals[1:], start=1):
+        np.copyto(found, total, where=sets == index)
+    return np.clip(found, -1, 1, out=found)

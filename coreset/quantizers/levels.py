@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Shape
-from .bits import pack_bits, packed_size, unpack_bits
+from .bits import pack_bits, packed_size, ragged_digits, ragged_numbers, unpack_bits
 
 Floats = NDArray[np.float64]
+_MOST_LISTED = 4  # bits of levels that are listed one by one
 _ROUNDS = 12
+_FITTED_POINTS = 4096  # by which a column's ends are fitted
+_BLOCK = 1 << 16  # values whose columns are fitted at a time
+_REACHES = (0.8, 1.49, 2.05, 2.51, 2.92, 3.28, 3.61, 3.93)  # from a bell's mean to the best outer level (Max, 1960)
 _SAMPLE = 1 << 16  # values by which the table's levels are fitted
 _MOST_UNITS = 48  # bits of a column's first level, in units; columns that need more are constant for our purposes
 _LEAST_EXPONENT = -1074
@@ -55,7 +59,7 @@ class ColumnLevels:
 
     def values(self, codes: NDArray[np.uint8]) -> Floats:
         """Values of codes of shape (d, n)."""
-        share = codes / (2**self.bits - 1)
+        share = codes / float(2**self.bits - 1)
         return self.low[:, None] * (1 - share) + self.high[:, None] * share
 
     @property
@@ -101,7 +105,11 @@ class ColumnLevels:
 
 @dataclasses.dataclass(frozen=True)
 class TableLevels:
-    """One list of levels for the table, where the values are (Lloyd, 1982). A column of first levels is idle."""
+    """One list of levels for the table. A column of first levels is idle.
+
+    Up to 16 levels are where the values are (Lloyd, 1982). More are at equal distances: their list would take long to
+    write, and among codes that are squeezed afterwards equal distances are as good.
+    """
 
     levels: Floats
     active: NDArray[np.bool_]
@@ -109,6 +117,10 @@ class TableLevels:
     @classmethod
     def fit(cls, points: Floats, bits: int) -> TableLevels:
         """Levels with a small squared error, as they will be written."""
+        if bits > _MOST_LISTED:
+            ends = _kept_ends(np.array([points.min(), points.max()]))
+            every = cls(_between(ends, bits), np.ones(points.shape[1], dtype=bool))
+            return cls(every.levels, np.asarray(every.codes(points).any(axis=1)))
         levels = _lloyd(points, 2**bits)
         narrow = _narrowed(levels)
         # Stricter than the levels need, so that what was decoded is written again as it is.
@@ -119,6 +131,10 @@ class TableLevels:
 
     def codes(self, points: Floats) -> NDArray[np.uint8]:
         """The nearest level of each value, of shape (d, n)."""
+        if len(self.levels) > 1 << _MOST_LISTED:
+            low, span = self.levels[0], self.levels[-1] - self.levels[0]
+            shares = (points.T - low) / (span if span > 0 else 1.0)
+            return np.rint(shares.clip(0, 1) * (len(self.levels) - 1)).astype(np.uint8)
         halfway = self.levels[1:] / 2 + self.levels[:-1] / 2
         codes = np.zeros(points.T.shape, dtype=np.uint8)
         for bound in halfway:  # at most fifteen comparisons, each far faster than a search
@@ -135,13 +151,10 @@ class TableLevels:
         return np.full(len(self.active), self.levels[-1] - self.levels[0])
 
     def to_bytes(self) -> bytes:
-        """The mask of idle columns and the levels."""
-        narrow = bool((_narrowed(self.levels) == self.levels).all())
-        return (
-            bytes([not narrow])
-            + _packed_masks([self.active])
-            + self.levels.astype("<f4" if narrow else "<f8").tobytes()
-        )
+        """The mask of idle columns and the levels, or their ends."""
+        written = self.levels[[0, -1]] if len(self.levels) > 1 << _MOST_LISTED else self.levels
+        narrow = bool((_narrowed(written) == written).all())
+        return bytes([not narrow]) + _packed_masks([self.active]) + written.astype("<f4" if narrow else "<f8").tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes, n_features: int, bits: int) -> tuple[TableLevels, bytes]:
@@ -150,16 +163,16 @@ class TableLevels:
             raise ValueError("the point block's header is not one of a table's levels")
         stored = np.dtype("<f8" if data[0] else "<f4")
         active, data = _unpacked_mask(data[1:], n_features)
-        end = stored.itemsize << bits
+        end = stored.itemsize * (2 if bits > _MOST_LISTED else 1 << bits)
         _check_length(data, end)
         levels = np.frombuffer(data[:end], stored).astype(np.float64)
         _check_finite(levels, levels)
-        return cls(levels, active), data[end:]
+        return cls(_between(levels, bits) if bits > _MOST_LISTED else levels, active), data[end:]
 
     @staticmethod
     def max_bytes(shape: Shape, bits: int) -> int:
         """No levels of such a table take more."""
-        return 1 + 1 + packed_size(shape[1], 1) + (8 << bits)
+        return 1 + 1 + packed_size(shape[1], 1) + (16 if bits > _MOST_LISTED else 8 << bits)
 
 
 Levels = ColumnLevels | TableLevels
@@ -168,35 +181,67 @@ Levels = ColumnLevels | TableLevels
 def _fitted_ends(points: Floats, bits: int) -> tuple[Floats, Floats]:
     """Ends of levels a column, the better of two starts: the column's range, and what suits a bell."""
     least, most = points.min(axis=0), points.max(axis=0)
-    scale = np.where(most > least, most - least, 1.0)
-    shares = (points - least) / scale  # in units of the range, in which no square overflows
+    low, high = least.copy(), most.copy()
+    varying = np.flatnonzero(most > least)
+    size = max(1, _BLOCK // min(len(points), _FITTED_POINTS))
+    for start in range(0, len(varying), size):
+        columns = varying[start : start + size]
+        found = _block_ends(points[:, columns], least[columns], most[columns], bits)
+        low[columns], high[columns] = found
+    return low, high
+
+
+def _block_ends(points: Floats, least: Floats, most: Floats, bits: int) -> tuple[Floats, Floats]:
+    sample = np.ascontiguousarray(points[:: -(-len(points) // _FITTED_POINTS)].T)
+    scale = most - least
+    shares = (sample - least[:, None]) / scale[:, None]  # in units of the range, in which no square overflows
     wide = _alternated(shares, np.zeros(len(scale)), np.ones(len(scale)), bits)
-    mean, reach = shares.mean(axis=0), (0.8, 1.49, 2.05, 2.55)[bits - 1] * shares.std(axis=0)
+    mean, reach = shares.mean(axis=1), _REACHES[bits - 1] * shares.std(axis=1)
     close = _alternated(shares, np.maximum(mean - reach, 0), np.minimum(mean + reach, 1), bits)
     # The first start finds levels that were decoded again, so the second has to be clearly better.
-    better = close[2] < wide[2] - 1e-9 * len(points)
+    better = close[2] < wide[2] - 1e-9 * shares.shape[1]
     low, high = (np.where(better, c, w) for c, w in zip(close[:2], wide[:2], strict=True))
-    return np.asarray(least + low * scale), np.asarray(least + high * (most - least))
+    return np.asarray(least + low * scale), np.asarray(least + high * scale)
 
 
 def _alternated(shares: Floats, low: Floats, high: Floats, bits: int) -> tuple[Floats, Floats, Floats]:
     """Nearest codes and best ends in turn, as in Lloyd's method; the ends and the squared error."""
+    low, high, errors = low.copy(), high.copy(), np.zeros(len(low))
+    moving = np.arange(len(low))
+    left = shares
+    sums, squares = shares.sum(axis=1), np.einsum("ij,ij->i", shares, shares)
     last = 2**bits - 1
+    n_points = shares.shape[1]
     for turn in range(_ROUNDS + 1):
-        span = np.where(high > low, high - low, 1.0)
-        codes = np.rint((shares - low) * (last / span)).clip(0, last) / last
-        if turn == _ROUNDS:
-            break
-        centred = codes - codes.mean(axis=0)
-        variance = np.square(centred).sum(axis=0)
-        slope = np.where(variance > 0, (centred * shares).sum(axis=0) / np.where(variance > 0, variance, 1), high - low)
-        start = shares.mean(axis=0) - slope * codes.mean(axis=0)
-        # Within the range, so that both ends are used and what is decoded has the same ends.
-        low, high = (
-            np.where(variance > 0, start.clip(0, 1), low),
-            np.where(variance > 0, (start + slope).clip(0, 1), high),
+        first, end = low[moving], high[moving]
+        codes = left - first[:, None]
+        codes *= (last / np.where(end > first, end - first, 1.0))[:, None]
+        np.rint(codes, out=codes)
+        np.maximum(codes, 0, out=codes)
+        np.minimum(codes, last, out=codes)
+        total, power = codes.sum(axis=1) / last, np.einsum("ij,ij->i", codes, codes) / last**2
+        product = np.einsum("ij,ij->i", codes, left) / last
+        span = end - first
+        errors[moving] = (
+            squares[moving]
+            - 2 * (first * sums[moving] + span * product)
+            + first * (n_points * first + 2 * span * total)
+            + span**2 * power
         )
-    return low, high, np.square(shares - low - codes * (high - low)).sum(axis=0)
+        variance = power - total**2 / n_points
+        some = variance > 1e-9
+        slope = np.where(some, (product - total * sums[moving] / n_points) / np.where(some, variance, 1), span)
+        start = np.where(some, (sums[moving] - slope * total) / n_points, first)
+        # Within the range, so that both ends are used and what is decoded has the same ends.
+        fresh, beyond = start.clip(0, 1), (start + slope).clip(0, 1)
+        moved = np.maximum(np.abs(fresh - first), np.abs(beyond - end)) > 2.0 ** -(bits + _GUARD + 6)
+        if turn == _ROUNDS or not moved.any():
+            break
+        low[moving], high[moving] = np.where(moved, fresh, first), np.where(moved, beyond, end)
+        if 4 * np.count_nonzero(moved) < 3 * len(moving):
+            left = left[moved]
+            moving = moving[moved]
+    return low, high, errors
 
 
 def _in_units(low: Floats, high: Floats, bits: int) -> tuple[NDArray[np.int64], Floats, Floats]:
@@ -226,19 +271,7 @@ def _pack_ends(low: Floats, high: Floats, bits: int) -> bytes:
     head = (base + 2048).to_bytes(2, "little") + bytes([spread, width])
     fields = pack_bits((exponents - base).astype(np.uint64), spread)
     fields += pack_bits(steps.astype(np.uint64) - np.uint64(1 << (bits + _GUARD)), bits + _GUARD)
-    return head + fields + pack_bits(lengths, width) + np.packbits(_bits_of(zigzag, lengths)).tobytes()
-
-
-def _bits_of(numbers: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """The binary digits of numbers, one after the other, each as long as it is."""
-    shifts = _countdown(lengths)
-    return ((np.repeat(numbers, lengths.astype(np.int64)) >> shifts) & np.uint64(1)).astype(np.uint8)
-
-
-def _countdown(lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """For each length its numbers less one down to zero, one after the other."""
-    ends = np.repeat(np.cumsum(lengths, dtype=np.uint64), lengths.astype(np.int64))
-    return np.asarray(ends - np.uint64(1) - np.arange(len(ends), dtype=np.uint64))
+    return head + fields + pack_bits(lengths, width) + np.packbits(ragged_digits(zigzag, lengths)).tobytes()
 
 
 def _unpack_ends(data: bytes, n_columns: int, bits: int) -> tuple[Floats, Floats, bytes]:
@@ -262,11 +295,8 @@ def _unpack_ends(data: bytes, n_columns: int, bits: int) -> tuple[Floats, Floats
     n_digits = int(lengths.sum())
     end = packed_size(n_digits, 1)
     _check_length(data, end)
-    digits = np.unpackbits(np.frombuffer(data[:end], np.uint8), count=n_digits).astype(np.uint64)
-    # Sums of the digits up to each column's end; uint64 wraps, and differences of wrapped sums are still right.
-    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(digits << _countdown(lengths))])
-    places = np.concatenate([np.zeros(1, np.uint64), np.cumsum(lengths)]).astype(np.int64)
-    zigzag = running[places[1:]] - running[places[:-1]]
+    digits = np.unpackbits(np.frombuffer(data[:end], np.uint8), count=n_digits)
+    zigzag = ragged_numbers(digits, lengths)
     first = (zigzag >> np.uint64(1)).astype(np.float64) * np.where(zigzag & np.uint64(1), -1.0, 1.0)
     first -= (zigzag & np.uint64(1)).astype(np.float64)
     units = exponents.astype(np.int64) + base
@@ -334,6 +364,18 @@ def _unpacked_mask(data: bytes, length: int) -> tuple[NDArray[np.bool_], bytes]:
         _check_length(data, 1 + size)
         plain, data = data[1 : 1 + size], data[1 + size :]
     return np.unpackbits(np.frombuffer(plain, np.uint8), count=length).astype(bool), data
+
+
+def _between(ends: Floats, bits: int) -> Floats:
+    """Levels at equal distances; weighing both ends, instead of adding steps to one, gives both back exactly."""
+    share = np.arange(1 << bits) / ((1 << bits) - 1)
+    return ends[0] * (1 - share) + ends[1] * share
+
+
+def _kept_ends(ends: Floats) -> Floats:
+    """Ends as float32 holds them, where that shifts no level by more than a small part of the levels' distances."""
+    narrow = _narrowed(ends)
+    return narrow if (np.abs(narrow - ends) <= 4e-7 * np.ptp(ends)).all() else ends
 
 
 def _kept(values: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """Probabilities of bits from what was seen in several contexts, mixed: the model under the context quantizer.
 
-All of it is integer arithmetic, so that a decoder on another machine comes to the same probabilities.
+All of it is arithmetic of integers, of doubles that hold integers below 2 ** 53, so that no sum depends on its order,
+or in steps that IEEE 754 rounds alike everywhere: a decoder on another machine finds the same probabilities.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ Ints = NDArray[np.int64]
 _REACH = 2047  # logits run from -2047 to 2047, in units of 1/256
 _LIMIT = 1023  # counts beyond are halved, so that contexts follow what changes
 _UNIT = 1 << 16  # of weights
-_MEMORY = 2  # each batch takes a quarter of the curvature that earlier ones left
-_CALM = 3  # a step is this part of Newton's along one weight, since the predictions are correlated
+_Floats = NDArray[np.float64]
+_BELIEF = 6.0  # how often a context counts as seen where its chances are believed in
+_MEMORY = 4096  # bits, about, whose curvature is kept
+_RIDGE = float(1 << 36)  # curvature that weights begin with, in units of 2 ** -30
+_MOST_WEIGHT = 4.0 * _UNIT
 
 
 @functools.cache
@@ -56,89 +60,137 @@ class Mixer:
     ----------
     sizes : list of int
         Number of contexts of each kind.
+    chances : list of (ndarray or None), optional
+        For each kind what its contexts are believed to be followed by at first: chances of a one, of which a kind has
+        as many as repeat over its contexts.
     n_sets : int
-        Sets of weights, of which each batch uses one.
+        Sets of weights, of which each part of a batch uses one.
 
     References
     ----------
     Mahoney, "Adaptive weighing of context models for lossless data compression", Florida Tech. CS-2005-16; counts are
     estimated as in Krichevsky and Trofimov, "The performance of universal encoding", IEEE Trans. Inf. Theory, 1981.
-    Weights move by steps of Newton's method along each, for whole batches, which is ours.
+    Weights move by a step of Newton's method for each batch, which is ours.
 
     Examples
     --------
     >>> import numpy as np
     >>> mixer = Mixer([2], 1)
     >>> contexts = np.array([[0, 0, 1, 1]])
-    >>> mixer.predict(contexts, 0).tolist()
+    >>> mixer.predict(contexts, [(0, slice(0, 4))]).tolist()
     [2048, 2048, 2048, 2048]
     >>> mixer.update(np.array([1, 1, 0, 0]))
-    >>> ones = mixer.predict(contexts, 0)
+    >>> ones = mixer.predict(contexts, [(0, slice(0, 4))])
     >>> bool(ones[0] > 3000), bool(ones[2] < 1000)
     (True, True)
     """
 
-    def __init__(self, sizes: list[int], n_sets: int) -> None:
+    def __init__(self, sizes: list[int], n_sets: int, chances: list[_Floats | None] | None = None) -> None:
         self._offsets = np.cumsum([0, *sizes[:-1]])[:, None]
         total = sum(sizes)
-        self._ones = np.zeros(total, dtype=np.int64)
-        self._seen = np.zeros(total, dtype=np.int64)
-        self._logits = np.zeros(total, dtype=np.int64)
+        self._ones = np.zeros(total)
+        self._seen = np.zeros(total)
+        self._logits = np.zeros(total)
+        for start, size, first in zip(self._offsets[:, 0].tolist(), sizes, chances or [], strict=False):
+            if first is not None:
+                self._seen[start : start + size] = _BELIEF
+                self._ones[start : start + size] = _BELIEF * np.resize(first, size)
+        if chances:
+            self._learn(slice(None))
         n_kinds = len(sizes)
-        self._weights = np.full((n_sets, n_kinds), _UNIT if n_kinds == 1 else _UNIT * 5 // 4 // n_kinds, dtype=np.int64)
-        self._curvature = np.full((n_sets, n_kinds), 1 << 36, dtype=np.int64)
+        self._weights = np.full((n_sets, n_kinds), float(_UNIT if n_kinds == 1 else _UNIT * 5 // 4 // n_kinds))
+        self._curvature = np.zeros((n_sets, n_kinds, n_kinds))
+        self._ridge = np.eye(n_kinds) * _RIDGE
+        self._slopes = np.zeros((n_sets, n_kinds))
 
-    def predict(self, contexts: Ints, weight_set: int) -> Ints:
+    def predict(self, contexts: NDArray[np.integer], parts: list[tuple[int, slice]]) -> NDArray[np.integer]:
         """Chances of a one, in 4096ths, for a batch of bits.
 
         Parameters
         ----------
-        contexts : ndarray of shape (n_kinds, n), int64
+        contexts : ndarray of shape (n_kinds, n), int
             Each in 0 to its kind's size less one.
-        weight_set : int
+        parts : list of (int, slice)
+            Sets of weights and the bits that use them, all in all each bit once; at most 65536 bits a part.
 
         Returns
         -------
-        ndarray of shape (n,), int64
+        ndarray of shape (n,), int
             1 to 4095.
         """
-        self._set = weight_set
-        self._contexts = contexts + self._offsets
-        self._inputs = self._logits[self._contexts]
-        mixed = self._weights[weight_set] @ self._inputs >> 16
-        np.clip(mixed, -_REACH, _REACH, out=mixed)
-        self._share = probability_table()[mixed + _REACH]
-        return np.clip(self._share >> 4, 1, 4095)
+        self._parts = parts
+        self._contexts = np.add(contexts, self._offsets, dtype=np.intp)
+        self._inputs = self._logits.take(self._contexts)
+        mixed = np.empty(self._inputs.shape[1])
+        for index, part in parts:
+            np.matmul(self._weights[index], self._inputs[:, part], out=mixed[part])
+        mixed *= 1 / 65536
+        np.rint(mixed, out=mixed)
+        np.minimum(mixed, _REACH, out=mixed)
+        np.maximum(mixed, -_REACH, out=mixed)
+        places = mixed.astype(np.int16)
+        places += _REACH
+        self._share = probability_table().take(places)
+        ones = (self._share >> 4).astype(np.uint16)
+        return np.minimum(np.maximum(ones, 1), 4095)
 
     def update(self, bits: NDArray[np.integer]) -> None:
         """Learn from the bits that were predicted last."""
         self._move_weights(bits)
-        flat = self._contexts.ravel()
-        ones = self._contexts[:, bits.astype(bool)].ravel()
-        if len(flat) < len(self._seen):  # of few bits, only the contexts that occurred
-            np.add.at(self._seen, flat, 1)
-            np.add.at(self._ones, ones, 1)
-            changed: slice | Ints = flat
+        keys = self._contexts
+        keys *= 2
+        keys += bits
+        flat = keys.ravel()
+        if 4 * len(flat) < len(self._seen):  # of few bits, only the contexts that occurred
+            places = flat >> 1
+            np.add.at(self._seen, places, 1)
+            np.add.at(self._ones, places, flat & 1)
+            self._learn(places)
         else:
-            self._seen += np.bincount(flat, minlength=len(self._seen))
-            self._ones += np.bincount(ones, minlength=len(self._seen))
-            changed = slice(None)
-        seen, counted = self._seen[changed], self._ones[changed]
-        over = seen > _LIMIT
-        if over.any():
-            seen, counted = seen >> over, counted >> over
-            self._seen[changed], self._ones[changed] = seen, counted
+            found = np.bincount(flat, minlength=2 * len(self._seen)).reshape(-1, 2)
+            self._seen += found[:, 0]
+            self._seen += found[:, 1]
+            self._ones += found[:, 1]
+            self._learn(slice(None))
+
+    def _learn(self, changed: slice | NDArray[np.intp]) -> None:
+        seen, ones = self._seen[changed], self._ones[changed]
+        if (seen > _LIMIT).any():
+            over = seen > _LIMIT
+            seen, ones = (np.where(over, np.floor(part / 2), part) for part in (seen, ones))
+            self._seen[changed], self._ones[changed] = seen, ones
         # (ones + 0.4) / (seen + 0.8): a little surer of a context with one outcome than adding halves.
-        self._logits[changed] = logit_table()[((5 * counted + 2) << 12) // (5 * seen + 4)]
+        shares = ((ones * 5 + 2) * 4096 / (seen * 5 + 4)).astype(np.int64)
+        self._logits[changed] = _logits().take(shares)
 
     def _move_weights(self, bits: NDArray[np.integer]) -> None:
-        errors = (bits.astype(np.int64) << 16) - self._share
-        spread = self._share * (65536 - self._share) >> 16
-        slopes = self._inputs @ errors
-        curvatures = np.square(self._inputs) @ spread
-        held = self._curvature[self._set]
-        held += curvatures - (held >> _MEMORY)
-        # Python's integers hold what a product of these would overflow; logits of 1/256 leave a factor of 2 ** 24.
-        for kind, (slope, curvature) in enumerate(zip(slopes.tolist(), held.tolist(), strict=True)):
-            moved = int(self._weights[self._set, kind]) + (slope << 24) // ((curvature + 1) * _CALM)
-            self._weights[self._set, kind] = max(-4 * _UNIT, min(4 * _UNIT, moved))
+        errors = (np.multiply(bits, 65536, dtype=np.int64) - self._share).astype(np.float64)
+        spread = (self._share * (65536 - self._share) >> 18).astype(np.float64)
+        inputs = self._inputs
+        weighed = inputs * spread
+        sets = [index for index, _ in self._parts]
+        slopes, curvature = self._slopes[: len(sets)], self._curvature[sets]
+        for place, (_, part) in enumerate(self._parts):
+            curvature[place] *= _MEMORY / (_MEMORY + part.stop - part.start)
+            curvature[place] += weighed[:, part] @ inputs[:, part].T
+            np.matmul(inputs[:, part], errors[part], out=slopes[place])
+        self._curvature[sets] = curvature
+        steps = _solved(curvature + self._ridge, slopes)
+        moved = self._weights[sets] + np.rint(steps * (1 << 22))
+        self._weights[sets] = np.minimum(np.maximum(moved, -_MOST_WEIGHT), _MOST_WEIGHT)
+
+
+def _solved(matrices: _Floats, sides: _Floats) -> _Floats:
+    """Solutions of positive definite systems, by elimination whose steps are rounded alike on every machine."""
+    size = matrices.shape[1]
+    system = np.concatenate([matrices, sides[:, :, None]], axis=2)
+    for row in range(size):
+        pivot = system[:, row, row:] / system[:, row, row, None]
+        system[:, row, row:] = pivot
+        system[:, :, row:] -= np.where(np.arange(size) == row, 0.0, system[:, :, row])[:, :, None] * pivot[:, None, :]
+    return system[:, :, size]
+
+
+@functools.cache
+def _logits() -> _Floats:
+    return logit_table().astype(np.float64)

@@ -3,250 +3,279 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .mixing import Ints, Mixer, logit_table
+from .mixing import Mixer, logit_table, probability_table
+from .order import Order, Pass, passes
+from .parents import MOST_LEARNED, N_LEARNED, N_RULED, likeness, most_correlated, ruled_parents
 
 Codes = NDArray[np.uint8]
-Coder = Callable[[Ints, int, slice, int], NDArray[np.uint8]]
-_N_LEARNED = 4
-_MOST_LEARNED = 1024  # columns among which parents are looked for: the search squares them
-_LEAST_IMAGE = 16  # columns
-_LEAST_LIKENESS = 0.15  # correlation with the pixel above
-_STRIDE_SAMPLE = 1 << 19  # codes
-_NARROW = 128  # columns
-_WINDOWS = 45  # ones among at most 8 known rows
+Coder = Callable[[NDArray[np.integer], list["Part"], int], Codes]
+LEADING = 4  # bits of a code, at most, that are predicted from other columns; the rest from the column's own codes
+_LEARNING = 512  # points by which columns that correlate are found
+_ENOUGH = 128  # such points; with fewer it is worth to look again in the next pass
+_WINDOW = 8  # known points about each
+_WINDOWS = 45  # ones among at most 8 known points
 _SHARES = 21  # a logit in steps, or nothing
+_COUNTS = 8  # how often a column had a code's leading bits, in steps
+_SETS = 5  # of weights
+_NOWHERE = 255  # stands for points that are not there; no leading bits are equal to its own
 
 
 @dataclasses.dataclass(frozen=True)
-class Pass:
-    """Rows that are coded together, and what is known of their columns by then."""
+class Part:
+    """Codes of some columns at the points of one pass: a part of a batch."""
 
+    index: int  # of the pass
     rows: slice
-    known: slice | None
-    low: Ints  # the window of known rows about each row
-    high: Ints
-    index: int
+    known: slice
+    start: int  # first column, by its place in the order
+    stop: int
+    bits: slice  # where its codes stand in the batch
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many columns and points."""
+        n_columns = self.stop - self.start
+        return n_columns, (self.bits.stop - self.bits.start) // n_columns
 
 
-def passes(n_points: int, n_varying: int) -> list[Pass]:
-    """Every k-th row first, then those halfway between, and so on: a row is coded when rows on both sides are known."""
-    stride = 16 if n_varying <= _NARROW else 4
-    found = [Pass(slice(0, n_points, stride), None, np.zeros(0, np.int64), np.zeros(0, np.int64), 0)]
-    while stride > 1:
-        half = stride // 2
-        rows, known = slice(half, n_points, stride), slice(0, n_points, stride)
-        n_rows, n_known = (len(range(*s.indices(n_points))) for s in (rows, known))
-        if n_rows:
-            place = np.arange(n_rows)
-            low, high = np.maximum(place - 3, 0), np.minimum(place + 5, n_known)
-            found.append(Pass(rows, known, low, high, len(found)))
-        stride = half
-    return found
+def walk(table: Codes, order: Order, bits: int, code: Coder) -> None:
+    """Fill in a table with the bits that a coder gives for the probabilities that it is told.
 
-
-def ruled_parents(column: int, stride: int) -> list[int]:
-    """Columns before this one that a rule makes its neighbours; -1 where there is none.
+    Each batch has columns of one group at the points of the first pass, those of the group before at the points of the
+    second, and so on.
 
     Parameters
     ----------
-    column : int
-    stride : int
-        Columns a row of an image, or 0 for tables.
-    """
-    offsets = (1, 2, 3, 4, 5, 6, 7, 8)
-    if stride:
-        offsets = (1, stride, stride + 1, stride - 1, 2, 2 * stride, stride + 2, stride - 2)
-    return [column - offset if offset <= column and offset > 0 else -1 for offset in offsets]
-
-
-def walk(codes: Codes, varying: NDArray[np.intp], bits: int, stride: int, code: Coder) -> None:
-    """Fill in `codes` with the bits that a coder gives for the probabilities that it is told.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (d + 1, n), uint8
-        Zeros. The last column stands for those that are not there.
-    varying : ndarray of int
-        The columns to be coded, ascending; the rest stay zero.
+    table : ndarray of shape (d + 1, n), uint8
+        Zeros. The columns in their order; the last stands for those that are not there.
+    order : Order
+        Of d columns.
     bits : int
-        1 to 4 bits a code.
-    stride : int
-        Columns a row of an image, or 0.
+        1 to 8 bits a code.
     code : callable
-        Takes probabilities of ones in 4096ths, and the column, rows and depth of the bits, and returns the bits.
+        Takes probabilities of ones in 4096ths, and the parts of the batch and depth of the bits, and returns the bits.
     """
-    model = _Model(bits)
-    for part in passes(codes.shape[1], len(varying)):
-        known = codes[:, part.known] if part.known is not None else codes[:, :0]
-        learned = correlated_columns(known, varying, earlier=True)
-        for rank, column in enumerate(varying.tolist()):
-            ruled = codes[ruled_parents(column, stride), part.rows]
-            taught = codes[learned[rank], part.rows]
-            codes[column, part.rows] = model.column(part, codes[column], ruled, taught, code, column)
+    model = _Model(table, order, bits)
+    n_points = table.shape[1]
+    every = passes(n_points, len(order.columns))
+    n_groups = len(order.starts) - 1
+    for step in range(n_groups + len(every) - 1 if n_groups else 0):
+        parts = []
+        end = 0
+        for index, part in enumerate(every):
+            if 0 <= step - index < n_groups:
+                start, stop = order.starts[step - index : step - index + 2].tolist()
+                begin, end = end, end + (stop - start) * len(range(*part.rows.indices(n_points)))
+                parts.append(Part(index, part.rows, part.known, start, stop, slice(begin, end)))
+        model.batch(parts, end, code)
 
 
-def correlated_columns(codes: Codes, columns: NDArray[np.intp], *, earlier: bool) -> NDArray[np.intp]:
-    """Four others that correlate most with each column, most first.
+class _Learned:
+    """The columns before each that correlate most with it at the points that are known before a pass."""
 
-    Parameters
-    ----------
-    codes : ndarray of shape (d, n)
-    columns : ndarray of int
-        Those that are looked at.
-    earlier : bool
-        Whether only columns before each are found.
+    def __init__(self, table: Codes, bits: int, every: list[Pass]) -> None:
+        n_columns, n_points = len(table) - 1, table.shape[1]
+        self._table = table
+        self._drop = max(bits - LEADING, 0)
+        self._found = np.full((N_LEARNED, n_columns), n_columns, dtype=np.intp)
+        self._known: dict[int, NDArray[np.float32]] = {}
+        self._steps = {}
+        n_known = 0
+        for index, part in enumerate(every):
+            if n_known < _ENOUGH and 1 < n_columns <= MOST_LEARNED:
+                n_known = len(range(*part.known.indices(n_points)))
+                self._steps[index] = step = max(1, -(-n_known // _LEARNING))
+                self._known[index] = np.zeros((n_columns, -(-n_known // step)), dtype=np.float32)
 
-    Returns
-    -------
-    ndarray of shape (len(columns), 4), int
-        -1 where there is none, or where the columns are so many that a search would take long.
-    """
-    n_columns = len(columns)
-    found = np.full((n_columns, _N_LEARNED), -1, dtype=np.intp)
-    if not 1 < n_columns <= _MOST_LEARNED:
-        return found
-    known = codes[columns].astype(np.float64)
-    # Sums of products of small integers are exact in doubles whatever their order, so all machines rank alike.
-    sums = known.sum(axis=1)
-    products = known.shape[1] * (known @ known.T) - np.outer(sums, sums)
-    variances = np.maximum(np.diag(products), 1.0)
-    scores = np.square(products) / variances  # the column's own variance is the same for all that vie
-    scores = np.tril(scores, -1) if earlier else scores - np.diag(np.diag(scores))
-    rows = np.arange(n_columns)
-    for place in range(_N_LEARNED):
-        best = scores.argmax(axis=1)
-        some = scores[rows, best] > 0
-        found[some, place] = columns[best[some]]
-        scores[rows, best] = 0
-    return found
+    def parents(self, part: Part) -> NDArray[np.intp]:
+        """Places of four columns for each of a part; passes in which much is known leave them as they are."""
+        columns = slice(part.start, part.stop)
+        known = self._known.get(part.index)
+        if known is not None and part.index:
+            found = self._table[columns, part.known]
+            known[columns] = found[:, :: self._steps[part.index]] >> self._drop
+            if part.start:
+                self._found[:, columns] = most_correlated(likeness(known[columns], known[: part.start]), len(known))
+        return self._found[:, columns]
 
 
 class _Model:
-    """The contexts of a table's bits and the mixer that learns from them."""
+    """The contexts of a table's bits and the mixers that learn from them, one for each depth."""
 
-    def __init__(self, bits: int) -> None:
-        nodes = 1 << bits
+    def __init__(self, table: Codes, order: Order, bits: int) -> None:
+        n_columns, n_points = len(order.columns), table.shape[1]
+        self._table = table
         self._bits = bits
-        self._drop = max(bits - 3, 0)
-        self._coarse = nodes >> self._drop
-        kinds = [256, _WINDOWS * 4, _SHARES * 16, _WINDOWS * 16, _SHARES * 16]
-        if bits > 1:
-            kinds.append(self._coarse**2 * 4)
-        self._mixer = Mixer([(nodes - 1) * kind for kind in kinds], bits * 5)
+        self._leading = min(bits, LEADING)
+        self._drop = max(self._leading - 3, 0)
+        self._coarse = 1 << (self._leading - self._drop)
+        self._ruled = ruled_parents(order)
+        self._learned = None if order.stride else _Learned(table, bits, passes(n_points, n_columns))
+        # How often each column had each code; of few points the trailing bits are not worth their memory.
+        self._counted = bits if 1 << bits <= 16 * n_points else self._leading
+        self._counts = np.zeros((n_columns + 1, 1 << self._counted), dtype=np.int32)
+        self._mixers = []
+        for depth in range(bits):
+            kinds: list[int] = [_SHARES * _COUNTS]
+            chances: list[NDArray[np.float64] | None] = [np.repeat(_share_chances(), _COUNTS)]
+            if depth < self._leading:
+                shares, windows = _share_chances(), _window_chances()
+                kinds = [256, _WINDOWS * 4, _SHARES * 16, _WINDOWS * 16, _SHARES * 16]
+                chances = [None, np.repeat(windows, 4), np.repeat(shares, 16)]
+                chances += [np.repeat(windows, 16), np.repeat(shares, 16), None]
+                kinds += [self._coarse**2 * 4] if bits > 1 else []
+                kinds = [kind << depth for kind in kinds]
+            self._mixers.append(Mixer(kinds, _SETS, chances))
 
-    def column(self, part: Pass, target: Codes, ruled: Codes, taught: Codes, code: Coder, column: int) -> Codes:
-        """Codes of one column in the rows of one pass."""
-        n_rows = ruled.shape[1]
-        if part.known is None:
-            counts = None
-            totals = self._totals(ruled[:2].ravel())
-        else:
-            counts, totals = self._counts(target[part.known], part)
-        prefix = np.zeros(n_rows, dtype=np.int64)
+    def batch(self, parts: list[Part], n_codes: int, code: Coder) -> None:
+        """Codes of a batch, into the table."""
+        around = self._around(parts, n_codes)
+        slots = np.repeat(
+            np.arange(sum(part.shape[0] for part in parts)), np.concatenate([np.full(*part.shape) for part in parts])
+        )
+        counts, own = self._counts_of(parts)
+        weights = _joined(parts)
+        prefix = np.zeros(n_codes, dtype=np.uint8)
         for depth in range(self._bits):
-            contexts = self._contexts(depth, prefix, ruled, taught, counts, totals)
-            ones = self._mixer.predict(contexts, depth * 5 + part.index)
-            found = code(ones, column, part.rows, depth)
-            self._mixer.update(found)
-            prefix = prefix * 2 + found
-        return prefix.astype(np.uint8)
+            places = (slots << depth) + prefix if depth else slots
+            if depth < self._leading:
+                contexts = self._leading_contexts(depth, prefix, around, _shares(counts, depth).take(places))
+            elif depth < self._counted:
+                contexts = _counted(own, depth).take(places)[None]
+            else:
+                contexts = np.zeros((1, n_codes), dtype=np.uint16)
+            mixer = self._mixers[depth]
+            found = code(mixer.predict(contexts, weights), parts, depth)
+            mixer.update(found)
+            prefix <<= 1
+            prefix |= found
+        self._keep(parts, slots, prefix)
 
-    def _totals(self, known: Codes) -> Ints:
-        """How many known codes reach each level, from 0 to one beyond the last."""
-        levels = np.bincount(known, minlength=1 << self._bits)
-        return np.concatenate([levels[::-1].cumsum()[::-1], [0]])
+    def _keep(self, parts: list[Part], slots: NDArray[np.intp], codes: Codes) -> None:
+        for part in parts:
+            self._table[part.start : part.stop, part.rows] = codes[part.bits].reshape(part.shape)
+        keys = (slots << self._counted) + (codes >> (self._bits - self._counted))
+        columns = np.concatenate([np.arange(part.start, part.stop) for part in parts])
+        found = np.bincount(keys, minlength=len(columns) << self._counted)
+        # Parts have different columns, each of them once.
+        self._counts[columns] += found.reshape(len(columns), -1).astype(np.int32)
 
-    def _counts(self, known: Codes, part: Pass) -> tuple[Ints, Ints]:
-        """How many of the nearest known codes of each row reach each level, and how many of all."""
-        reach = known >= np.arange((1 << self._bits) + 1, dtype=np.uint8)[:, None]
-        running = np.zeros((len(reach), len(known) + 1), dtype=np.int64)
-        np.cumsum(reach, axis=1, out=running[:, 1:])
-        return running[:, part.high] - running[:, part.low], running[:, -1]
+    def _around(self, parts: list[Part], n_codes: int) -> tuple[Codes, Codes]:
+        """Leading bits of codes: of neighbours by rule, then of learned ones; and of the column at known points."""
+        others = np.empty((N_RULED + N_LEARNED, n_codes), dtype=np.uint8)
+        window = np.empty((_WINDOW, n_codes), dtype=np.uint8)
+        table = self._table
+        drop = self._bits - self._leading
+        for part in parts:
+            n_columns, n_rows = part.shape
+            columns = slice(part.start, part.stop)
+            rows = table[:, part.rows]
+            parents = self._ruled[:, columns]
+            if self._learned:
+                parents = np.concatenate([parents, self._learned.parents(part)])
+            others[:, part.bits] = rows[parents].reshape(len(others), -1)
+            near = window[:, part.bits].reshape(_WINDOW, n_columns, n_rows)
+            if part.index == 0:
+                near[:] = _NOWHERE
+                continue
+            known = table[columns, part.known]
+            padded = np.full((n_columns, n_rows + _WINDOW), _NOWHERE, dtype=np.uint8)
+            padded[:, 3 : 3 + known.shape[1]] = known >> drop if drop else known
+            for place in range(_WINDOW):
+                near[place] = padded[:, place : place + n_rows]
+        if drop:
+            others >>= drop
+        return others, window
 
-    def _contexts(
-        self, depth: int, prefix: Ints, ruled: Codes, taught: Codes, counts: Ints | None, totals: Ints
-    ) -> Ints:
-        height = self._bits - depth
-        least, split, most = prefix << height, (2 * prefix + 1) << (height - 1), (prefix + 1) << height
-        node = prefix + ((1 << depth) - 1)
-        if depth == 0:
-            above, learned = ruled >= split[0], taught >= split[0]
-        else:
-            above, learned = ruled >= split, taught >= split
-        eight = _as_number(above)
-        four, near = eight >> 4, eight >> 6
-        taughts = _as_number(learned)
-        two = taughts >> 2
+    def _counts_of(self, parts: list[Part]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """How often each column of a batch had each leading code, or its two nearest, and how often each code."""
+        own = np.concatenate([self._counts[part.start : part.stop] for part in parts])
+        counts = own.reshape(len(own), 1 << self._leading, -1).sum(axis=2, dtype=np.int32)
+        if parts[0].index == 0:
+            near = self._counts[self._ruled[:2, parts[0].start : parts[0].stop]].sum(axis=0, dtype=np.int32)
+            counts[: len(near[0:])] = near.reshape(len(near), 1 << self._leading, -1).sum(axis=2)
+        return counts, own
+
+    def _leading_contexts(
+        self, depth: int, prefix: Codes, around: tuple[Codes, Codes], share: NDArray[np.uint16]
+    ) -> NDArray[np.uint16]:
+        others, window = around
+        height = np.uint8(self._leading - depth - 1)
+        odd = 2 * prefix + np.uint8(1)
+        above = (others >> height if height else others) >= odd
+        eight, taughts = _as_number(above[:N_RULED]), _as_number(above[N_RULED:])
+        four, near, two = eight >> 4, eight >> 6, taughts >> 2
         # Of the known codes, those with the same leading bits tell how the next one falls.
-        ones, seen = totals[split] - totals[most], totals[least] - totals[most]
-        share = 1 + (logit_table()[((2 * ones + 1) << 12) // (2 * seen + 2)] + 2047) * (_SHARES - 1) // 4095
-        if counts is None:
-            window = np.zeros(len(prefix), dtype=np.int64)
-        else:
-            rows = np.arange(len(prefix))
-            top = counts[most, rows]
-            among = counts[least, rows] - top
-            window = among * (among + 1) // 2 + counts[split, rows] - top
-        kinds = [
-            node * 256 + eight,
-            (node * _WINDOWS + window) * 4 + near,
-            (node * _SHARES + share) * 16 + near * 4 + two,
-            (node * _WINDOWS + window) * 16 + taughts,
-            (node * _SHARES + share) * 16 + four,
-        ]
+        tails = window >> height if height else window
+        among = np.add.reduce((tails | np.uint8(1)) == odd, axis=0, dtype=np.uint8)
+        ones = np.add.reduce(tails == odd, axis=0, dtype=np.uint8)
+        wide = prefix.astype(np.uint16)
+        windows = wide * _WINDOWS + (among * (among + 1) // 2 + ones)
+        shares = wide * _SHARES + share
+        contexts = np.empty((6 if self._bits > 1 else 5, len(prefix)), dtype=np.uint16)
+        contexts[0] = wide * 256 + eight
+        contexts[1] = windows * 4 + near
+        contexts[2] = shares * 16 + (near * 4 + two)
+        contexts[3] = windows * 16 + taughts
+        contexts[4] = shares * 16 + four
         if self._bits > 1:
-            pair = (ruled[0] >> self._drop).astype(np.int64) * self._coarse + (ruled[1] >> self._drop)
-            kinds.append((node * self._coarse**2 + pair) * 4 + two)
-        return np.stack(kinds)
+            pair = (others[0] >> self._drop).astype(np.uint16) * self._coarse + (others[1] >> self._drop)
+            contexts[5] = (wide * self._coarse**2 + pair) * 4 + two
+        return contexts
 
 
-def _as_number(digits: NDArray[np.bool_]) -> Ints:
+def _joined(parts: list[Part]) -> list[tuple[int, slice]]:
+    """Sets of weights: one for each of the first passes and one for all others, whose codes follow each other."""
+    sets = [(part.index, part.bits) for part in parts if part.index < _SETS - 1]
+    rest = [part.bits for part in parts if part.index >= _SETS - 1]
+    return [*sets, (_SETS - 1, slice(rest[0].start, rest[-1].stop))] if rest else sets
+
+
+def _splits(counts: NDArray[np.int32], depth: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often each node at a depth was seen, and how often a one followed, all in one row."""
+    halves = counts.reshape(len(counts) << depth, 2, -1).sum(axis=2, dtype=np.int64)
+    return halves[:, 0] + halves[:, 1], halves[:, 1]
+
+
+def _shares(counts: NDArray[np.int32], depth: int) -> NDArray[np.uint16]:
+    """Each column's and node's share of ones, in steps of its logit."""
+    seen, ones = _splits(counts, depth)
+    logits = logit_table()[((2 * ones + 1) << 12) // (2 * seen + 2)]
+    return (1 + (logits + 2047) * (_SHARES - 1) // 4095).astype(np.uint16)
+
+
+def _counted(counts: NDArray[np.int32], depth: int) -> NDArray[np.uint16]:
+    """The same, with how often the node was seen."""
+    seen, _ = _splits(counts, depth)
+    times = np.minimum(np.frexp(seen.astype(np.float64))[1], _COUNTS - 1).astype(np.uint16)
+    return _shares(counts, depth) * _COUNTS + times
+
+
+@functools.cache
+def _share_chances() -> NDArray[np.float64]:
+    """The chance of a one in the middle of each step of a share; none is known for the first."""
+    steps = np.arange(_SHARES - 1)
+    chances = probability_table()[(2 * steps + 1) * 4095 // (2 * (_SHARES - 1))] / 65536
+    return np.concatenate([[0.5], chances])
+
+
+@functools.cache
+def _window_chances() -> NDArray[np.float64]:
+    """The chance of a one by how many of the known points about it have one, for each number of these."""
+    pairs = [(ones, among) for among in range(_WINDOW + 1) for ones in range(among + 1)]
+    return np.array([(2 * ones + 1) / (2 * among + 2) for ones, among in pairs])
+
+
+def _as_number(digits: NDArray[np.bool_]) -> Codes:
     """Binary digits, the leading one first, of shape (k, n), to n numbers; k is at most 8."""
-    shifts = np.arange(len(digits) - 1, -1, -1, dtype=np.uint8)[:, None]
-    return np.bitwise_or.reduce(digits.view(np.uint8) << shifts, axis=0).astype(np.int64)
-
-
-def find_stride(codes: Codes) -> int:
-    """Columns a row, if the columns seem to be the pixels of an image; else 0.
-
-    It is the distance, of two or more, at which columns correlate most, beyond the first distance at which they
-    correlate least: in an image that is the pixel above.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (d, n)
-
-    Returns
-    -------
-    int
-        At most 65535.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rows = np.random.default_rng(0).integers(0, 2, (6, 1, 100))
-    >>> find_stride(np.tile(rows, (1, 5, 1)).transpose(1, 0, 2).reshape(30, 100).astype(np.uint8))
-    6
-    """
-    n_columns = len(codes)
-    if n_columns < _LEAST_IMAGE:
-        return 0
-    sample = codes[:, :: max(1, codes.size // _STRIDE_SAMPLE)].astype(np.float64)
-    sample -= sample.mean(axis=1, keepdims=True)
-    # The products at every distance at once (Wiener and Khinchin).
-    spectrum = np.square(np.abs(np.fft.rfft(sample, 2 * n_columns, axis=0))).sum(axis=1)
-    products = np.fft.irfft(spectrum)[: min(n_columns // 2, 65535) + 1]
-    if products[0] <= 0:
-        return 0
-    shares = products / products[0]
-    rising = np.flatnonzero(np.diff(shares) > 0)
-    if len(rising) == 0 or rising[0] < 1:
-        return 0
-    start = max(2, int(rising[0]) + 1)
-    best = start + int(shares[start:].argmax()) if start < len(shares) else 0
-    return best if best and shares[best] > _LEAST_LIKENESS else 0
+    number = digits[0].view(np.uint8).copy()
+    for digit in digits[1:]:
+        number <<= 1
+        number |= digit
+    return number

@@ -9,42 +9,46 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .bits import packed_size, ragged_digits, ragged_numbers
+
 PRECISION = 12  # bits of a probability
 _LOW = 1 << 16  # a state stays within [_LOW, _LOW << 16), so that one word of 16 bits renormalises it
-_STEPS = 16384  # a lane costs some two bytes and saves a step of some ten microseconds a bit
+_BITS_A_LANE = 2048  # a lane costs half a byte and saves a step of some five microseconds a bit
+_BYTES_A_LANE = 64  # that it should be spread over; so the last eighth of the bits gives off the words to begin with
+_MOST_LANES = 8192
+_FEW = 4096  # bits that one lane codes, without a word on how many there are
+_Words = NDArray[np.uint32]
 
 
-def n_lanes(n_bits: int) -> int:
-    """States that are coded side by side for so many bits: more of them are faster, but each takes four bytes."""
-    return max(1, min(4096, n_bits // _STEPS))
+def n_lanes(most: int, n_bits: int, following: int) -> int:
+    """States side by side, at most so many, where of `n_bits` in all `following` are left to decode."""
+    return max(1, min(most, 8 * most * following // max(1, n_bits)))
 
 
 class BitEncoder:
     """Collects bits with their probabilities, then writes them.
 
-    Parameters
-    ----------
-    lanes : int
-        At least 1, as the decoder will have it.
+    A fresh state would waste the 16 bits that every state holds, so the encoder begins with one, and as it goes on
+    (from the last bit to the first) words that it has written become states.
 
     References
     ----------
     Duda, "Asymmetric numeral systems: entropy coding combining speed of Huffman coding with compression rate of
-    arithmetic coding", arXiv 1311.2540; Giesen, "Interleaved entropy coders", arXiv 1402.3392.
+    arithmetic coding", arXiv 1311.2540; Giesen, "Interleaved entropy coders", arXiv 1402.3392. Lanes from words are
+    ours.
 
     Examples
     --------
     >>> import numpy as np
-    >>> encoder = BitEncoder(1)
+    >>> encoder = BitEncoder()
     >>> encoder.put(np.array([1, 1, 0]), np.array([4000, 4000, 4000]))
-    >>> decoder = BitDecoder(encoder.finish(), 1)
+    >>> decoder = BitDecoder(encoder.finish(), 3)
     >>> decoder.get(np.array([4000, 4000, 4000])).tolist()
     [1, 1, 0]
     >>> decoder.close()
     """
 
-    def __init__(self, lanes: int) -> None:
-        self._lanes = lanes
+    def __init__(self) -> None:
         self._pending: list[tuple[NDArray[np.uint8], NDArray[np.uint16]]] = []
 
     def put(self, bits: NDArray[np.integer], ones: NDArray[np.integer]) -> None:
@@ -52,26 +56,64 @@ class BitEncoder:
         self._pending.append((bits.astype(np.uint8), ones.astype(np.uint16)))
 
     def finish(self) -> bytes:
-        """The final states in four bytes each, then words of two bytes."""
-        states = np.full(self._lanes, _LOW, dtype=np.uint64)
-        words: list[NDArray[np.uint64]] = []
-        low, shift, precision = np.uint64(0xFFFF), np.uint64(16), np.uint64(PRECISION)
+        """The number of states, their lengths in four bits each, their digits beyond 16, then words of two bytes."""
+        states = np.full(1, _LOW, dtype=np.uint32)
+        stack = np.zeros(1024, dtype=np.uint16)  # grows downwards, so that the word written last is read first
+        top, following = len(stack), 0
+        n_bits = sum(len(bits) for bits, _ in self._pending)
+        most = self._best_lanes(n_bits)
         # What is decoded first is encoded last.
         for bits, ones in reversed(self._pending):
-            counts, starts = _intervals(bits.astype(bool), ones.astype(np.uint64))
-            # A padded lane codes a certain event, which leaves its state as it is.
-            counts = _padded(counts, self._lanes, 1 << PRECISION)
-            starts = _padded(starts, self._lanes, 0)
-            limits = counts << np.uint64(32 - PRECISION)
-            for step in range(len(counts) - 1, -1, -1):
-                full = states >= limits[step]
-                if full.any():
-                    words.append(states[full] & low)
-                    states[full] >>= shift
-                quotient, rest = np.divmod(states, counts[step])
-                states = (quotient << precision) + rest + starts[step]
-        stream = np.concatenate(words[::-1]) if words else np.zeros(0, dtype=np.uint64)
-        return states.astype("<u4").tobytes() + stream.astype("<u2").tobytes()
+            following += len(bits)
+            n_new = n_lanes(most, n_bits, following) - len(states)
+            if n_new > 0:
+                seeds = np.zeros(n_new, dtype=np.uint32)
+                found = stack[top : top + n_new]
+                seeds[: len(found)] = found
+                top += len(found)
+                states = np.concatenate([states, seeds | np.uint32(_LOW)])
+            states, words = _encoded(states, bits, ones)
+            if len(words) > top:
+                grown = np.zeros(2 * len(stack) + len(words), dtype=np.uint16)
+                grown[len(grown) - (len(stack) - top) :] = stack[top:]
+                top, stack = len(grown) - (len(stack) - top), grown
+            top -= len(words)
+            stack[top : top + len(words)] = words
+        self._pending = []
+        words = np.concatenate([(states & np.uint32(0xFFFF)).astype("<u2"), stack[top:].astype("<u2")])
+        head = most.to_bytes(2, "little") if n_bits >= _FEW else b""
+        return head + _packed_heads(states >> np.uint32(16)) + words.tobytes()
+
+    def _best_lanes(self, n_bits: int) -> int:
+        if n_bits < _FEW:
+            return 1
+        costs = -np.log2(np.arange(1, (1 << PRECISION) + 1) / (1 << PRECISION))  # of an event of such a count, in bits
+        n_bytes = sum(costs[np.where(bits, ones, 4096 - ones) - 1].sum() for bits, ones in self._pending) / 8
+        return max(1, min(_MOST_LANES, n_bits // _BITS_A_LANE, int(n_bytes) // _BYTES_A_LANE))
+
+
+def _encoded(states: _Words, bits: NDArray[np.uint8], ones: NDArray[np.uint16]) -> tuple[_Words, NDArray[np.uint16]]:
+    """States after a batch of bits, and the words that they gave off, in the order in which they are read."""
+    n_lanes = len(states)
+    taken = bits.astype(bool)
+    # A padded lane codes a certain event, which leaves its state as it is.
+    counts = _padded(np.where(taken, ones, (1 << PRECISION) - ones), n_lanes, 1 << PRECISION)
+    starts = _padded(np.where(taken, 0, ones), n_lanes, 0)
+    limits = (counts << np.uint32(32 - PRECISION)) - np.uint32(1)  # that of a certain event wraps to the largest
+    full = np.empty(counts.shape, dtype=bool)
+    words = np.empty(counts.shape, dtype=np.uint16)
+    shift, precision = np.uint32(16), np.uint32(PRECISION)
+    quotient = np.empty_like(states)
+    rest = np.empty_like(states)
+    for step in range(len(counts) - 1, -1, -1):
+        over = np.greater(states, limits[step], out=full[step])
+        words[step] = states  # the low half
+        np.right_shift(states, shift, out=states, where=over)
+        np.divmod(states, counts[step], out=(quotient, rest))
+        np.left_shift(quotient, precision, out=states)
+        states += rest
+        states += starts[step]
+    return states, words[full]
 
 
 class BitDecoder:
@@ -80,8 +122,8 @@ class BitDecoder:
     Parameters
     ----------
     data : bytes
-    lanes : int
-        As the encoder had it.
+    n_bits : int
+        How many were put into the encoder.
 
     Raises
     ------
@@ -89,15 +131,23 @@ class BitDecoder:
         When the bytes hold no states.
     """
 
-    def __init__(self, data: bytes, lanes: int) -> None:
-        if len(data) < 4 * lanes or len(data) % 2:
-            raise ValueError(f"the point block has {len(data)} bytes of codes, {lanes} states alone take {4 * lanes}")
-        self._lanes = lanes
-        self._states = np.frombuffer(data[: 4 * lanes], "<u4").astype(np.uint64)
-        self._words = np.frombuffer(data[4 * lanes :], "<u2").astype(np.uint64)
-        self._position = 0
-        if (self._states < _LOW).any():
-            raise ValueError("the point block's bytes are corrupt: a state of its coder is too small")
+    def __init__(self, data: bytes, n_bits: int) -> None:
+        lanes = 1
+        if n_bits >= _FEW:
+            lanes, data = int.from_bytes(data[:2], "little"), data[2:]
+            if not 1 <= lanes <= _MOST_LANES:
+                raise ValueError(
+                    f"the point block says that {lanes} states coded it, there should be 1 to {_MOST_LANES}"
+                )
+        self._most = lanes
+        heads, rest = _unpacked_heads(data, lanes)
+        if len(rest) < 2 * lanes or len(rest) % 2:
+            raise ValueError(f"the point block has {len(rest)} bytes of words, {lanes} states alone take {2 * lanes}")
+        words = np.frombuffer(rest, "<u2").astype(np.uint32)
+        self._n_bits = self._following = n_bits
+        self._states = (heads << np.uint32(16)) | words[:lanes]
+        self._words = words  # states that are dropped go where those that were read lay
+        self._position = lanes
 
     def get(self, ones: NDArray[np.integer]) -> NDArray[np.uint8]:
         """The next bits.
@@ -107,27 +157,44 @@ class BitDecoder:
         ValueError
             When the bytes end before.
         """
+        self._drop_lanes()
+        self._following -= len(ones)
         # In padded lanes 4096 of 4096 events are a one, which leaves the state as it is.
-        padded = _padded(ones.astype(np.uint64), self._lanes, 1 << PRECISION)
+        padded = _padded(ones, len(self._states), 1 << PRECISION)
         bits = np.empty(padded.shape, dtype=bool)
-        mask, shift, precision = np.uint64((1 << PRECISION) - 1), np.uint64(16), np.uint64(PRECISION)
-        states, low = self._states, np.uint64(_LOW)
-        complements = np.uint64(1 << PRECISION) - padded
+        complements = np.uint32(1 << PRECISION) - padded
+        mask, shift, precision = np.uint32((1 << PRECISION) - 1), np.uint32(16), np.uint32(PRECISION)
+        states, low, words, none = self._states, np.uint32(_LOW), self._words, np.uint32(0)
+        slots = np.empty_like(states)
         for step, row in enumerate(padded):
-            slots = states & mask
+            np.bitwise_and(states, mask, out=slots)
+            states >>= precision
             one = np.less(slots, row, out=bits[step])
-            states = np.where(one, row, complements[step]) * (states >> precision) + slots
-            states -= np.where(one, np.uint64(0), row)
-            short = states < low
-            n_short = int(np.count_nonzero(short))
-            if n_short:
-                end = self._position + n_short
-                if end > len(self._words):
+            # A one: row * quotient + slot; a zero: (4096 - row) * quotient + slot - row.
+            states *= np.where(one, row, complements[step])
+            states += slots
+            states -= np.where(one, none, row)
+            short = (states < low).nonzero()[0]
+            if len(short):
+                end = self._position + len(short)
+                if end > len(words):
                     raise ValueError("the point block's bytes are corrupt: its codes end early")
-                states[short] = (states[short] << shift) | self._words[self._position : end]
+                states[short] = (states[short] << shift) | words[self._position : end]
                 self._position = end
-        self._states = states
-        return bits.ravel()[: len(ones)].astype(np.uint8)
+        return bits.ravel()[: len(ones)].view(np.uint8)
+
+    def _drop_lanes(self) -> None:
+        lanes = n_lanes(self._most, self._n_bits, self._following)
+        dropped = self._states[lanes:]
+        if not len(dropped):
+            return
+        if (dropped >> np.uint32(16) != 1).any():
+            raise ValueError("the point block's bytes are corrupt: a state does not end where it should")
+        if self._position < len(dropped):
+            raise ValueError("the point block's bytes are corrupt: its states hold more than was written")
+        self._position -= len(dropped)
+        self._words[self._position : self._position + len(dropped)] = dropped & np.uint32(0xFFFF)
+        self._states = self._states[:lanes].copy()
 
     def close(self) -> None:
         """Check that all bytes were used and that the states are those that the encoder began with.
@@ -137,18 +204,38 @@ class BitDecoder:
         ValueError
             When they are not: the bytes were changed.
         """
-        if self._position != len(self._words) or (self._states != _LOW).any():
+        # Where an encoder had no words for states, it took zeros, which nobody reads.
+        if self._words[self._position :].any() or (self._states != _LOW).any():
             raise ValueError("the point block's bytes are corrupt: its codes do not end where they should")
 
 
-def _intervals(bits: NDArray[np.bool_], ones: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Width and start of each bit's share of the 4096 events; the ones come first."""
-    return np.where(bits, ones, np.uint64(1 << PRECISION) - ones), np.where(bits, np.uint64(0), ones)
+def _packed_heads(heads: _Words) -> bytes:
+    """Numbers of 1 to 65535: how many digits follow the leading one, in four bits each, then these digits."""
+    lengths = (np.frexp(heads.astype(np.float64))[1] - 1).astype(np.uint64)
+    digits = [
+        ragged_digits(lengths, np.full(len(heads), 4, np.uint64)),
+        ragged_digits(heads.astype(np.uint64), lengths),
+    ]
+    return np.packbits(np.concatenate(digits)).tobytes()
 
 
-def _padded(values: NDArray[np.uint64], lanes: int, fill: int) -> NDArray[np.uint64]:
+def _unpacked_heads(data: bytes, lanes: int) -> tuple[_Words, bytes]:
+    """Inverse of `_packed_heads`, with the bytes that follow."""
+    raw = np.frombuffer(data, np.uint8, min(len(data), packed_size(lanes, 4 + 15)))
+    digits = np.unpackbits(raw)
+    if len(digits) < 4 * lanes:
+        raise ValueError(f"the point block has {len(data)} bytes of codes, too few for {lanes} states")
+    lengths = ragged_numbers(digits[: 4 * lanes], np.full(lanes, 4, np.uint64))
+    end = 4 * lanes + int(lengths.sum())
+    if len(digits) < end:
+        raise ValueError(f"the point block has {len(data)} bytes of codes, too few for {lanes} states")
+    heads = ragged_numbers(digits[4 * lanes : end], lengths) | (np.uint64(1) << lengths)
+    return heads.astype(np.uint32), data[packed_size(end, 1) :]
+
+
+def _padded(values: NDArray[np.integer], lanes: int, fill: int) -> _Words:
     """Values in rows of one step each."""
     n_steps = -(-len(values) // lanes)
-    padded = np.full(n_steps * lanes, fill, dtype=np.uint64)
+    padded = np.full(n_steps * lanes, fill, dtype=np.uint32)
     padded[: len(values)] = values
     return padded.reshape(n_steps, lanes)

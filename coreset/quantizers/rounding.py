@@ -94,14 +94,15 @@ class RoundingQuantizer(Quantizer):
         header = self._RANGE.pack(low, exponent_bits, sign_bits)
         if exponent_bits == 0:  # every value is zero
             return header
-        magnitude = bits & np.uint64(2**63 - 1)
-        exponents = magnitude >> np.uint64(52)
-        codes = np.where(magnitude == 0, np.uint64(0), exponents - np.uint64(low) + np.uint64(1))
-        fraction = (magnitude & np.uint64(2**52 - 1)) >> np.uint64(52 - self.significant_bits)
-        codes = (codes << np.uint64(self.significant_bits)) | fraction
+        # Exponents count from one below the lowest, so that zero, whose code is 0, has an exponent of its own.
+        codes = bits & np.uint64(2**63 - 1)
+        zeros = codes == 0
+        codes >>= np.uint64(52 - self.significant_bits)
+        codes -= self._base(low)
         if sign_bits:
-            signs = np.where(magnitude == 0, np.uint64(0), bits >> np.uint64(63))
-            codes |= signs << np.uint64(exponent_bits + self.significant_bits)
+            codes |= bits >> np.uint64(63) << np.uint64(exponent_bits + self.significant_bits)
+        if zeros.any():
+            codes[zeros] = 0
         return header + pack_bits(codes, self.significant_bits + exponent_bits + sign_bits)
 
     def decode(self, data: bytes, shape: Shape) -> NDArray[np.float64]:
@@ -122,12 +123,15 @@ class RoundingQuantizer(Quantizer):
             return np.zeros(shape)
         width = self.significant_bits + exponent_bits + sign_bits
         codes = unpack_bits(body, n_values, width)
-        exponents = (codes >> np.uint64(self.significant_bits)) & np.uint64((1 << exponent_bits) - 1)
-        values = (exponents + np.uint64(low) - np.uint64(1)) << np.uint64(52)
-        values |= (codes & np.uint64((1 << self.significant_bits) - 1)) << shift
+        values = codes & np.uint64((1 << width - sign_bits) - 1)
+        zeros = values < np.uint64(1 << self.significant_bits)
+        values += self._base(low)
+        values <<= shift
         if sign_bits:
-            values |= (codes >> np.uint64(width - 1)) << np.uint64(63)
-        values[exponents == 0] = 0
+            codes >>= np.uint64(width - 1)
+            codes <<= np.uint64(63)
+            values |= codes
+        values[zeros] = 0
         return values.view(np.float64).reshape(shape)
 
     def encoded_size(self, points: NDArray[np.float64]) -> int:
@@ -158,12 +162,17 @@ class RoundingQuantizer(Quantizer):
             )
         return bits
 
+    def _base(self, low: int) -> np.uint64:
+        """What separates a code from its value's leading bits; below zero, and wrapped, for subnormal values."""
+        return np.uint64(((low - 1) << self.significant_bits) % 2**64)
+
     @staticmethod
     def _range(bits: NDArray[np.uint64]) -> tuple[int, int, int]:
         """Lowest exponent, exponent bits and sign bits of the values that are not zero."""
-        values = bits[(bits & np.uint64(2**63 - 1)) != 0]
-        if len(values) == 0:
+        magnitudes = bits & np.uint64(2**63 - 1)
+        high = int(magnitudes.max()) >> 52
+        if not magnitudes.any():
             return 0, 0, 0
-        exponents = (values >> np.uint64(52)) & np.uint64(2047)
-        low, high = int(exponents.min()), int(exponents.max())
-        return low, math.ceil(math.log2(high - low + 2)), int((values >> np.uint64(63)).any())
+        low = int(magnitudes.min(where=magnitudes != 0, initial=np.uint64(2**63 - 1))) >> 52
+        negative = int(bits.max()) > 2**63  # a sign beside a magnitude; that of -0.0 is not kept
+        return low, math.ceil(math.log2(high - low + 2)), int(negative)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -50,7 +51,8 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     Returns
     -------
     bytes
-        ``encoded_size(coreset, quantizer)`` of them. Points come back grouped by class.
+        ``encoded_size(coreset, quantizer)`` of them. Points come back grouped by class, and rearranged within it where
+        the quantizer profits.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     500.0
     """
     _check_quantizer(quantizer)
-    ordered = _grouped_by_label(coreset)
+    ordered = _arranged(coreset, quantizer)
     columns = columns_sent(ordered)
     point_block = quantizer.encode(columns)
     weight_block = encode_weights(ordered.weights, quantizer.precision)
@@ -109,7 +111,7 @@ def encoded_size(coreset: Coreset, quantizer: Quantizer) -> int:
         When the quantizer cannot express a point.
     """
     _check_quantizer(quantizer)
-    ordered = _grouped_by_label(coreset)
+    ordered = _arranged(coreset, quantizer)
     return _message_size(
         len(_body_head(ordered)),
         len(encode_weights(ordered.weights, quantizer.precision)),
@@ -187,15 +189,27 @@ def _check_quantizer(quantizer: object) -> None:
         raise TypeError(f"quantizer={quantizer!r} is no Quantizer")
 
 
-def _grouped_by_label(coreset: Coreset) -> Coreset:
-    if coreset.labels is None or coreset.target_type == NUMERIC or (coreset.labels[:-1] <= coreset.labels[1:]).all():
+def _arranged(coreset: Coreset, quantizer: Quantizer) -> Coreset:
+    """The coreset with its points grouped by class, and within a class in the order that the quantizer asks for."""
+    labels = coreset.labels
+    if labels is None or coreset.target_type == NUMERIC:
+        order, bounds = np.arange(len(coreset)), np.array([0, len(coreset)])
+    else:
+        order = np.argsort(labels, kind="stable")
+        ordered = labels[order]
+        bounds = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, [len(coreset)]])
+    for start, stop in itertools.pairwise(bounds.tolist()):
+        members = order[start:stop]
+        arrangement = quantizer.arrangement(coreset.points[members])
+        if arrangement is not None:
+            order[start:stop] = members[arrangement]
+    if (order[:-1] < order[1:]).all():
         return coreset
-    order = np.argsort(coreset.labels, kind="stable")
     return dataclasses.replace(
         coreset,
         points=coreset.points[order],
         weights=coreset.weights[order],
-        labels=coreset.labels[order],
+        labels=None if labels is None else labels[order],
         spread=None,
         groups=None,
         group_variances=None,

@@ -17,7 +17,7 @@ from coreset.quantizers import pack_bits, quantizer_from_wire, unpack_bits
 from coreset.quantizers.base import _REGISTRY
 
 EXAMPLES: dict[str, list[Quantizer]] = {
-    "context": [ContextQuantizer(b, scope) for b in (1, 2, 3, 4) for scope in ("column", "table")],
+    "context": [ContextQuantizer(b, scope) for b in (1, 2, 3, 4, 5, 8) for scope in ("column", "table")],
     "rounding": [RoundingQuantizer(s, layout) for s in (0, 1, 7, 23, 52) for layout in ("packed", "paper")],
     "uniform": [UniformQuantizer(b, scope) for b in (1, 2, 5, 12, 32) for scope in ("column", "table")],
 }
