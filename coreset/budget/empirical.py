@@ -26,12 +26,14 @@ _LEAST_PILOT_ROWS, _MOST_PILOT_ROWS = 1024, 16384
 _PILOT_ROWS_A_POINT = 4
 _SQUEEZED = 1.5
 # One more trial is made where the first had fewer points than the best candidate, or more, by this factor.
-_FAR = 1.4
-_FINALISTS = 3
-_FINALISTS_WITHIN = 1.05
+_FAR = 2.0
+_FINALISTS = 2
+_FINALISTS_WITHIN = 1.03
 # The best codec of one family tells that another is not worth looking further into when that is worse by this factor.
 _HOPELESS = 1.1
 _FIRST_BITS = 2
+# A slow codec is tried if trials of one with fewer or more bits let it expect no more than the least error by this.
+_LIKELY = 1.02
 # Tables of so few values have their leading candidates built and encoded in full.
 _EXACT_VALUES = 4096
 _EXACT_CANDIDATES = 4
@@ -199,6 +201,8 @@ class _Search:
         for step in (-1, 1):
             start = at
             while 0 <= at + step < len(family):
+                if slow and self._error(family[at + step]) > _LIKELY * best:
+                    break
                 error = self._try(family[at + step])
                 if error >= best and (step == 1 or best < math.inf):  # what fits no point may with fewer bits
                     break

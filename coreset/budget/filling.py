@@ -11,6 +11,7 @@ from ..quantizers import Quantizer
 from ..wire import encoded_size
 from .building import Builder
 from .nesting import MergeChain
+from .remembering import remembering
 
 # Points that a coreset has beyond the number expected to fit, so that merging them fills the budget.
 _SPARE_SHARE = 0.02
@@ -28,10 +29,13 @@ class Filled:
     coreset : Coreset
     message_bytes : int
         What it takes.
+    quantizer : Quantizer
+        Which may remember the points that it has encoded.
     """
 
     coreset: Coreset
     message_bytes: int
+    quantizer: Quantizer
 
 
 def fill(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> Filled | None:
@@ -54,6 +58,7 @@ def fill(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> Fil
     Filled or None
         None when not even one point (a class) fits.
     """
+    quantizer = remembering(quantizer)
     least, high = builder.bound.least_points, len(builder.rows)
     guess = min(max(guess, least), high)
     for rebuilds_left in range(_REBUILDS, -1, -1):
@@ -77,7 +82,7 @@ def _with_one_row_less(
 ) -> tuple[Filled | None, Filled | None]:
     """Like `_bracket`, where all rows do not fit: one point less shows whether the base picks rows or averages them."""
     coreset = builder.build(len(beyond.coreset) - 1)
-    tried = Filled(coreset, encoded_size(coreset, quantizer))
+    tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
     if tried.message_bytes > budget:
         return fits, tried
     return tried, beyond if coreset.sample_indices is not None else None
@@ -93,7 +98,7 @@ def _bracket(
     earlier: tuple[int, int] | None = None
     while True:
         coreset = builder.build(asked)
-        tried = Filled(coreset, encoded_size(coreset, quantizer))
+        tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
         if tried.message_bytes > budget:
             return fits, tried
         if fits is None or len(coreset) > len(fits.coreset):
@@ -133,7 +138,7 @@ def _largest(
             middle = low + max(1, math.floor((budget - fits.message_bytes) / step))
         middle = min(max(middle, low + 1), high - 1)
         coreset = coreset_of(middle)
-        tried = Filled(coreset, encoded_size(coreset, quantizer))
+        tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
         if tried.message_bytes <= budget:
             low, fits = middle, tried
         else:

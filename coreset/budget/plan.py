@@ -142,8 +142,8 @@ def search(
     _check_budget(task)
     outcome = _PLANNERS[planner](task)
     chosen, filled = _best_that_fits(task, outcome.forecasts)
-    message = encode(filled.coreset, task.quantizers[chosen])
-    table = _table(task, outcome.forecasts, chosen, Filled(filled.coreset, len(message)))
+    message = encode(filled.coreset, filled.quantizer)
+    table = _table(task, outcome.forecasts, chosen, filled)
     plan = BudgetPlan(
         len(filled.coreset), task.quantizers[chosen], table, planner, budget, outcome.measure, outcome.remark
     )
