@@ -18,19 +18,23 @@ from ..wire import columns_sent, encoded_size
 from .candidates import MOST_CONTEXT_COLUMNS, bits_of, families
 from .exhaustive import describe, measured_forecast, training_yardstick
 from .forecasts import Forecast, Outcome, Task, nothing_fits
-from .measuring import Yardstick, held_out_rows, ordered_by_class, sent_and_received, yardstick
+from .measuring import Yardstick, held_out_rows, ordered_by_class, sent_and_received, what_rounding_adds, yardstick
 
 # Rows that trials are built of: a share of all within these limits, but some for each point.
 _PILOT_SHARE = 1 / 8
 _LEAST_PILOT_ROWS, _MOST_PILOT_ROWS = 1024, 16384
 _PILOT_ROWS_A_POINT = 4
 _SQUEEZED = 1.5
+# Of so many classes one trial is enough: building takes long, and most points are not to be chosen.
+_MANY_CLASSES = 1000
+# Values of a trial, so that wide tables take no longer than others.
+_TRIAL_VALUES = 1 << 21
 # One more trial is made where the first had fewer points than the best candidate, or more, by this factor.
 _FAR = 2.0
 _FINALISTS = 2
 _FINALISTS_WITHIN = 1.03
-# The best codec of one family tells that another is not worth looking further into when that is worse by this factor.
-_HOPELESS = 1.1
+# One trial tells that no codec of a slow family is worth another when all are expected to be worse by this factor.
+_HOPELESS = 1.03
 _FIRST_BITS = 2
 # A slow codec is tried if trials of one with fewer or more bits let it expect no more than the least error by this.
 _LIKELY = 1.02
@@ -71,10 +75,11 @@ class _Trial:
         self.other_bytes = encoded_size(self.coreset, plain) - plain.encoded_size(columns_sent(self.coreset))
         self.of = functools.cache(self._of)
 
-    def _of(self, quantizer: Quantizer) -> tuple[int, float]:
-        """Bytes of the point block, and what rounding adds to the squared error."""
+    def _of(self, quantizer: Quantizer) -> tuple[int, float, float]:
+        """Bytes of the point block, and what rounding adds to the squared error of some and of all rows."""
         n_bytes, columns = sent_and_received(self.coreset, quantizer)
-        return n_bytes, self._measure.mean_square(self.coreset, columns) - self.cells
+        excess = self._measure.mean_square(self.coreset, columns) - self.cells
+        return n_bytes, *what_rounding_adds(self.coreset, columns, excess)
 
 
 class _Pilot:
@@ -102,12 +107,14 @@ class _Pilot:
         self.trials: list[_Trial] = []
         self.add(first)
         half = self.trials[0].n_points // 2
-        self.add(half if half >= _FAR * self._least else 2 * self.trials[0].n_points)
+        if self._least < _MANY_CLASSES:
+            self.add(half if half >= _FAR * self._least else 2 * self.trials[0].n_points)
 
     @property
     def most_points(self) -> int:
         """The most points of a trial."""
-        return max(self._least, len(self.builder.rows) // 2)
+        most = min(len(self.builder.rows) // 2, _TRIAL_VALUES // self.builder.rows.X.shape[1])
+        return max(self._least, most)
 
     def add(self, n_points: int) -> _Trial:
         """Another trial, of about so many points; of no size twice."""
@@ -196,7 +203,7 @@ class _Search:
         slow = isinstance(self._task.quantizers[family[0]], ContextQuantizer)
         best_before = min(map(self._error, self._trials), default=math.inf)
         best = self._try(family[at])
-        if slow and _HOPELESS * best_before < best < math.inf:
+        if slow and min(map(self._error, family)) > _HOPELESS * best_before:
             return
         for step in (-1, 1):
             start = at
@@ -264,7 +271,7 @@ class _Search:
         if n_points == 0:
             return nothing_fits()
         trial = min(trials, key=lambda trial: abs(math.log(trial.n_points / n_points)))
-        added = trial.of(source)[1] * 4.0 ** -min(more_bits, 32)
+        added = trial.of(source)[1 + (n_points == len(self._task.builder.rows))] * 4.0 ** -min(more_bits, 32)
         cells = self._pilot.cells(n_points)
         whole = max(cells + added, 0.0)
         size = min(round(self._bytes(n_points, quantizer, source, trials)), self._task.budget)

@@ -13,7 +13,7 @@ from ..wire import encoded_size
 from .building import Builder
 from .filling import fill
 from .forecasts import Forecast, Outcome, Task, nothing_fits
-from .measuring import Yardstick, held_out_rows, ordered_by_class, sent_and_received, yardstick
+from .measuring import Yardstick, held_out_rows, ordered_by_class, sent_and_received, what_rounding_adds, yardstick
 
 _TRAINING_ROWS = 4096
 
@@ -76,14 +76,16 @@ def measured_forecast(
         return nothing_fits()
     coreset = ordered_by_class(filled.coreset)
     cells = measure.mean_square(coreset)
-    whole = measure.mean_square(coreset, sent_and_received(coreset, quantizer)[1])
+    columns = sent_and_received(coreset, filled.quantizer)[1]
+    excess = measure.mean_square(coreset, columns) - cells
+    added = what_rounding_adds(coreset, columns, excess)[len(coreset) == len(builder.rows)]
     return Forecast(
         len(coreset),
         filled.message_bytes,
         True,
         math.sqrt(cells),
-        math.sqrt(max(whole - cells, 0.0)),
-        math.sqrt(whole),
+        math.sqrt(max(added, 0.0)),
+        math.sqrt(max(cells + added, 0.0)),
         filled=filled,
     )
 

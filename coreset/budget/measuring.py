@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..construction import Rows, with_target_column
-from ..nearest import Floats, nearest
+from ..nearest import Floats, nearest, squared_distances_to
 from ..points import Coreset
 from ..quantizers import Quantizer
 from ..targets import CLASS, NUMERIC
@@ -19,6 +19,7 @@ from ..wire import columns_sent
 MEASURED_ROWS = 1024
 LEAST_HELD_OUT = 200
 _HELD_OUT_SHARE = 0.25
+_LEAST_ADDED = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +101,32 @@ def yardstick(whole: Rows, chosen: NDArray[np.intp], *, held_out: bool) -> Yards
     if whole.target_type == NUMERIC:
         X = with_target_column(X, np.asarray(part.labels), whole)
     return Yardstick(X, part.weights, classes, whole, held_out)
+
+
+def what_rounding_adds(coreset: Coreset, columns: NDArray[np.float64], excess: float) -> tuple[float, float]:
+    """What a codec counts as adding to the squared error.
+
+    That is the excess that was measured, but no less than a twentieth of the squared distance by which points are moved
+    (ours): values rounded to middle ones stand closer to new rows now and then, which is no reason to send fewer digits
+    when there is room. Where the points are all rows there is, and the whole distance counts.
+
+    Parameters
+    ----------
+    coreset : Coreset
+    columns : ndarray
+        As a receiver decodes those of the coreset.
+    excess : float
+        Squared error of the decoded points less that of the points.
+
+    Returns
+    -------
+    some, every : float
+        Where the points stand for more rows, and where they are all rows.
+    """
+    moved = squared_distances_to(columns_sent(coreset), columns)
+    mass = coreset.weights.sum()
+    distance = float(coreset.weights @ moved / mass) if mass > 0 else 0.0
+    return max(excess, _LEAST_ADDED * distance), distance
 
 
 def ordered_by_class(coreset: Coreset) -> Coreset:

@@ -19,6 +19,7 @@ _QUANTILE = 0.95
 _TRAVERSED_ROWS = 4096
 _MOST_TRAVERSED = 1024
 _TRIED_ROWS = 256
+_TRIED_VALUES = 1 << 19
 
 
 def plan_by_eigenvalues(task: Task) -> Outcome:
@@ -100,6 +101,7 @@ class _Looked:
 
     def _largest_error(self, quantizer: Quantizer) -> float:
         """The farthest that a codec moves any of some rows."""
-        some: Any = np.ascontiguousarray(self.X[:: -(-len(self.X) // _TRIED_ROWS)], dtype=np.float64)
+        n_rows = max(1, min(_TRIED_ROWS, _TRIED_VALUES // self.X.shape[1]))
+        some: Any = np.ascontiguousarray(self.X[:: -(-len(self.X) // n_rows)], dtype=np.float64)
         received = quantizer.decode(quantizer.encode(some), (some.shape[0], some.shape[1]))
         return float(np.sqrt(squared_distances_to(some, received).max()))
