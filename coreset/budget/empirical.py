@@ -259,9 +259,13 @@ class _Search:
         quantizers = self._task.quantizers
         near = min(tried, key=lambda other: abs(bits_of(quantizers[other]) - bits_of(quantizers[position])))
         best = min(tried, key=self._error)
-        better = f"{quantizers[near]!r} does worse than {quantizers[best]!r}" if near != best else "others do better"
+        better = "other codecs do better"
+        if near != best:
+            better = f"{bits_of(quantizers[near])} bits do worse than {bits_of(quantizers[best])}"
         forecast = self._expected(position, near, self._trials[near])
-        return dataclasses.replace(forecast, tried=False, note=f"not tried: {better}" if forecast.fits else forecast.note)
+        return dataclasses.replace(
+            forecast, tried=False, note=f"not tried: {better}" if forecast.fits else forecast.note
+        )
 
     def _expected(self, position: int, like: int, trials: list[_Trial]) -> Forecast:
         """What a codec reaches on all rows, from trials of its own or of one with other bits."""
@@ -275,9 +279,7 @@ class _Search:
         cells = self._pilot.cells(n_points)
         whole = max(cells + added, 0.0)
         size = min(round(self._bytes(n_points, quantizer, source, trials)), self._task.budget)
-        return Forecast(
-            n_points, size, False, math.sqrt(cells), math.sqrt(max(added, 0.0)), math.sqrt(whole)
-        )
+        return Forecast(n_points, size, False, math.sqrt(cells), math.sqrt(max(added, 0.0)), math.sqrt(whole))
 
     def _points_that_fit(self, quantizer: Quantizer, source: Quantizer, trials: list[_Trial]) -> int:
         bound, budget = self._task.builder.bound, self._task.budget

@@ -104,5 +104,3 @@ def describe(measure: Yardstick, built_of: str) -> str:
         f"root mean squared distances of {n_rows} rows to the nearest decoded point; the points were made of the same "
         "rows, since none can be spared of so few"
     )
-
-

@@ -88,9 +88,7 @@ def _with_one_row_less(
     return tried, beyond if coreset.sample_indices is not None else None
 
 
-def _bracket(
-    builder: Builder, quantizer: Quantizer, budget: int, guess: int
-) -> tuple[Filled | None, Filled | None]:
+def _bracket(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> tuple[Filled | None, Filled | None]:
     """The largest coreset found to fit, and a larger one that does not; None for one that there is not."""
     high = len(builder.rows)
     asked = min(high, guess + 1 + math.ceil(_SPARE_SHARE * guess))

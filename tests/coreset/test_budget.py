@@ -26,7 +26,6 @@ from coreset import (
 )
 from coreset.quantizers.base import _REGISTRY
 
-
 PLAIN = [UniformQuantizer(bits, "table") for bits in (1, 2, 3, 4, 6, 8, 12)] + [RoundingQuantizer(5)]
 
 
