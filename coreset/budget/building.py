@@ -48,6 +48,7 @@ class Bound:
         self.least_points = 1 if self._classes is None else len(self._classes)
 
     def __call__(self, n_points: int, quantizer: Quantizer) -> int:
+        """Bytes that a message of so many points takes at most."""
         return max_encoded_size(
             (n_points, self._rows.X.shape[1]),
             quantizer,

@@ -278,7 +278,7 @@ class _Search:
         added = trial.of(source)[1 + (n_points == len(self._task.builder.rows))] * 4.0 ** -min(more_bits, 32)
         cells = self._pilot.cells(n_points)
         whole = max(cells + added, 0.0)
-        size = min(round(self._bytes(n_points, quantizer, source, trials)), self._task.budget)
+        size = min(self._bytes(n_points, quantizer, source, trials), self._task.budget)
         return Forecast(n_points, size, False, math.sqrt(cells), math.sqrt(max(added, 0.0)), math.sqrt(whole))
 
     def _points_that_fit(self, quantizer: Quantizer, source: Quantizer, trials: list[_Trial]) -> int:
@@ -287,7 +287,7 @@ class _Search:
         fitting = bisect.bisect_right(numbers, budget, key=lambda n: self._bytes(n, quantizer, source, trials))
         return numbers[fitting - 1] if fitting else bound.most_points(quantizer, budget)
 
-    def _bytes(self, n_points: int, quantizer: Quantizer, source: Quantizer, trials: list[_Trial]) -> float:
+    def _bytes(self, n_points: int, quantizer: Quantizer, source: Quantizer, trials: list[_Trial]) -> int:
         """Bytes of a message of so many points."""
         n_columns = columns_sent(trials[0].coreset).shape[1]
         sizes = [trial.n_points for trial in trials]
@@ -301,11 +301,11 @@ class _Search:
             # As the most bytes would grow.
             most = [codec.max_encoded_size((n, n_columns)) for codec, n in ((quantizer, n_points), (source, sizes[0]))]
             points = blocks[0] * most[0] / most[1]
-        return max(points, 1.0) + self._pilot.other_bytes(n_points)
+        return math.ceil(max(points, 1.0) + self._pilot.other_bytes(n_points))
 
 
 def _exact(task: Task, pilot: _Pilot, forecasts: list[Forecast]) -> list[Forecast]:
-    """The forecasts, of which the best are replaced by what is measured on coresets of all rows that are not held out."""
+    """The forecasts, the best replaced by what is measured on coresets of all rows that are not held out."""
     ranked = sorted((f.error, position) for position, f in enumerate(forecasts) if f.tried and f.fits)
     found = list(forecasts)
     for _, position in ranked[:_EXACT_CANDIDATES]:

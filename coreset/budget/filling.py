@@ -61,7 +61,8 @@ def fill(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> Fil
     quantizer = remembering(quantizer)
     least, high = builder.bound.least_points, len(builder.rows)
     guess = min(max(guess, least), high)
-    for rebuilds_left in range(_REBUILDS, -1, -1):
+    rebuilds_left = _REBUILDS
+    while True:
         fits, beyond = _bracket(builder, quantizer, budget, guess)
         if beyond is not None and beyond.coreset.sample_indices is not None and len(beyond.coreset) == high > least:
             fits, beyond = _with_one_row_less(builder, quantizer, budget, fits, beyond)
@@ -71,10 +72,9 @@ def fill(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> Fil
             return _largest(builder.build, quantizer, budget, least, fits, beyond)
         guess = max(least, math.floor(len(beyond.coreset) * budget / beyond.message_bytes))
         if guess >= (1 - _MERGED_SHARE) * len(beyond.coreset) or rebuilds_left == 0:
-            break
-    chain = MergeChain(beyond.coreset, power=builder.power)
-    merged = _largest(chain, quantizer, budget, least, None, beyond)
-    return fits if merged is None else merged
+            chain = MergeChain(beyond.coreset, power=builder.power)
+            return _largest(chain, quantizer, budget, least, None, beyond) or fits
+        rebuilds_left -= 1
 
 
 def _with_one_row_less(
