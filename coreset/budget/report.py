@@ -30,9 +30,9 @@ class BudgetPlan:
         ``chosen`` and ``note``. The error is the root mean squared distance from a row to the nearest decoded point (of
         its class), in the data's units: that of the points themselves and what their rounding adds, as squares; the
         latter counts as a twentieth of the squared distance by which points are moved at least, and as all of it where
-        the points are all rows. A numeric target counts as one more column in that, which deviates as much as the others on average, so that no
-        codec is chosen that spoils it. Proxies take the place of these errors with the planners that have some. A
-        candidate that fits no point has 0 points and no error.
+        the points are all rows. A numeric target counts as one more column in that, which deviates as much as the
+        others on average, so that no codec is chosen that spoils it. Proxies take the place of these errors with the
+        planners that have some. A candidate that fits no point has 0 points and no error.
     planner : str
         Which one made the plan.
     budget_bytes : int
