@@ -4,7 +4,14 @@ Start with `BudgetedCoreset` for one table, `DistributedCoreset` for many shards
 instead of a number of bytes, `StreamingCoreset` for rows that come in parts.
 """
 
-from .budget import BudgetedCoreset, BudgetPlan, allocate_budget, default_quantizers, plan_budget
+from .budget import (
+    BudgetedCoreset,
+    BudgetPlan,
+    allocate_budget,
+    default_quantizers,
+    plan_budget,
+    published_quantizers,
+)
 from .construction import FarthestFirstCoreset, LightweightCoreset, RobustCoreset, SensitivityCoreset, UniformCoreset
 from .evaluation import (
     Accounting,
@@ -67,5 +74,6 @@ __all__ = [
     "max_encoded_size",
     "normalized_cost",
     "plan_budget",
+    "published_quantizers",
     "register_quantizer",
 ]

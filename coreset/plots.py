@@ -28,6 +28,8 @@ def new_axes(width: float = 7.0, height: float = 4.5) -> Axes:
 def plot_plan(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Error of every candidate of a plan against its number of points, the chosen one marked.
 
+    Candidates that were not tried, if any, have hollow marks.
+
     Parameters
     ----------
     table : pandas.DataFrame
@@ -40,21 +42,31 @@ def plot_plan(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     matplotlib Axes
     """
     axes = new_axes() if ax is None else ax
-    shown = table[table["n_points"] > 0].sort_values("n_points")
+    shown = table[(table["n_points"] > 0) & table["error"].notna()].sort_values("n_points")
     names = [_codec_name(quantizer.get_config()) for quantizer in shown["quantizer"]]
-    for family in sorted({family for family, _ in names}):
-        part = shown[[name[0] == family for name in names]]
-        axes.plot(part["n_points"], part["error"], "o-", label=family)
+    tried = ~shown["note"].str.startswith("not tried")
+    for place, family in enumerate(sorted({family for family, _ in names})):
+        own = [name[0] == family for name in names]
+        part = shown[own]
+        color = f"C{place}"
+        axes.plot(part["n_points"], part["error"], "-", color=color, linewidth=1)
+        axes.plot(part["n_points"], part["error"], "o", color=color, markerfacecolor="white", markersize=5)
+        axes.plot(part[tried[own]]["n_points"], part[tried[own]]["error"], "o", color=color, markersize=5)
+        axes.plot([], [], "o-", color=color, label=family)
     for (_, numbers), n_points, error in zip(names, shown["n_points"], shown["error"], strict=True):
-        axes.annotate(numbers, (n_points, error), textcoords="offset points", xytext=(4, 4), fontsize=8)
+        axes.annotate(numbers, (n_points, error), textcoords="offset points", xytext=(4, 4), fontsize=7)
     winner = shown[shown["chosen"]]
     axes.plot(winner["n_points"], winner["error"], "*", markersize=16, color="black", label="chosen")
+    errors = shown["error"][shown["error"] > 0]
+    if len(errors) and errors.max() > 4 * errors.min():
+        axes.set_yscale("log")
     axes.set(
         xscale="log",
         xlabel="points that fit the budget",
-        ylabel="error: rms distance of a row\nto the nearest decoded point",
-        title="Candidates within one byte budget (numbers: bits of the codec)",
+        ylabel="error, in the data's units",
+        title="Candidates within one byte budget (numbers: bits of the codec; hollow: not tried)",
     )
+    axes.title.set_fontsize(10)
     axes.legend(frameon=False, fontsize=8)
     return axes
 

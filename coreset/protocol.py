@@ -19,7 +19,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
-from .budget import default_quantizers, least_message_bytes, search
+from .budget import least_message_bytes, search
 from .clustering import rough_cost
 from .construction import Rows, check_rows, joint_rows, target_settings
 from .points import Coreset
@@ -111,7 +111,7 @@ class Worker:
                 rough_cost(part.X, part.weights, _COST_CENTERS, self._rng("statistics", position))
                 for position, part in enumerate(self._classes())
             )
-        least = least_message_bytes(self.rows, self._sent_names(by_all=False), default_quantizers())
+        least = least_message_bytes(self.rows, self._sent_names(by_all=False))
         schema = zlib.crc32("\0".join(self.names or ()).encode("utf-8", "surrogatepass"))
         kind = _NUMERIC_STATISTICS if self.rows.target_type == NUMERIC else _STATISTICS
         head = bytes([kind]) + varint(self.shard) + varint(self.rows.X.shape[1])
@@ -139,7 +139,7 @@ class Worker:
                     budget,
                     feature_names=self._sent_names(by_all=bool(names_by_all)),
                     base=self.settings.base,
-                    quantizers=default_quantizers(),
+                    quantizers=None,
                     planner=self.settings.planner,
                     random_state=self._rng("summary"),
                 )[1]

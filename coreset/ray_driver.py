@@ -40,7 +40,7 @@ class DistributedCoreset(BaseEstimator):
         As in `BudgetedCoreset`. With ``target_type="auto"`` the target is numeric for all shards if it is continuous in
         one; behind ObjectRefs nobody sees all of them, so that shards which disagree are an error. With
         ``label_scale="auto"`` every shard has its own scale.
-    planner : {"exhaustive"}, default="exhaustive"
+    planner : {"empirical", "exhaustive", "eigenvalue", "max-distance", "quantile-distance"}, default="empirical"
         As in `BudgetedCoreset`; every shard plans for itself.
     backend : {"ray", "local"}, default="ray"
         "local" runs the same protocol in this process. "ray" uses the cluster that this process is connected to, or the
@@ -83,7 +83,7 @@ class DistributedCoreset(BaseEstimator):
         budget_bytes: int = 65536,
         *,
         base: BaseEstimator | None = None,
-        planner: str = "exhaustive",
+        planner: str = "empirical",
         backend: str = "ray",
         num_workers: int | None = None,
         label_column: str | None = None,

@@ -1,15 +1,19 @@
 """Spending a byte budget: how much for each node, and of that how many points, in how many bits each."""
 
 from .allocation import allocate_budget
+from .candidates import default_quantizers, published_quantizers
 from .estimator import BudgetedCoreset
-from .plan import BudgetPlan, default_quantizers, least_message_bytes, plan_budget, search
+from .plan import PLANNERS, least_message_bytes, plan_budget, search
+from .report import BudgetPlan
 
 __all__ = [
+    "PLANNERS",
     "BudgetPlan",
     "BudgetedCoreset",
     "allocate_budget",
     "default_quantizers",
     "least_message_bytes",
     "plan_budget",
+    "published_quantizers",
     "search",
 ]

@@ -11,7 +11,8 @@ from ..construction import check_rows, target_settings
 from ..quantizers import Quantizer
 from ..validation import RandomState
 from ..wire import decode
-from .plan import default_quantizers, search
+from .plan import search
+from .report import BudgetPlan
 
 
 @final
@@ -30,7 +31,7 @@ class BudgetedCoreset(BaseEstimator):
         `n_points`.
     quantizer : Quantizer, optional
         How points are written; by default the planner chooses.
-    planner : {"exhaustive"}, default="exhaustive"
+    planner : {"empirical", "exhaustive", "eigenvalue", "max-distance", "quantile-distance"}, default="empirical"
         See `plan_budget`.
     random_state : int, RandomState, Generator or None, default=None
 
@@ -41,6 +42,7 @@ class BudgetedCoreset(BaseEstimator):
     message_ : bytes
         At most `budget_bytes` of them, for `decode`.
     plan_ : BudgetPlan
+        What was considered, and by `explain` why the message is as it is.
 
     Examples
     --------
@@ -60,7 +62,7 @@ class BudgetedCoreset(BaseEstimator):
         *,
         base: BaseEstimator | None = None,
         quantizer: Quantizer | None = None,
-        planner: str = "exhaustive",
+        planner: str = "empirical",
         random_state: RandomState = None,
     ) -> None:
         self.budget_bytes = budget_bytes
@@ -92,13 +94,13 @@ class BudgetedCoreset(BaseEstimator):
         """
         rows = check_rows(self, X, y, sample_weight, **target_settings(self.base))
         names = getattr(self, "feature_names_in_", None)
-        codecs = default_quantizers() if self.quantizer is None else [self.quantizer]
+        self.plan_: BudgetPlan
         self.plan_, self.message_ = search(
             rows,
             self.budget_bytes,
             feature_names=None if names is None else tuple(names),
             base=self.base,
-            quantizers=codecs,
+            quantizers=None if self.quantizer is None else [self.quantizer],
             planner=self.planner,
             random_state=self.random_state,
         )

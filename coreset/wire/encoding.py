@@ -180,7 +180,10 @@ def max_encoded_size(
     if feature_names is not None:
         tables += len(block(encode_names(feature_names)))
     return _message_size(
-        head, max_weights_size(n_points, quantizer.precision), tables, quantizer.max_encoded_size((n_points, n_features + numeric_target))
+        head,
+        max_weights_size(n_points, quantizer.precision),
+        tables,
+        quantizer.max_encoded_size((n_points, n_features + numeric_target)),
     )
 
 

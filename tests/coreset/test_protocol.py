@@ -15,7 +15,7 @@ from coreset.protocol import Coordinator, Worker, WorkerSettings
 from coreset.shards import split_into_shards
 from coreset.wire import seal
 
-SETTINGS = WorkerSettings(base=None, planner="exhaustive", entropy=5)
+SETTINGS = WorkerSettings(base=None, planner="empirical", entropy=5)
 
 
 def skewed_shards(rng: np.random.Generator, n_shards: int = 4) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -271,7 +271,7 @@ def test_the_plan_measures_distances_with_a_target_that_counts_as_a_column():
     scale = np.sqrt(X.var(axis=0).mean() / y.var())
     gaps = np.column_stack([X, scale * y])[:, None] - np.column_stack([received.points, scale * received.labels])
     expected = np.sqrt((gaps**2).sum(axis=2).min(axis=1).mean())
-    assert plan.table["error"].item() == pytest.approx(expected)
+    assert plan.table["error"].item() == pytest.approx(expected, rel=1e-3)  # what rounding adds has a lower bound
 
 
 def test_a_base_decides_what_the_target_is():
@@ -341,7 +341,7 @@ def test_shards_agree_on_numbers_although_one_looks_like_classes(budget):
 def test_workers_that_see_only_their_own_shard_and_disagree_are_named():
     # Behind ObjectRefs nobody sees all targets.
     X, y = regression(400)
-    settings = WorkerSettings(base=None, planner="exhaustive", entropy=5)
+    settings = WorkerSettings(base=None, planner="empirical", entropy=5)
     numeric, classes = (
         Worker(0, X[:200], y[:200], None, settings),
         Worker(1, X[200:], y[200:].round(-3), None, settings),

@@ -1,0 +1,317 @@
+"""The empirical planner: small trials tell what every codec would reach; only the best one is built in full."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import functools
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..construction import Rows
+from ..points import Coreset
+from ..quantizers import ContextQuantizer, Quantizer, UniformQuantizer
+from ..targets import CLASS
+from ..wire import columns_sent, encoded_size
+from .candidates import MOST_CONTEXT_COLUMNS, bits_of, families
+from .exhaustive import describe, measured_forecast, training_yardstick
+from .forecasts import Forecast, Outcome, Task, nothing_fits
+from .measuring import Yardstick, held_out_rows, ordered_by_class, sent_and_received, what_rounding_adds, yardstick
+
+# Rows that trials are built of: a share of all within these limits, but some for each point.
+_PILOT_SHARE = 1 / 8
+_LEAST_PILOT_ROWS, _MOST_PILOT_ROWS = 1024, 16384
+_PILOT_ROWS_A_POINT = 4
+_SQUEEZED = 1.5
+# Of so many classes one trial is enough: building takes long, and most points are not to be chosen.
+_MANY_CLASSES = 1000
+# Values of a trial, so that wide tables take no longer than others.
+_TRIAL_VALUES = 1 << 21
+# One more trial is made where the first had fewer points than the best candidate, or more, by this factor.
+_FAR = 2.0
+_FINALISTS = 2
+_FINALISTS_WITHIN = 1.03
+# One trial tells that no codec of a slow family is worth another when all are expected to be worse by this factor.
+_HOPELESS = 1.03
+_FIRST_BITS = 2
+# A slow codec is tried if trials of one with fewer or more bits let it expect no more than the least error by this.
+_LIKELY = 1.02
+# Tables of so few values have their leading candidates built and encoded in full.
+_EXACT_VALUES = 4096
+_EXACT_CANDIDATES = 4
+
+
+def plan_empirically(task: Task) -> Outcome:
+    """Try codecs on coresets of some rows, and forecast what each reaches on all of them.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    Outcome
+    """
+    pilot = _Pilot(task)
+    forecasts = _Search(task, pilot).run()
+    built_of = f"coresets of {len(pilot.builder.rows)} rows, extrapolated to all {len(task.builder.rows)}"
+    if task.builder.rows.X.size <= _EXACT_VALUES:
+        forecasts = _exact(task, pilot, forecasts)
+        built_of = "coresets of the other rows"
+    return Outcome(forecasts, describe(pilot.measure, built_of))
+
+
+class _Trial:
+    """A small coreset that codecs are tried on."""
+
+    def __init__(self, coreset: Coreset, measure: Yardstick) -> None:
+        self.coreset = ordered_by_class(coreset)
+        self.n_points = len(coreset)
+        self._measure = measure
+        self.cells = measure.mean_square(self.coreset)
+        plain = UniformQuantizer(1)
+        self.other_bytes = encoded_size(self.coreset, plain) - plain.encoded_size(columns_sent(self.coreset))
+        self.of = functools.cache(self._of)
+
+    def _of(self, quantizer: Quantizer) -> tuple[int, float, float]:
+        """Bytes of the point block, and what rounding adds to the squared error of some and of all rows."""
+        n_bytes, columns = sent_and_received(self.coreset, quantizer)
+        excess = self._measure.mean_square(self.coreset, columns) - self.cells
+        return n_bytes, *what_rounding_adds(self.coreset, columns, excess)
+
+
+class _Pilot:
+    """Trials of some of the rows, and what they tell of coresets of all rows."""
+
+    def __init__(self, task: Task) -> None:
+        rows = task.builder.rows
+        self._n_rows = len(rows)
+        self._least = task.builder.bound.least_points
+        points = [task.builder.bound.most_points(quantizer, task.budget) for quantizer in task.quantizers]
+        surely = [number for number in points if number] or [self._least]
+        # Codecs that squeeze fit more points than is sure.
+        first = max(self._least, min(self._n_rows, int(_SQUEEZED * np.quantile(surely, 0.75))))
+        held_out = held_out_rows(rows, task.rng)
+        if len(held_out) == 0:
+            self.builder = self.whole_builder = task.builder
+            self.measure = training_yardstick(task)
+        else:
+            wanted = max(_LEAST_PILOT_ROWS, min(_MOST_PILOT_ROWS, int(_PILOT_SHARE * self._n_rows)))
+            wanted = max(wanted, _PILOT_ROWS_A_POINT * min(first, _MOST_PILOT_ROWS), 2 * self._least)
+            rest = np.delete(np.arange(self._n_rows), held_out)
+            self.whole_builder = task.builder.of(rows.take(rest))
+            self.builder = task.builder.of(rows.take(rest[_drawn(self.whole_builder.rows, wanted, task.rng)]))
+            self.measure = yardstick(task.measured, held_out, held_out=True)
+        self.trials: list[_Trial] = []
+        self.add(first)
+        half = self.trials[0].n_points // 2
+        if self._least < _MANY_CLASSES:
+            self.add(half if half >= _FAR * self._least else 2 * self.trials[0].n_points)
+
+    @property
+    def most_points(self) -> int:
+        """The most points of a trial."""
+        most = min(len(self.builder.rows) // 2, _TRIAL_VALUES // self.builder.rows.X.shape[1])
+        return max(self._least, most)
+
+    def add(self, n_points: int) -> _Trial:
+        """Another trial, of about so many points; of no size twice."""
+        trial = _Trial(self.builder.build(min(n_points, self.most_points)), self.measure)
+        known = {other.n_points: other for other in self.trials}
+        if trial.n_points in known:
+            return known[trial.n_points]
+        self.trials.append(trial)
+        return trial
+
+    def cells(self, n_points: int) -> float:
+        """Mean squared distance of rows to the nearest of so many points, were all rows read."""
+        trials = sorted(self.trials, key=lambda trial: trial.n_points)
+        sizes = np.array([trial.n_points for trial in trials], dtype=np.float64)
+        if not self.measure.held_out and n_points > sizes[-1]:
+            # A row that is a point itself has no error.
+            left = (self._n_rows - n_points) / max(self._n_rows - sizes[-1], 1.0)
+            return trials[-1].cells * max(left, 0.0)
+        # The mean of r rows is off by 1 / r of their variance, for which r differs between a trial and all rows.
+        held_out = self.measure.held_out
+        errors = np.array([trial.cells for trial in trials]) / (1 + held_out * sizes / len(self.builder.rows))
+        return _power_law(sizes, errors, n_points) * (1 + held_out * n_points / self._n_rows)
+
+    def other_bytes(self, n_points: int) -> float:
+        """Bytes of a message besides its points."""
+        sizes = np.array([trial.n_points for trial in self.trials], dtype=np.float64)
+        others = np.array([trial.other_bytes for trial in self.trials], dtype=np.float64)
+        far = int(np.abs(sizes - sizes[0]).argmax())
+        rate = (others[far] - others[0]) / (sizes[far] - sizes[0]) if far else 1.0
+        return float(others[0] + np.clip(rate, 0.0, 1.0) * (n_points - sizes[0]))
+
+
+def _power_law(sizes: NDArray[np.float64], errors: NDArray[np.float64], n_points: int) -> float:
+    """Error between and beyond known sizes, straight lines of logarithms that never rise."""
+    errors = np.minimum.accumulate(errors)
+    if len(sizes) == 1 or errors[-1] <= 0:
+        return float(errors[min(int(np.searchsorted(sizes, n_points)), len(sizes) - 1)])
+    at = int(np.clip(np.searchsorted(sizes, n_points), 1, len(sizes) - 1))
+    logs = np.log(sizes[at - 1 : at + 1])
+    slope = math.log(errors[at] / errors[at - 1]) / (logs[1] - logs[0])
+    return float(errors[at] * math.exp(slope * (math.log(n_points) - logs[1])))
+
+
+def _drawn(rows: Rows, wanted: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Rows of every class, in proportion."""
+    if wanted >= len(rows):
+        return np.arange(len(rows))
+    order = rng.permutation(len(rows))
+    if rows.target_type != CLASS:
+        return np.sort(order[:wanted])
+    codes = np.unique(np.asarray(rows.labels), return_inverse=True)[1][order]
+    by_class = order[np.argsort(codes, kind="stable")]
+    starts = np.searchsorted(np.sort(codes), np.arange(codes.max() + 1))
+    steps = ((np.arange(wanted) + rng.random()) * (len(rows) / wanted)).astype(np.intp)
+    return np.sort(by_class[np.union1d(steps[steps < len(rows)], starts)])
+
+
+class _Search:
+    """Which codecs have been tried, and what that tells of all."""
+
+    def __init__(self, task: Task, pilot: _Pilot) -> None:
+        self._task, self._pilot = task, pilot
+        self._trials: dict[int, list[_Trial]] = {}  # of each codec that was tried
+        self._family = {position: family for family in families(task.quantizers) for position in family}
+        self._first_bits = _FIRST_BITS
+
+    def run(self) -> list[Forecast]:
+        """Try as few codecs as tell the best one, and forecast all."""
+        for family in families(self._task.quantizers):
+            if not self._is_too_slow(family):
+                self._climb(family)
+        self._look_again()
+        return [self._forecast(position) for position in range(len(self._task.quantizers))]
+
+    def _is_too_slow(self, family: list[int]) -> bool:
+        """Whether codecs would take minutes while there are others."""
+        quantizers = self._task.quantizers
+        wide = self._task.builder.rows.X.shape[1] > MOST_CONTEXT_COLUMNS
+        slow = [isinstance(quantizer, ContextQuantizer) for quantizer in quantizers]
+        return wide and slow[family[0]] and not all(slow)
+
+    def _climb(self, family: list[int]) -> None:
+        """Try codecs of one family, from a likely number of bits on, as long as their error falls."""
+        bits = [bits_of(self._task.quantizers[position]) for position in family]
+        at = min(range(len(family)), key=lambda place: abs(bits[place] - self._first_bits))
+        slow = isinstance(self._task.quantizers[family[0]], ContextQuantizer)
+        best_before = min(map(self._error, self._trials), default=math.inf)
+        best = self._try(family[at])
+        if slow and min(map(self._error, family)) > _HOPELESS * best_before:
+            return
+        for step in (-1, 1):
+            start = at
+            while 0 <= at + step < len(family):
+                if slow and self._error(family[at + step]) > _LIKELY * best:
+                    break
+                error = self._try(family[at + step])
+                if error >= best and (step == 1 or best < math.inf):  # what fits no point may with fewer bits
+                    break
+                at, best = at + step, error
+            if at != start:
+                break
+        if best < best_before and slow:
+            self._first_bits = bits[at]
+
+    def _try(self, position: int) -> float:
+        """Error that is to be expected of a codec, now that it is tried; infinite when it fits no point."""
+        trial = self._pilot.trials[0]
+        trial.of(self._task.quantizers[position])
+        self._trials[position] = [trial]
+        return self._error(position)
+
+    def _error(self, position: int) -> float:
+        forecast = self._forecast(position)
+        return forecast.error if forecast.fits else math.inf
+
+    def _look_again(self) -> None:
+        """Try the best codecs once more, at about the size that they would have."""
+        leaders = self._leaders()
+        if not leaders:
+            return
+        wanted = min(self._forecast(leaders[0]).n_points, self._pilot.most_points)
+        if 1 / _FAR <= wanted / self._pilot.trials[0].n_points <= _FAR:
+            return
+        trial = self._pilot.add(wanted)
+        for position in leaders:
+            if trial not in self._trials[position]:
+                trial.of(self._task.quantizers[position])
+                self._trials[position].append(trial)
+
+    def _leaders(self) -> list[int]:
+        """The best codecs so far, of which the first is the best."""
+        ranked = sorted((error, position) for position in self._trials if (error := self._error(position)) < math.inf)
+        return [position for error, position in ranked[:_FINALISTS] if error <= _FINALISTS_WITHIN * ranked[0][0]]
+
+    def _forecast(self, position: int) -> Forecast:
+        own = self._trials.get(position)
+        if own is not None:
+            return self._expected(position, position, own)
+        tried = [other for other in self._family[position] if other in self._trials]
+        if not tried:
+            return dataclasses.replace(nothing_fits("not tried: it is slow for so many columns"), tried=False)
+        quantizers = self._task.quantizers
+        near = min(tried, key=lambda other: abs(bits_of(quantizers[other]) - bits_of(quantizers[position])))
+        best = min(tried, key=self._error)
+        better = "other codecs do better"
+        if near != best:
+            better = f"{bits_of(quantizers[near])} bits do worse than {bits_of(quantizers[best])}"
+        forecast = self._expected(position, near, self._trials[near])
+        return dataclasses.replace(
+            forecast, tried=False, note=f"not tried: {better}" if forecast.fits else forecast.note
+        )
+
+    def _expected(self, position: int, like: int, trials: list[_Trial]) -> Forecast:
+        """What a codec reaches on all rows, from trials of its own or of one with other bits."""
+        quantizer, source = self._task.quantizers[position], self._task.quantizers[like]
+        more_bits = bits_of(quantizer) - bits_of(source)
+        n_points = self._points_that_fit(quantizer, source, trials)
+        if n_points == 0:
+            return nothing_fits()
+        trial = min(trials, key=lambda trial: abs(math.log(trial.n_points / n_points)))
+        added = trial.of(source)[1 + (n_points == len(self._task.builder.rows))] * 4.0 ** -min(more_bits, 32)
+        cells = self._pilot.cells(n_points)
+        whole = max(cells + added, 0.0)
+        size = min(self._bytes(n_points, quantizer, source, trials), self._task.budget)
+        return Forecast(n_points, size, False, math.sqrt(cells), math.sqrt(max(added, 0.0)), math.sqrt(whole))
+
+    def _points_that_fit(self, quantizer: Quantizer, source: Quantizer, trials: list[_Trial]) -> int:
+        bound, budget = self._task.builder.bound, self._task.budget
+        numbers = range(bound.least_points, len(self._task.builder.rows) + 1)
+        fitting = bisect.bisect_right(numbers, budget, key=lambda n: self._bytes(n, quantizer, source, trials))
+        return numbers[fitting - 1] if fitting else bound.most_points(quantizer, budget)
+
+    def _bytes(self, n_points: int, quantizer: Quantizer, source: Quantizer, trials: list[_Trial]) -> int:
+        """Bytes of a message of so many points."""
+        n_columns = columns_sent(trials[0].coreset).shape[1]
+        sizes = [trial.n_points for trial in trials]
+        blocks = [float(trial.of(source)[0]) for trial in trials]
+        if len(trials) > 1:
+            rate = max(blocks[-1] - blocks[0], 0.0) / abs(sizes[-1] - sizes[0])
+            if sizes[-1] < sizes[0]:
+                rate = max(blocks[0] - blocks[-1], 0.0) / (sizes[0] - sizes[-1])
+            points = blocks[-1] + rate * (n_points - sizes[-1])
+        else:
+            # As the most bytes would grow.
+            most = [codec.max_encoded_size((n, n_columns)) for codec, n in ((quantizer, n_points), (source, sizes[0]))]
+            points = blocks[0] * most[0] / most[1]
+        return math.ceil(max(points, 1.0) + self._pilot.other_bytes(n_points))
+
+
+def _exact(task: Task, pilot: _Pilot, forecasts: list[Forecast]) -> list[Forecast]:
+    """The forecasts, the best replaced by what is measured on coresets of all rows that are not held out."""
+    ranked = sorted((f.error, position) for position, f in enumerate(forecasts) if f.tried and f.fits)
+    found = list(forecasts)
+    for _, position in ranked[:_EXACT_CANDIDATES]:
+        guess = forecasts[position].n_points
+        exact = measured_forecast(pilot.whole_builder, pilot.measure, task.quantizers[position], task.budget, guess)
+        found[position] = dataclasses.replace(exact, filled=None) if pilot.measure.held_out else exact
+    for _, position in ranked[_EXACT_CANDIDATES:]:
+        found[position] = dataclasses.replace(forecasts[position], tried=False)
+    return found

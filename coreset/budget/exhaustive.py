@@ -1,0 +1,106 @@
+"""The exhaustive planner: every codec gets its largest coreset, whose error is measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ..quantizers import Quantizer
+from ..sampling import stratified_draw
+from ..wire import encoded_size
+from .building import Builder
+from .filling import fill
+from .forecasts import Forecast, Outcome, Task, nothing_fits
+from .measuring import Yardstick, held_out_rows, ordered_by_class, sent_and_received, what_rounding_adds, yardstick
+
+_TRAINING_ROWS = 4096
+
+
+def plan_exhaustively(task: Task) -> Outcome:
+    """Fill the budget with every codec and measure.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    Outcome
+    """
+    builder, measure = measuring_builder(task)
+    forecasts = [measured_forecast(builder, measure, quantizer, task.budget) for quantizer in task.quantizers]
+    if measure.held_out:  # what is sent is built of all rows
+        forecasts = [dataclasses.replace(forecast, filled=None) for forecast in forecasts]
+    return Outcome(forecasts, describe(measure, "coresets of all other rows" if measure.held_out else ""))
+
+
+def measuring_builder(task: Task) -> tuple[Builder, Yardstick]:
+    """A builder of the rows that are not held out, and the rows to measure by."""
+    held_out = held_out_rows(task.builder.rows, task.rng)
+    if len(held_out) == 0:
+        return task.builder, training_yardstick(task)
+    rest = np.delete(np.arange(len(task.builder.rows)), held_out)
+    return task.builder.of(task.builder.rows.take(rest)), yardstick(task.measured, held_out, held_out=True)
+
+
+def training_yardstick(task: Task) -> Yardstick:
+    """Rows drawn by weight to measure by, which coresets are built of as well."""
+    weights = task.builder.rows.weights
+    drawn = stratified_draw(weights, min(len(weights), _TRAINING_ROWS), task.rng)
+    measure = yardstick(task.measured, drawn, held_out=False)
+    return dataclasses.replace(measure, weights=np.ones(len(drawn)))
+
+
+def measured_forecast(
+    builder: Builder, measure: Yardstick, quantizer: Quantizer, budget: int, guess: int | None = None
+) -> Forecast:
+    """Fill the budget with one codec and measure.
+
+    Parameters
+    ----------
+    builder : Builder
+    measure : Yardstick
+    quantizer : Quantizer
+    budget : int
+    guess : int, optional
+        Points that may fit; by default as many as surely do.
+
+    Returns
+    -------
+    Forecast
+    """
+    filled = fill(builder, quantizer, budget, guess or builder.bound.most_points(quantizer, budget))
+    if filled is None:
+        return nothing_fits()
+    coreset = ordered_by_class(filled.coreset)
+    cells = measure.mean_square(coreset)
+    columns = sent_and_received(coreset, filled.quantizer)[1]
+    excess = measure.mean_square(coreset, columns) - cells
+    added = what_rounding_adds(coreset, columns, excess)[len(coreset) == len(builder.rows)]
+    return Forecast(
+        len(coreset),
+        filled.message_bytes,
+        True,
+        math.sqrt(cells),
+        math.sqrt(max(added, 0.0)),
+        math.sqrt(max(cells + added, 0.0)),
+        filled=filled,
+    )
+
+
+def least_size(builder: Builder, quantizer: Quantizer) -> int:
+    """Bytes of the message of one point (a class)."""
+    return encoded_size(builder.build(builder.bound.least_points), quantizer)
+
+
+def describe(measure: Yardstick, built_of: str) -> str:
+    """What errors are, for people."""
+    n_rows = len(measure.X)
+    if measure.held_out:
+        return f"root mean squared distances of {n_rows} held-out rows to the nearest decoded point, for {built_of}"
+    return (
+        f"root mean squared distances of {n_rows} rows to the nearest decoded point; the points were made of the same "
+        "rows, since none can be spared of so few"
+    )

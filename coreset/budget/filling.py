@@ -1,0 +1,144 @@
+"""The largest coreset whose message a budget holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from ..points import Coreset
+from ..quantizers import Quantizer
+from ..wire import encoded_size
+from .building import Builder
+from .nesting import MergeChain
+from .remembering import remembering
+
+# Points that a coreset has beyond the number expected to fit, so that merging them fills the budget.
+_SPARE_SHARE = 0.02
+# A coreset that is larger than what fits by more than this is built anew, since merging is worse than building.
+_MERGED_SHARE = 0.15
+_REBUILDS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Filled:
+    """A coreset that fits a budget while one of a point more does not.
+
+    Parameters
+    ----------
+    coreset : Coreset
+    message_bytes : int
+        What it takes.
+    quantizer : Quantizer
+        Which may remember the points that it has encoded.
+    """
+
+    coreset: Coreset
+    message_bytes: int
+    quantizer: Quantizer
+
+
+def fill(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> Filled | None:
+    """The largest coreset that fits, by true encodings.
+
+    Cells are built a little too large and then merged, pair by pair, until the message fits; the next larger coreset
+    of that chain does not fit. Coresets that pick rows are built anew instead. Sizes of some codecs do not rise with
+    every point: larger sizes that fit by chance, beyond the first that does not, are not looked for.
+
+    Parameters
+    ----------
+    builder : Builder
+    quantizer : Quantizer
+    budget : int
+    guess : int
+        Points that may fit.
+
+    Returns
+    -------
+    Filled or None
+        None when not even one point (a class) fits.
+    """
+    quantizer = remembering(quantizer)
+    least, high = builder.bound.least_points, len(builder.rows)
+    guess = min(max(guess, least), high)
+    rebuilds_left = _REBUILDS
+    while True:
+        fits, beyond = _bracket(builder, quantizer, budget, guess)
+        if beyond is not None and beyond.coreset.sample_indices is not None and len(beyond.coreset) == high > least:
+            fits, beyond = _with_one_row_less(builder, quantizer, budget, fits, beyond)
+        if beyond is None:
+            return fits
+        if beyond.coreset.sample_indices is not None:
+            return _largest(builder.build, quantizer, budget, least, fits, beyond)
+        guess = max(least, math.floor(len(beyond.coreset) * budget / beyond.message_bytes))
+        if guess >= (1 - _MERGED_SHARE) * len(beyond.coreset) or rebuilds_left == 0:
+            chain = MergeChain(beyond.coreset, power=builder.power)
+            return _largest(chain, quantizer, budget, least, None, beyond) or fits
+        rebuilds_left -= 1
+
+
+def _with_one_row_less(
+    builder: Builder, quantizer: Quantizer, budget: int, fits: Filled | None, beyond: Filled
+) -> tuple[Filled | None, Filled | None]:
+    """Like `_bracket`, where all rows do not fit: one point less shows whether the base picks rows or averages them."""
+    coreset = builder.build(len(beyond.coreset) - 1)
+    tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
+    if tried.message_bytes > budget:
+        return fits, tried
+    return tried, beyond if coreset.sample_indices is not None else None
+
+
+def _bracket(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> tuple[Filled | None, Filled | None]:
+    """The largest coreset found to fit, and a larger one that does not; None for one that there is not."""
+    high = len(builder.rows)
+    asked = min(high, guess + 1 + math.ceil(_SPARE_SHARE * guess))
+    fits: Filled | None = None
+    earlier: tuple[int, int] | None = None
+    while True:
+        coreset = builder.build(asked)
+        tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
+        if tried.message_bytes > budget:
+            return fits, tried
+        if fits is None or len(coreset) > len(fits.coreset):
+            fits = tried
+        if asked == high:
+            return fits, None
+        # A secant through the last two sizes; of a first one alone, as if there were no header.
+        step = tried.message_bytes / asked
+        if earlier is not None and earlier[1] < tried.message_bytes:
+            step = (tried.message_bytes - earlier[1]) / (asked - earlier[0])
+        earlier = asked, tried.message_bytes
+        room = min(7.0 * asked, (budget - tried.message_bytes) / step)
+        asked = min(high, asked + 1 + math.ceil(room + _SPARE_SHARE * (asked + room)))
+
+
+def _largest(
+    coreset_of: Callable[[int], Coreset],
+    quantizer: Quantizer,
+    budget: int,
+    least: int,
+    fits: Filled | None,
+    beyond: Filled,
+) -> Filled | None:
+    """Search between a number of points that fits, if one is known, and one that does not, by what a point takes."""
+    low = least - 1 if fits is None else len(fits.coreset)
+    high, high_bytes = len(beyond.coreset), beyond.message_bytes
+    step = high_bytes / high  # bytes a point, somewhat more than one more takes
+    for turn in range(64):
+        if high - low <= 1:
+            break
+        if turn >= 8:  # sizes that follow no line
+            middle = (low + high) // 2
+        elif fits is None:
+            middle = high - max(1, math.ceil((high_bytes - budget) / step))
+        else:
+            step = max((high_bytes - fits.message_bytes) / (high - low), 1e-9)
+            middle = low + max(1, math.floor((budget - fits.message_bytes) / step))
+        middle = min(max(middle, low + 1), high - 1)
+        coreset = coreset_of(middle)
+        tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
+        if tried.message_bytes <= budget:
+            low, fits = middle, tried
+        else:
+            high, high_bytes = middle, tried.message_bytes
+    return fits
