@@ -18,7 +18,7 @@ from ..wire import columns_sent, encoded_size
 from .candidates import MOST_CONTEXT_COLUMNS, bits_of, families
 from .exhaustive import describe, measured_forecast, training_yardstick
 from .forecasts import Forecast, Outcome, Task, nothing_fits
-from .measuring import Yardstick, held_out_rows, ordered_by_class, sent_and_received, what_rounding_adds, yardstick
+from .measuring import Yardstick, held_out_rows, sent_and_received, what_rounding_adds, yardstick
 
 # Rows that trials are built of: a share of all within these limits, but some for each point.
 _PILOT_SHARE = 1 / 8
@@ -67,7 +67,7 @@ class _Trial:
     """A small coreset that codecs are tried on."""
 
     def __init__(self, coreset: Coreset, measure: Yardstick) -> None:
-        self.coreset = ordered_by_class(coreset)
+        self.coreset = coreset
         self.n_points = len(coreset)
         self._measure = measure
         self.cells = measure.mean_square(self.coreset)
@@ -77,9 +77,9 @@ class _Trial:
 
     def _of(self, quantizer: Quantizer) -> tuple[int, float, float]:
         """Bytes of the point block, and what rounding adds to the squared error of some and of all rows."""
-        n_bytes, columns = sent_and_received(self.coreset, quantizer)
-        excess = self._measure.mean_square(self.coreset, columns) - self.cells
-        return n_bytes, *what_rounding_adds(self.coreset, columns, excess)
+        ordered, n_bytes, columns = sent_and_received(self.coreset, quantizer)
+        excess = self._measure.mean_square(ordered, columns) - self.cells
+        return n_bytes, *what_rounding_adds(ordered, columns, excess)
 
 
 class _Pilot:

@@ -13,7 +13,7 @@ from ..wire import encoded_size
 from .building import Builder
 from .filling import fill
 from .forecasts import Forecast, Outcome, Task, nothing_fits
-from .measuring import Yardstick, held_out_rows, ordered_by_class, sent_and_received, what_rounding_adds, yardstick
+from .measuring import Yardstick, held_out_rows, sent_and_received, what_rounding_adds, yardstick
 
 _TRAINING_ROWS = 4096
 
@@ -74,9 +74,8 @@ def measured_forecast(
     filled = fill(builder, quantizer, budget, guess or builder.bound.most_points(quantizer, budget))
     if filled is None:
         return nothing_fits()
-    coreset = ordered_by_class(filled.coreset)
+    coreset, _, columns = sent_and_received(filled.coreset, filled.quantizer)
     cells = measure.mean_square(coreset)
-    columns = sent_and_received(coreset, filled.quantizer)[1]
     excess = measure.mean_square(coreset, columns) - cells
     added = what_rounding_adds(coreset, columns, excess)[len(coreset) == len(builder.rows)]
     return Forecast(

@@ -13,7 +13,7 @@ from ..nearest import Floats, nearest, squared_distances_to
 from ..points import Coreset
 from ..quantizers import Quantizer
 from ..targets import CLASS, NUMERIC
-from ..wire import columns_sent
+from ..wire import arranged, columns_sent
 
 # Rows that errors are measured on, and the least number of rows of which some are held out for that.
 MEASURED_ROWS = 1024
@@ -129,38 +129,24 @@ def what_rounding_adds(coreset: Coreset, columns: NDArray[np.float64], excess: f
     return max(excess, _LEAST_ADDED * distance), distance
 
 
-def ordered_by_class(coreset: Coreset) -> Coreset:
-    """Points in the order in which messages have them."""
-    if coreset.target_type != CLASS or coreset.labels is None or (coreset.labels[:-1] <= coreset.labels[1:]).all():
-        return coreset
-    order = np.argsort(coreset.labels, kind="stable")
-    plain = {"groups": None, "group_variances": None, "spread": None, "sample_indices": None}
-    return dataclasses.replace(
-        coreset,
-        points=coreset.points[order],
-        weights=coreset.weights[order],
-        labels=coreset.labels[order],
-        **plain,  # type: ignore[arg-type]
-    )
-
-
-def sent_and_received(coreset: Coreset, quantizer: Quantizer) -> tuple[int, NDArray[np.float64]]:
-    """Bytes of a coreset's point block, and the columns that a receiver decodes from it.
+def sent_and_received(coreset: Coreset, quantizer: Quantizer) -> tuple[Coreset, int, NDArray[np.float64]]:
+    """A coreset in the order in which it is sent, bytes of its point block, and the columns that a receiver decodes.
 
     Parameters
     ----------
     coreset : Coreset
-        Ordered by class.
     quantizer : Quantizer
 
     Returns
     -------
+    ordered : Coreset
     n_bytes : int
     columns : ndarray
     """
-    sent = columns_sent(coreset)
+    ordered = arranged(coreset, quantizer)
+    sent = columns_sent(ordered)
     block = quantizer.encode(sent)
-    return len(block), quantizer.decode(block, (sent.shape[0], sent.shape[1]))
+    return ordered, len(block), quantizer.decode(block, (sent.shape[0], sent.shape[1]))
 
 
 def _received(coreset: Coreset, columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[Any] | None]:

@@ -48,6 +48,15 @@ class _Remembering(Quantizer):
         """See `Quantizer.max_encoded_size`."""
         return self._quantizer.max_encoded_size(shape)
 
+    @property
+    def precision(self) -> int:
+        """See `Quantizer.precision`."""
+        return self._quantizer.precision
+
+    def arrangement(self, points: NDArray[np.float64]) -> NDArray[np.intp] | None:
+        """See `Quantizer.arrangement`."""
+        return self._quantizer.arrangement(points)
+
     def config_bytes(self) -> bytes:
         """See `Quantizer.config_bytes`."""
         return self._quantizer.config_bytes()

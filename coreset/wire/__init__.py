@@ -1,12 +1,13 @@
 """The message: a coreset and a quantizer to bytes, and back from bytes that may be hostile."""
 
 from .decoding import DEFAULT_MAX_OUTPUT_BYTES, decode, inspect, merge_within
-from .encoding import columns_sent, encode, encoded_size, max_encoded_size
+from .encoding import arranged, columns_sent, encode, encoded_size, max_encoded_size
 from .fields import Reader, seal, unseal, varint
 
 __all__ = [
     "DEFAULT_MAX_OUTPUT_BYTES",
     "Reader",
+    "arranged",
     "columns_sent",
     "decode",
     "encode",

@@ -22,6 +22,7 @@ from .layout import DTYPES, EXPONENT, HAS_LABELS, HAS_NAMES, HAS_SOURCE_ZSTD, HA
 from .weights import decode_weights, encode_weights, max_weights_size
 
 _CALIBRATION_CENTERS = 16
+_BY_POINT = ("points", "weights", "labels", "spread", "groups", "sample_indices")
 
 
 def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
@@ -72,7 +73,7 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     500.0
     """
     _check_quantizer(quantizer)
-    ordered = _arranged(coreset, quantizer)
+    ordered = arranged(coreset, quantizer)
     columns = columns_sent(ordered)
     point_block = quantizer.encode(columns)
     weight_block = encode_weights(ordered.weights, quantizer.precision)
@@ -111,7 +112,7 @@ def encoded_size(coreset: Coreset, quantizer: Quantizer) -> int:
         When the quantizer cannot express a point.
     """
     _check_quantizer(quantizer)
-    ordered = _arranged(coreset, quantizer)
+    ordered = arranged(coreset, quantizer)
     return _message_size(
         len(_body_head(ordered)),
         len(encode_weights(ordered.weights, quantizer.precision)),
@@ -192,7 +193,7 @@ def _check_quantizer(quantizer: object) -> None:
         raise TypeError(f"quantizer={quantizer!r} is no Quantizer")
 
 
-def _arranged(coreset: Coreset, quantizer: Quantizer) -> Coreset:
+def arranged(coreset: Coreset, quantizer: Quantizer) -> Coreset:
     """The coreset with its points grouped by class, and within a class in the order that the quantizer asks for."""
     labels = coreset.labels
     if labels is None or coreset.target_type == NUMERIC:
@@ -210,13 +211,7 @@ def _arranged(coreset: Coreset, quantizer: Quantizer) -> Coreset:
         return coreset
     return dataclasses.replace(
         coreset,
-        points=coreset.points[order],
-        weights=coreset.weights[order],
-        labels=None if labels is None else labels[order],
-        spread=None,
-        groups=None,
-        group_variances=None,
-        sample_indices=None,
+        **{name: field[order] for name in _BY_POINT if (field := getattr(coreset, name)) is not None},
     )
 
 
