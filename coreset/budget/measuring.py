@@ -145,8 +145,8 @@ def sent_and_received(coreset: Coreset, quantizer: Quantizer) -> tuple[Coreset, 
     """
     ordered = arranged(coreset, quantizer)
     sent = columns_sent(ordered)
-    block = quantizer.encode(sent)
-    return ordered, len(block), quantizer.decode(block, (sent.shape[0], sent.shape[1]))
+    block, received = quantizer.encode_and_decode(sent)
+    return ordered, len(block), received
 
 
 def _received(coreset: Coreset, columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[Any] | None]:

@@ -22,7 +22,7 @@ class _Remembering(Quantizer):
 
     def __init__(self, quantizer: Quantizer) -> None:
         self._quantizer = quantizer
-        self._blocks: dict[bytes, bytes] = {}
+        self._known: dict[bytes, tuple[bytes, NDArray[np.float64]]] = {}
 
     @property
     def wire_id(self) -> int:  # type: ignore[override]
@@ -31,10 +31,14 @@ class _Remembering(Quantizer):
 
     def encode(self, points: NDArray[np.float64]) -> bytes:
         """See `Quantizer.encode`."""
+        return self.encode_and_decode(points)[0]
+
+    def encode_and_decode(self, points: NDArray[np.float64]) -> tuple[bytes, NDArray[np.float64]]:
+        """See `Quantizer.encode_and_decode`."""
         key = repr(points.shape).encode() + hashlib.sha256(np.ascontiguousarray(points).tobytes()).digest()
-        if key not in self._blocks:
-            self._blocks[key] = self._quantizer.encode(points)
-        return self._blocks[key]
+        if key not in self._known:
+            self._known[key] = self._quantizer.encode_and_decode(points)
+        return self._known[key]
 
     def decode(self, data: bytes, shape: Shape) -> NDArray[np.float64]:
         """See `Quantizer.decode`."""

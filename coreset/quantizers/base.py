@@ -43,6 +43,11 @@ class Quantizer(ABC):
             When the bytes are not what `encode` writes for this shape.
         """
 
+    def encode_and_decode(self, points: NDArray[np.float64]) -> tuple[bytes, NDArray[np.float64]]:
+        """What `encode` writes and what `decode` makes of it, for codecs that know that without reading their bytes."""
+        data = self.encode(points)
+        return data, self.decode(data, (points.shape[0], points.shape[1]))
+
     @abstractmethod
     def encoded_size(self, points: NDArray[np.float64]) -> int:
         """Exactly ``len(encode(points))``, without encoding."""

@@ -113,6 +113,17 @@ class ContextQuantizer(Quantizer):
 
     def encode(self, points: NDArray[np.float64]) -> bytes:
         """See `Quantizer.encode`."""
+        return self._encoded(points)[0]
+
+    def encode_and_decode(self, points: NDArray[np.float64]) -> tuple[bytes, NDArray[np.float64]]:
+        """See `Quantizer.encode_and_decode`."""
+        data, levels, codes, correction = self._encoded(points)
+        # What is decoded knows levels by their bytes alone.
+        read = self._kind.from_bytes(levels.to_bytes(), codes.shape[0], self.bits)[0]
+        return data, self._values(read, codes, correction)
+
+    def _encoded(self, points: NDArray[np.float64]) -> tuple[bytes, Levels, Codes, Correction | None]:
+        """The bytes and what they say."""
         checked = check_points(points)
         least, most = float(checked.min()), float(checked.max())
         if max(-least, most) > np.finfo(np.float64).max / 4:
@@ -122,22 +133,31 @@ class ContextQuantizer(Quantizer):
         head = levels.to_bytes()
         active = np.flatnonzero(levels.active)
         packed = b"\0" + head + pack_bits(codes[active].ravel().astype(np.uint64), self.bits)
+        plain = packed, levels, codes, None
         if len(checked) > _MOST_POINTS:
-            return packed
+            return plain
         stride = find_stride(codes)
         stream = _encode_codes(codes, active, self.bits, stride)
         if not _is_worth_its_time(len(active), len(stream)):
-            return packed
+            return plain
         coded = b"".join([bytes([_CODED]), stride.to_bytes(2, "little"), head, stream])
         if len(coded) >= len(packed):
-            return packed
+            return plain
         if self.bits > _MOST_CORRECTED or not _is_worth_its_time(codes.shape[0], len(stream)):
-            return coded
+            return coded, levels, codes, None
         correction = self._correction(checked, levels, codes, stride, len(coded))
         if correction is None:
-            return coded
-        corrected = [bytes([_CODED | _CORRECTED]), coded[1:3], correction.to_bytes(), coded[3:]]
-        return min(b"".join(corrected), packed, key=len)
+            return coded, levels, codes, None
+        corrected = b"".join([bytes([_CODED | _CORRECTED]), coded[1:3], correction.to_bytes(), coded[3:]])
+        return plain if len(corrected) >= len(packed) else (corrected, levels, codes, correction)
+
+    def _values(self, levels: Levels, codes: Codes, correction: Correction | None) -> NDArray[np.float64]:
+        values = levels.values(codes)
+        if correction is not None:
+            correction.add_to(values, codes, levels.scales, self.bits)
+        if not np.isfinite(values).all():
+            raise ValueError("the point block's levels overflow")
+        return np.ascontiguousarray(values.T)
 
     def decode(self, data: bytes, shape: Shape) -> NDArray[np.float64]:
         """See `Quantizer.decode`."""
@@ -161,12 +181,8 @@ class ContextQuantizer(Quantizer):
         else:
             codes = np.zeros((n_features, n_points), dtype=np.uint8)
             codes[active] = unpack_bits(rest, len(active) * n_points, self.bits).reshape(len(active), n_points)
-        values = levels.values(codes)
-        if flags & _CORRECTED:
-            Correction.from_bytes(coefficients, self.bits, stride).add_to(values, codes, levels.scales, self.bits)
-        if not np.isfinite(values).all():
-            raise ValueError("the point block's levels overflow")
-        return np.ascontiguousarray(values.T)
+        correction = Correction.from_bytes(coefficients, self.bits, stride) if flags & _CORRECTED else None
+        return self._values(levels, codes, correction)
 
     def encoded_size(self, points: NDArray[np.float64]) -> int:
         """See `Quantizer.encoded_size`; what an adaptive model makes of the codes shows only when they are encoded."""

@@ -75,12 +75,10 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     _check_quantizer(quantizer)
     ordered = arranged(coreset, quantizer)
     columns = columns_sent(ordered)
-    point_block = quantizer.encode(columns)
+    point_block, received = quantizer.encode_and_decode(columns)
     weight_block = encode_weights(ordered.weights, quantizer.precision)
-    received = decode_weights(weight_block, len(ordered), ordered.total_weight)
-    numbers = _numbers_after(
-        ordered, columns, quantizer.decode(point_block, (len(columns), columns.shape[1])), received
-    )
+    weights = decode_weights(weight_block, len(ordered), ordered.total_weight)
+    numbers = _numbers_after(ordered, columns, received, weights)
     body = (
         _body_head(ordered)
         + NUMBERS.pack(*numbers)

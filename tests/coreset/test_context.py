@@ -528,3 +528,21 @@ def test_more_points_than_are_squeezed_are_packed(rng):
 def test_bad_arguments_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 7])
+@pytest.mark.parametrize("scope", ["column", "table"])
+@pytest.mark.parametrize("kind", ["image", "table", "few", "constant"])
+def test_what_the_encoder_says_is_decoded(rng, bits, scope, kind):
+    points = {
+        "image": lambda: (
+            np.add.outer(rng.normal(size=120), np.add.outer(np.arange(8.0), np.arange(8.0))).reshape(120, 64).round(1)
+        ),
+        "table": lambda: np.cumsum(rng.normal(size=(500, 12)), axis=1) * np.geomspace(1e-3, 1e3, 12) + 1e5,
+        "few": lambda: rng.normal(size=(3, 2)),
+        "constant": lambda: np.full((40, 5), 0.1),
+    }[kind]()
+    codec = ContextQuantizer(bits, scope)
+    data, values = codec.encode_and_decode(points)
+    assert data == codec.encode(points)
+    np.testing.assert_array_equal(values, codec.decode(data, points.shape))
