@@ -22,6 +22,7 @@ Codes = NDArray[np.uint8]
 _CODED, _CORRECTED = 1, 2  # flags of a block: codes through the entropy coder; values corrected by neighbours
 _FREE_COLUMNS = 1024  # columns that a coded block may have whatever its size
 _COLUMNS_A_BYTE = 8  # and those for each of its bytes, which bounds what a hostile block takes in time
+_FREE_BITS, _BITS_A_BYTE = 1 << 20, 1024  # likewise for the bits of its codes
 _MOST_CORRECTED = 4  # bits, beyond which neighbours have little to add
 _MOST_ARRANGED = 2048  # points: a tour through them takes the square of that
 _MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes for each
@@ -138,7 +139,8 @@ class ContextQuantizer(Quantizer):
             return plain
         stride = find_stride(codes)
         stream = _encode_codes(codes, active, self.bits, stride)
-        if not _is_worth_its_time(len(active), len(stream)):
+        n_bits = len(active) * len(checked) * self.bits
+        if not (_is_worth_its_time(len(active), len(stream)) and _are_few(n_bits, len(stream))):
             return plain
         coded = b"".join([bytes([_CODED]), stride.to_bytes(2, "little"), head, stream])
         if len(coded) >= len(packed):
@@ -176,7 +178,7 @@ class ContextQuantizer(Quantizer):
         levels, rest = self._kind.from_bytes(rest, n_features, self.bits)
         active = np.flatnonzero(levels.active)
         if flags:
-            _check_time(shape, n_features if flags & _CORRECTED else len(active), len(rest))
+            _check_time(shape, n_features if flags & _CORRECTED else len(active), len(active) * self.bits, len(rest))
             codes = _decode_codes(rest, (n_features, n_points), active, self.bits, stride)
         else:
             codes = np.zeros((n_features, n_points), dtype=np.uint8)
@@ -223,13 +225,20 @@ def _is_worth_its_time(n_columns: int, n_bytes: int) -> bool:
     return n_columns <= _FREE_COLUMNS + _COLUMNS_A_BYTE * n_bytes
 
 
-def _check_time(shape: Shape, n_columns: int, n_bytes: int) -> None:
+def _are_few(n_bits: int, n_bytes: int) -> bool:
+    """Whether a stream of codes is long enough for the bits that it stands for."""
+    return n_bits <= _FREE_BITS + _BITS_A_BYTE * n_bytes
+
+
+def _check_time(shape: Shape, n_columns: int, bits_a_point: int, n_bytes: int) -> None:
     if shape[0] > _MOST_POINTS:
         raise ValueError(
             f"the point block's header says that codes of {shape[0]} points are squeezed, too many for that"
         )
     if not _is_worth_its_time(n_columns, n_bytes):
         raise ValueError(f"the point block has {n_bytes} bytes of codes, too few for {n_columns} columns")
+    if not _are_few(shape[0] * bits_a_point, n_bytes):
+        raise ValueError(f"the point block has {n_bytes} bytes of codes, too few for {shape[0]} points")
 
 
 def _encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int) -> bytes:

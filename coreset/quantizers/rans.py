@@ -16,6 +16,7 @@ _LOW = 1 << 16  # a state stays within [_LOW, _LOW << 16), so that one word of 1
 _BITS_A_LANE = 2048  # a lane costs half a byte and saves a step of some five microseconds a bit
 _BYTES_A_LANE = 64  # that it should be spread over; so the last eighth of the bits gives off the words to begin with
 _MOST_LANES = 8192
+_MOST_STEPS = 1 << 15  # of a lane, however few bytes there are, so that none can keep a decoder busy for long
 _FEW = 4096  # bits that one lane codes, without a word on how many there are
 _Words = NDArray[np.uint32]
 
@@ -89,7 +90,11 @@ class BitEncoder:
             return 1
         costs = -np.log2(np.arange(1, (1 << PRECISION) + 1) / (1 << PRECISION))  # of an event of such a count, in bits
         n_bytes = sum(costs[np.where(bits, ones, 4096 - ones) - 1].sum() for bits, ones in self._pending) / 8
-        return max(1, min(_MOST_LANES, n_bits // _BITS_A_LANE, int(n_bytes) // _BYTES_A_LANE))
+        return max(_least_lanes(n_bits), min(_MOST_LANES, n_bits // _BITS_A_LANE, int(n_bytes) // _BYTES_A_LANE))
+
+
+def _least_lanes(n_bits: int) -> int:
+    return max(1, min(_MOST_LANES, n_bits // _MOST_STEPS))
 
 
 def _encoded(states: _Words, bits: NDArray[np.uint8], ones: NDArray[np.uint16]) -> tuple[_Words, NDArray[np.uint16]]:
@@ -135,9 +140,10 @@ class BitDecoder:
         lanes = 1
         if n_bits >= _FEW:
             lanes, data = int.from_bytes(data[:2], "little"), data[2:]
-            if not 1 <= lanes <= _MOST_LANES:
+            least = _least_lanes(n_bits)
+            if not least <= lanes <= _MOST_LANES:
                 raise ValueError(
-                    f"the point block says that {lanes} states coded it, there should be 1 to {_MOST_LANES}"
+                    f"the point block says that {lanes} states coded it, there should be {least} to {_MOST_LANES}"
                 )
         self._most = lanes
         heads, rest = _unpacked_heads(data, lanes)
