@@ -303,3 +303,30 @@ def clustering_cost(X: Floats, centers: Floats, weights: NDArray[np.float64] | N
     squared = nearest(X, centers)[1]
     distances = squared if power == 2 else np.sqrt(squared)
     return float(distances.sum() if weights is None else weights @ distances)
+
+
+def mean_distance(X: Floats, Y: Floats, shares: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    """Weighted mean of the distances from every row of one table to every row of another.
+
+    Parameters
+    ----------
+    X, Y : ndarray of shape (n, d) and (k, d)
+    shares, others : ndarray of shape (n,) and (k,)
+        Weights of the rows, which sum to 1.
+
+    Returns
+    -------
+    float
+    """
+    middle = _middle(Y)
+    centred = (Y - middle).astype(np.float64)
+    norms = squared_norms(centred.copy())
+    total = 0.0
+    for positions in row_blocks(len(X), max(X.shape[1], len(Y))):
+        block = (X[positions] - middle).astype(np.float64)
+        squared = block @ (-2 * centred.T)
+        squared += norms
+        squared += squared_norms(block)[:, None]
+        np.sqrt(np.maximum(squared, 0.0, out=squared), out=squared)
+        total += float(shares[positions] @ (squared @ others))
+    return total

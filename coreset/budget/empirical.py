@@ -16,13 +16,13 @@ from ..quantizers import ContextQuantizer, Quantizer, UniformQuantizer
 from ..targets import CLASS
 from ..wire import columns_sent, encoded_size
 from .candidates import MOST_CONTEXT_COLUMNS, bits_of, families
-from .exhaustive import describe, measured_forecast, training_yardstick
+from .exhaustive import measured_forecast, training_yardstick
 from .forecasts import Forecast, Outcome, Task, nothing_fits
-from .measuring import Yardstick, held_out_rows, sent_and_received, what_rounding_adds, yardstick
+from .measuring import Measure, held_out_rows, held_out_yardstick, sent_and_received
 
 # Rows that trials are built of: a share of all within these limits, but some for each point.
 _PILOT_SHARE = 1 / 8
-_LEAST_PILOT_ROWS, _MOST_PILOT_ROWS = 1024, 16384
+_LEAST_PILOT_ROWS, _MOST_PILOT_ROWS = 4096, 16384
 _PILOT_ROWS_A_POINT = 4
 _SQUEEZED = 1.5
 # Of so many classes one trial is enough: building takes long, and most points are not to be chosen.
@@ -37,7 +37,7 @@ _FINALISTS_WITHIN = 1.03
 _HOPELESS = 1.03
 _FIRST_BITS = 2
 # A slow codec is tried if trials of one with fewer or more bits let it expect no more than the least error by this.
-_LIKELY = 1.02
+_LIKELY = 1.25
 # Tables of so few values have their leading candidates built and encoded in full.
 _EXACT_VALUES = 4096
 _EXACT_CANDIDATES = 4
@@ -60,13 +60,13 @@ def plan_empirically(task: Task) -> Outcome:
     if task.builder.rows.X.size <= _EXACT_VALUES:
         forecasts = _exact(task, pilot, forecasts)
         built_of = "coresets of the other rows"
-    return Outcome(forecasts, describe(pilot.measure, built_of))
+    return Outcome(forecasts, f"{pilot.measure.described}, for {built_of}")
 
 
 class _Trial:
     """A small coreset that codecs are tried on."""
 
-    def __init__(self, coreset: Coreset, measure: Yardstick) -> None:
+    def __init__(self, coreset: Coreset, measure: Measure) -> None:
         self.coreset = coreset
         self.n_points = len(coreset)
         self._measure = measure
@@ -79,7 +79,7 @@ class _Trial:
         """Bytes of the point block, and what rounding adds to the squared error of some and of all rows."""
         ordered, n_bytes, columns = sent_and_received(self.coreset, quantizer)
         excess = self._measure.mean_square(ordered, columns) - self.cells
-        return n_bytes, *what_rounding_adds(ordered, columns, excess)
+        return n_bytes, *self._measure.what_rounding_adds(ordered, columns, excess)
 
 
 class _Pilot:
@@ -96,14 +96,14 @@ class _Pilot:
         held_out = held_out_rows(rows, task.rng)
         if len(held_out) == 0:
             self.builder = self.whole_builder = task.builder
-            self.measure = training_yardstick(task)
+            self.measure: Measure = training_yardstick(task)
         else:
             wanted = max(_LEAST_PILOT_ROWS, min(_MOST_PILOT_ROWS, int(_PILOT_SHARE * self._n_rows)))
             wanted = max(wanted, _PILOT_ROWS_A_POINT * min(first, _MOST_PILOT_ROWS), 2 * self._least)
             rest = np.delete(np.arange(self._n_rows), held_out)
             self.whole_builder = task.builder.of(rows.take(rest))
             self.builder = task.builder.of(rows.take(rest[_drawn(self.whole_builder.rows, wanted, task.rng)]))
-            self.measure = yardstick(task.measured, held_out, held_out=True)
+            self.measure = held_out_yardstick(task.measured, held_out)
         self.trials: list[_Trial] = []
         self.add(first)
         half = self.trials[0].n_points // 2
@@ -133,10 +133,9 @@ class _Pilot:
             # A row that is a point itself has no error.
             left = (self._n_rows - n_points) / max(self._n_rows - sizes[-1], 1.0)
             return trials[-1].cells * max(left, 0.0)
-        # The mean of r rows is off by 1 / r of their variance, for which r differs between a trial and all rows.
-        held_out = self.measure.held_out
-        errors = np.array([trial.cells for trial in trials]) / (1 + held_out * sizes / len(self.builder.rows))
-        return _power_law(sizes, errors, n_points) * (1 + held_out * n_points / self._n_rows)
+        errors = np.array([trial.cells for trial in trials])
+        pure = self.measure.without_sampling(errors, sizes, len(self.builder.rows))
+        return self.measure.with_sampling(_power_law(sizes, pure, n_points), n_points, self._n_rows)
 
     def other_bytes(self, n_points: int) -> float:
         """Bytes of a message besides its points."""
@@ -231,18 +230,25 @@ class _Search:
         return forecast.error if forecast.fits else math.inf
 
     def _look_again(self) -> None:
-        """Try the best codecs once more, at about the size that they would have."""
-        leaders = self._leaders()
-        if not leaders:
-            return
-        wanted = min(self._forecast(leaders[0]).n_points, self._pilot.most_points)
-        if 1 / _FAR <= wanted / self._pilot.trials[0].n_points <= _FAR:
-            return
-        trial = self._pilot.add(wanted)
-        for position in leaders:
-            if trial not in self._trials[position]:
-                trial.of(self._task.quantizers[position])
-                self._trials[position].append(trial)
+        """Try the best codecs once more, and those that may be better, at about the size that they would have."""
+        for position in [*self._leaders(), *self._hopefuls()]:
+            wanted = min(self._forecast(position).n_points, self._pilot.most_points)
+            own = self._trials[position]
+            if all(wanted / trial.n_points > _FAR or trial.n_points / wanted > _FAR for trial in own):
+                trial = self._pilot.add(wanted)
+                if trial not in own:
+                    trial.of(self._task.quantizers[position])
+                    own.append(trial)
+
+    def _hopefuls(self) -> list[int]:
+        """Codecs of few bits that would be the best if rounding, which hurts less among more points, cost nothing."""
+        least = min(map(self._error, self._trials), default=math.inf)
+        found = []
+        for position in self._trials:
+            forecast = self._forecast(position)
+            if forecast.fits and forecast.cell_error < least < forecast.error:
+                found.append((forecast.cell_error, position))
+        return [position for _, position in sorted(found)[:_FINALISTS]]
 
     def _leaders(self) -> list[int]:
         """The best codecs so far, of which the first is the best."""
@@ -292,15 +298,15 @@ class _Search:
         n_columns = columns_sent(trials[0].coreset).shape[1]
         sizes = [trial.n_points for trial in trials]
         blocks = [float(trial.of(source)[0]) for trial in trials]
+        # Codecs that were not tried, and sizes, are told apart by the most bytes that they can take.
+        wanted, known = (codec.max_encoded_size((n_points, n_columns)) for codec in (quantizer, source))
         if len(trials) > 1:
             rate = max(blocks[-1] - blocks[0], 0.0) / abs(sizes[-1] - sizes[0])
             if sizes[-1] < sizes[0]:
                 rate = max(blocks[0] - blocks[-1], 0.0) / (sizes[0] - sizes[-1])
-            points = blocks[-1] + rate * (n_points - sizes[-1])
+            points = wanted / known * (blocks[-1] + rate * (n_points - sizes[-1]))
         else:
-            # As the most bytes would grow.
-            most = [codec.max_encoded_size((n, n_columns)) for codec, n in ((quantizer, n_points), (source, sizes[0]))]
-            points = blocks[0] * most[0] / most[1]
+            points = blocks[0] * wanted / source.max_encoded_size((sizes[0], n_columns))
         return math.ceil(max(points, 1.0) + self._pilot.other_bytes(n_points))
 
 

@@ -13,7 +13,7 @@ from ..wire import encoded_size
 from .building import Builder
 from .filling import fill
 from .forecasts import Forecast, Outcome, Task, nothing_fits
-from .measuring import Yardstick, held_out_rows, sent_and_received, what_rounding_adds, yardstick
+from .measuring import Measure, Yardstick, held_out_rows, held_out_yardstick, sent_and_received, yardstick
 
 _TRAINING_ROWS = 4096
 
@@ -33,16 +33,18 @@ def plan_exhaustively(task: Task) -> Outcome:
     forecasts = [measured_forecast(builder, measure, quantizer, task.budget) for quantizer in task.quantizers]
     if measure.held_out:  # what is sent is built of all rows
         forecasts = [dataclasses.replace(forecast, filled=None) for forecast in forecasts]
-    return Outcome(forecasts, describe(measure, "coresets of all other rows" if measure.held_out else ""))
+    return Outcome(
+        forecasts, f"{measure.described}, for coresets of all other rows" if measure.held_out else measure.described
+    )
 
 
-def measuring_builder(task: Task) -> tuple[Builder, Yardstick]:
+def measuring_builder(task: Task) -> tuple[Builder, Measure]:
     """A builder of the rows that are not held out, and the rows to measure by."""
     held_out = held_out_rows(task.builder.rows, task.rng)
     if len(held_out) == 0:
         return task.builder, training_yardstick(task)
     rest = np.delete(np.arange(len(task.builder.rows)), held_out)
-    return task.builder.of(task.builder.rows.take(rest)), yardstick(task.measured, held_out, held_out=True)
+    return task.builder.of(task.builder.rows.take(rest)), held_out_yardstick(task.measured, held_out)
 
 
 def training_yardstick(task: Task) -> Yardstick:
@@ -54,14 +56,14 @@ def training_yardstick(task: Task) -> Yardstick:
 
 
 def measured_forecast(
-    builder: Builder, measure: Yardstick, quantizer: Quantizer, budget: int, guess: int | None = None
+    builder: Builder, measure: Measure, quantizer: Quantizer, budget: int, guess: int | None = None
 ) -> Forecast:
     """Fill the budget with one codec and measure.
 
     Parameters
     ----------
     builder : Builder
-    measure : Yardstick
+    measure : Yardstick or EnergyYardstick
     quantizer : Quantizer
     budget : int
     guess : int, optional
@@ -77,7 +79,7 @@ def measured_forecast(
     coreset, _, columns = sent_and_received(filled.coreset, filled.quantizer)
     cells = measure.mean_square(coreset)
     excess = measure.mean_square(coreset, columns) - cells
-    added = what_rounding_adds(coreset, columns, excess)[len(coreset) == len(builder.rows)]
+    added = measure.what_rounding_adds(coreset, columns, excess)[len(coreset) == len(builder.rows)]
     return Forecast(
         len(coreset),
         filled.message_bytes,
@@ -92,14 +94,3 @@ def measured_forecast(
 def least_size(builder: Builder, quantizer: Quantizer) -> int:
     """Bytes of the message of one point (a class)."""
     return encoded_size(builder.build(builder.bound.least_points), quantizer)
-
-
-def describe(measure: Yardstick, built_of: str) -> str:
-    """What errors are, for people."""
-    n_rows = len(measure.X)
-    if measure.held_out:
-        return f"root mean squared distances of {n_rows} held-out rows to the nearest decoded point, for {built_of}"
-    return (
-        f"root mean squared distances of {n_rows} rows to the nearest decoded point; the points were made of the same "
-        "rows, since none can be spared of so few"
-    )

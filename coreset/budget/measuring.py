@@ -14,6 +14,7 @@ from ..points import Coreset
 from ..quantizers import Quantizer
 from ..targets import CLASS, NUMERIC
 from ..wire import arranged, columns_sent
+from .energy import EnergyYardstick
 
 # Rows that errors are measured on, and the least number of rows of which some are held out for that.
 MEASURED_ROWS = 1024
@@ -70,6 +71,56 @@ class Yardstick:
             squares += float(self.weights[own] @ nearest(self.X[own], points[labels == label])[1])
         return float(squares / total)
 
+    def what_rounding_adds(self, coreset: Coreset, columns: NDArray[np.float64], excess: float) -> tuple[float, float]:
+        """What a codec counts as adding to the squared error.
+
+        That is the excess that was measured, but no less than a twentieth of the squared distance by which points are
+        moved (ours): values rounded to middle ones stand closer to new rows now and then, which is no reason to send
+        fewer digits when there is room. Where the points are all rows there is, and the whole distance counts.
+
+        Parameters
+        ----------
+        coreset : Coreset
+        columns : ndarray
+            As a receiver decodes those of the coreset.
+        excess : float
+            Squared error of the decoded points less that of the points.
+
+        Returns
+        -------
+        some, every : float
+            Where the points stand for more rows, and where they are all rows.
+        """
+        moved = squared_distances_to(columns_sent(coreset), columns)
+        mass = coreset.weights.sum()
+        distance = float(coreset.weights @ moved / mass) if mass > 0 else 0.0
+        return max(excess, _LEAST_ADDED * distance), distance
+
+    def without_sampling(
+        self, errors: NDArray[np.float64], sizes: NDArray[np.float64], n_rows: int
+    ) -> NDArray[np.float64]:
+        """What squared errors of coresets of these sizes would be, were they built of endless rows and not so many."""
+        # The mean of r rows is off by 1 / r of their variance.
+        return np.asarray(errors / (1 + self.held_out * sizes / n_rows))
+
+    def with_sampling(self, error: float, n_points: int, n_rows: int) -> float:
+        """Inverse of `without_sampling`."""
+        return error * (1 + self.held_out * n_points / n_rows)
+
+    @property
+    def described(self) -> str:
+        """What errors are, for people."""
+        n_rows = len(self.X)
+        if self.held_out:
+            return f"root mean squared distances of {n_rows} held-out rows to the nearest decoded point"
+        return (
+            f"root mean squared distances of {n_rows} rows to the nearest decoded point; the points were made of the "
+            "same rows, since none can be spared of so few"
+        )
+
+
+Measure = Yardstick | EnergyYardstick
+
 
 def held_out_rows(rows: Rows, rng: np.random.Generator) -> NDArray[np.intp]:
     """Rows to measure errors on that coresets are built without, no class's last one; none of a small table.
@@ -94,39 +145,22 @@ def held_out_rows(rows: Rows, rng: np.random.Generator) -> NDArray[np.intp]:
 
 
 def yardstick(whole: Rows, chosen: NDArray[np.intp], *, held_out: bool) -> Yardstick:
-    """Some rows to measure by, of rows that have the scale with which a numeric target counts."""
+    """Some rows to measure distances by, of rows that have the scale with which a numeric target counts."""
     part = whole.take(chosen)
-    classes = part.labels if whole.target_type == CLASS else None
     X = part.X
     if whole.target_type == NUMERIC:
         X = with_target_column(X, np.asarray(part.labels), whole)
-    return Yardstick(X, part.weights, classes, whole, held_out)
+    return Yardstick(X, part.weights, part.labels if whole.target_type == CLASS else None, whole, held_out)
 
 
-def what_rounding_adds(coreset: Coreset, columns: NDArray[np.float64], excess: float) -> tuple[float, float]:
-    """What a codec counts as adding to the squared error.
-
-    That is the excess that was measured, but no less than a twentieth of the squared distance by which points are moved
-    (ours): values rounded to middle ones stand closer to new rows now and then, which is no reason to send fewer digits
-    when there is room. Where the points are all rows there is, and the whole distance counts.
-
-    Parameters
-    ----------
-    coreset : Coreset
-    columns : ndarray
-        As a receiver decodes those of the coreset.
-    excess : float
-        Squared error of the decoded points less that of the points.
-
-    Returns
-    -------
-    some, every : float
-        Where the points stand for more rows, and where they are all rows.
-    """
-    moved = squared_distances_to(columns_sent(coreset), columns)
-    mass = coreset.weights.sum()
-    distance = float(coreset.weights @ moved / mass) if mass > 0 else 0.0
-    return max(excess, _LEAST_ADDED * distance), distance
+def held_out_yardstick(whole: Rows, chosen: NDArray[np.intp]) -> Measure:
+    """Like `yardstick`; rows of classes are measured by energy distances, since classes are there to train on."""
+    if whole.target_type == CLASS:
+        part = whole.take(chosen)
+        energy = EnergyYardstick(part.X, part.weights, np.asarray(part.labels))
+        if energy.usable:
+            return energy
+    return yardstick(whole, chosen, held_out=True)
 
 
 def sent_and_received(coreset: Coreset, quantizer: Quantizer) -> tuple[Coreset, int, NDArray[np.float64]]:

@@ -72,7 +72,8 @@ class BudgetPlan:
         True
         """
         winner = self.table[self.table["chosen"]].iloc[0]
-        others = self.table[~self.table["chosen"] & self.table["error"].notna() & (self.table["n_points"] > 0)]
+        known = ~self.table["note"].str.startswith("not tried")
+        others = self.table[~self.table["chosen"] & known & self.table["error"].notna() & (self.table["n_points"] > 0)]
         text = (
             f"{self.quantizer!r} with {self.n_points} points ({winner['message_bytes']} of {self.budget_bytes} bytes) "
             f"has the least error of {len(self.table)} candidates, {winner['error']:.4g}"

@@ -268,11 +268,12 @@ def _numbers_after(
     shifted = 0.5 * float(np.abs(coreset.weights - weights).sum()) * diameter
     total = coreset.total_displacement + float(coreset.weights @ moved) + shifted
     largest = coreset.max_displacement + float(moved.max())
-    offset = _calibrated_offset(coreset, received[:, : coreset.n_features], weights)
+    offset = calibrated_offset(coreset, received[:, : coreset.n_features], weights)
     return coreset.total_weight, offset, _round_up(largest), _round_up(total)
 
 
-def _calibrated_offset(coreset: Coreset, points: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+def calibrated_offset(coreset: Coreset, points: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The offset of a message with these points and weights; see `encode`."""
     used = np.flatnonzero(coreset.weights)
     if len(used) == 0:
         return coreset.offset

@@ -259,8 +259,8 @@ def test_a_regression_within_two_kilobytes():
     # Rows in float32 would be 73 of 28 bytes, on which R2 falls by some 7 / 73 of the unexplained share.
     model = fitted.coreset_.train(LinearRegression())
     assert model.score(X, y) > LinearRegression().fit(X, y).score(X, y) - 0.02
-    used = fitted.plan_.table["message_bytes"]
-    assert (used >= 2048 - 6 * 4 * 7 - 60).all()
+    # One point more would take a few bytes a column.
+    assert 2048 - 6 * 4 <= len(fitted.message_) <= 2048
 
 
 def test_the_plan_measures_distances_with_a_target_that_counts_as_a_column():
