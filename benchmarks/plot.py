@@ -26,6 +26,8 @@ def main() -> None:
         streaming(RESULTS / "streaming.json")
     if (RESULTS / "peers.json").exists():
         peers(RESULTS / "peers.json")
+    if (RESULTS / "budget.json").exists():
+        budget(RESULTS / "budget.json")
 
 
 def construction(path: Path) -> None:
@@ -54,6 +56,32 @@ def construction(path: Path) -> None:
     target = path.with_suffix(".png")
     figure.savefig(target, dpi=130)
     print(f"wrote {target}")
+
+
+def budget(path: Path) -> None:
+    """Accuracy against bytes, a picture a table and a panel a model."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    table = pd.DataFrame(results["table"])
+    models = [column for column in table if f"{column} ±" in table and column != "all models"]
+    for data, part in table.groupby("data", sort=False):
+        figure = Figure(figsize=(13, 4.2), layout="constrained")
+        for axes, model in zip(figure.subplots(1, len(models), sharey=True), models, strict=True):
+            for place, (method, line) in enumerate(part.groupby("method", sort=False)):
+                shown, half = line.sort_values("n_bytes"), line.sort_values("n_bytes")[f"{model} ±"].fillna(0)
+                color = to_hex(colormaps["tab10"](place))
+                axes.plot(shown["n_bytes"], shown[model], "o-", ms=3, color=color, label=method)
+                axes.fill_between(
+                    shown["n_bytes"], shown[model] - half, shown[model] + half, color=color, alpha=0.15, lw=0
+                )
+            axes.axhline(1, color="gray", lw=1)
+            axes.set(xscale="log", xlabel="bytes", title=model, ylim=(0.6, 1.03))
+            axes.grid(alpha=0.3)
+        figure.axes[0].set_ylabel("accuracy / that of all rows")
+        figure.axes[-1].legend(frameon=False, fontsize=8, loc="lower right")
+        figure.suptitle(f"{data}: mean and 95 % interval of {results['seeds']} splits ({results['date']})", fontsize=9)
+        target = path.with_name(f"budget-{data}.png")
+        figure.savefig(target, dpi=110)
+        print(f"wrote {target}")
 
 
 def speed(path: Path) -> None:

@@ -18,6 +18,9 @@ _SPARE_SHARE = 0.02
 # A coreset that is larger than what fits by more than this is built anew, since merging is worse than building.
 _MERGED_SHARE = 0.15
 _REBUILDS = 2
+# What is much of a budget to be left, and where larger sizes are tried then, as shares of the room.
+_MUCH_LEFT = 0.02
+_TRIES_BEYOND = (1.0, 0.75, 0.5, 0.25)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,4 +144,21 @@ def _largest(
             low, fits = middle, tried
         else:
             high, high_bytes = middle, tried.message_bytes
+    return None if fits is None else _luckier(coreset_of, quantizer, budget, fits, beyond)
+
+
+def _luckier(
+    coreset_of: Callable[[int], Coreset], quantizer: Quantizer, budget: int, fits: Filled, beyond: Filled
+) -> Filled:
+    """A larger size that fits, although smaller ones do not, where much is left: levels fall in place now and then."""
+    for share in _TRIES_BEYOND:
+        room = budget - fits.message_bytes
+        if room <= _MUCH_LEFT * budget:
+            break
+        size = len(fits.coreset) + int(share * len(fits.coreset) * room / fits.message_bytes)
+        if len(fits.coreset) < size < len(beyond.coreset):
+            coreset = coreset_of(size)
+            tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
+            if tried.message_bytes <= budget:
+                fits = tried
     return fits
