@@ -33,7 +33,7 @@ from coreset import Coreset, DistributedCoreset, Quantizer, UniformCoreset
 from imputation_eval import ampute, default_imputers, rank_imputers
 
 MISSING_RATE = 0.1
-TABLE_SHARES, IMAGE_SHARES = (0.01, 0.05, 0.2), (0.001, 0.003, 0.01)
+TABLE_SHARES, IMAGE_SHARES = (0.01, 0.05, 0.2), (0.001, 0.005)
 SEEDS = (0, 1, 2)
 SUMMARY, SCATTER, UNIFORM, FLOAT32 = "summary", "its scatter", "uniform, same codec", "uniform, float32"
 NOISE_LEVELS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)

@@ -31,6 +31,7 @@ _MANY_CLASSES = 1000
 _TRIAL_VALUES = 1 << 21
 # One more trial is made where the first had fewer points than the best candidate, or more, by this factor.
 _FAR = 2.0
+_NEAR = 1.4
 _FINALISTS = 2
 _FINALISTS_WITHIN = 1.03
 # One trial tells that no codec of a slow family is worth another when all are expected to be worse by this factor.
@@ -117,8 +118,12 @@ class _Pilot:
         return max(self._least, most)
 
     def add(self, n_points: int) -> _Trial:
-        """Another trial, of about so many points; of no size twice."""
-        trial = _Trial(self.builder.build(min(n_points, self.most_points)), self.measure)
+        """Another trial, of about so many points, or one of nearly as many that there is."""
+        wanted = min(n_points, self.most_points)
+        near = [trial for trial in self.trials if 1 / _NEAR <= wanted / trial.n_points <= _NEAR]
+        if near:
+            return min(near, key=lambda trial: abs(trial.n_points - wanted))
+        trial = _Trial(self.builder.build(wanted), self.measure)
         known = {other.n_points: other for other in self.trials}
         if trial.n_points in known:
             return known[trial.n_points]
@@ -134,7 +139,7 @@ class _Pilot:
             left = (self._n_rows - n_points) / max(self._n_rows - sizes[-1], 1.0)
             return trials[-1].cells * max(left, 0.0)
         errors = np.array([trial.cells for trial in trials])
-        pure = self.measure.without_sampling(errors, sizes, len(self.builder.rows))
+        pure = self.measure.without_sampling(errors, sizes, self.builder.rows)
         return self.measure.with_sampling(_power_law(sizes, pure, n_points), n_points, self._n_rows)
 
     def other_bytes(self, n_points: int) -> float:

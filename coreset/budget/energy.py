@@ -7,13 +7,14 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..construction import Rows
 from ..nearest import Floats, mean_distance
 from ..points import Coreset
 from ..wire import calibrated_offset, columns_sent
 
 _MOST_POINTS = 8192  # of a class; of more, every second one (third one, ...) stands for all
 _LEAST_ADDED = 0.05
-_DEVIATES, _MOST_COPIES = 4096, 16  # of few points more, whose chance would show
+_DEVIATES, _MOST_COPIES = 2048, 16  # of few points more, whose chance would show
 
 
 @final
@@ -48,6 +49,7 @@ class EnergyYardstick:
                 shares = weights[own] / weights[own].sum()
                 among = mean_distance(X[own], X[own], shares, shares) / (1 - shares @ shares)
                 self._parts.append((label, own, shares, float(weights[own].sum()), among))
+        self._rows_error: float | None = None  # of rows that coresets are built of, times their number
         self._mass = sum(mass for _, _, _, mass, _ in self._parts)
 
     @property
@@ -65,8 +67,9 @@ class EnergyYardstick:
         points = coreset.points if columns is None else columns
         offset = coreset.offset if columns is None else calibrated_offset(coreset, points, coreset.weights)
         # What a receiver knows of widths is their sum.
-        copies = min(max(_DEVIATES // len(coreset) // 2 * 2, 2), _MOST_COPIES)
-        cloud = Coreset(points, coreset.weights, labels=coreset.labels, offset=offset).scatter(copies)
+        cloud = Coreset(points, coreset.weights, labels=coreset.labels, offset=offset)
+        if offset > 0:
+            cloud = cloud.scatter(min(max(_DEVIATES // len(coreset) // 2 * 2, 2), _MOST_COPIES))
         found = 0.0
         for label, own, shares, mass, among in self._parts:
             members = np.flatnonzero((cloud.labels == label) & (cloud.weights > 0))
@@ -86,16 +89,16 @@ class EnergyYardstick:
         return added, added
 
     def without_sampling(
-        self, errors: NDArray[np.float64], sizes: NDArray[np.float64], n_rows: int
+        self, errors: NDArray[np.float64], sizes: NDArray[np.float64], rows: Rows
     ) -> NDArray[np.float64]:
-        """What errors would be, were coresets built of endless rows instead of so many."""
-        # Rows themselves are off by their mean distance over their number, and all rows are off by nothing else.
-        left = np.maximum(1 - sizes / n_rows, 1 / n_rows)
-        return np.asarray(np.maximum(errors - self._sampling(n_rows), 1e-3 * errors) / left)
+        """What squared errors of coresets of these sizes would be, were they built of endless rows and not of these."""
+        if self._rows_error is None:
+            every = Coreset(rows.X.astype(np.float64), rows.weights, labels=rows.labels)
+            self._rows_error = self.mean_square(every) * len(rows)
+        # All rows are off by nothing else than that they are so many.
+        left = np.maximum(1 - sizes / len(rows), 1 / len(rows))
+        return np.asarray(np.maximum(errors - self._rows_error / len(rows), 1e-3 * errors) / left)
 
     def with_sampling(self, error: float, n_points: int, n_rows: int) -> float:
-        """Inverse of `without_sampling`."""
-        return error * max(1 - n_points / n_rows, 0.0) + self._sampling(n_rows)
-
-    def _sampling(self, n_rows: int) -> float:
-        return float(sum(among for *_, among in self._parts) / n_rows)
+        """Inverse of `without_sampling` for another number of rows."""
+        return error * max(1 - n_points / n_rows, 0.0) + (self._rows_error or 0.0) / n_rows

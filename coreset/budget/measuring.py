@@ -97,14 +97,14 @@ class Yardstick:
         return max(excess, _LEAST_ADDED * distance), distance
 
     def without_sampling(
-        self, errors: NDArray[np.float64], sizes: NDArray[np.float64], n_rows: int
+        self, errors: NDArray[np.float64], sizes: NDArray[np.float64], rows: Rows
     ) -> NDArray[np.float64]:
-        """What squared errors of coresets of these sizes would be, were they built of endless rows and not so many."""
+        """What squared errors of coresets of these sizes would be, were they built of endless rows and not of these."""
         # The mean of r rows is off by 1 / r of their variance.
-        return np.asarray(errors / (1 + self.held_out * sizes / n_rows))
+        return np.asarray(errors / (1 + self.held_out * sizes / len(rows)))
 
     def with_sampling(self, error: float, n_points: int, n_rows: int) -> float:
-        """Inverse of `without_sampling`."""
+        """Inverse of `without_sampling` for another number of rows."""
         return error * (1 + self.held_out * n_points / n_rows)
 
     @property
