@@ -77,7 +77,7 @@ class ContextQuantizer(Quantizer):
     --------
     >>> import numpy as np
     >>> from coreset import ContextQuantizer
-    >>> points = np.tile([[0.0, 5.0, 1.0], [4.0, 5.0, 3.0]], (200, 1))
+    >>> points = np.repeat([[0.0, 5.0, 1.0], [4.0, 5.0, 3.0]], 200, axis=0)
     >>> codec = ContextQuantizer(bits=1)
     >>> data = codec.encode(points)
     >>> len(data) < 50, bool((codec.decode(data, points.shape) == points).all())     # 400 points

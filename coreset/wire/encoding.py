@@ -68,7 +68,7 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     >>> summary = RobustCoreset(n_points=20, random_state=0).fit(X).coreset_
     >>> message = encode(summary, UniformQuantizer(bits=4))
     >>> len(message)
-    147
+    135
     >>> decode(message).total_weight
     500.0
     """
@@ -161,7 +161,7 @@ def max_encoded_size(
     --------
     >>> from coreset import UniformQuantizer, max_encoded_size
     >>> max_encoded_size((20, 4), UniformQuantizer(bits=4))
-    188
+    182
     """
     _check_quantizer(quantizer)
     n_points, n_features = shape
