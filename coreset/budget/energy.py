@@ -22,8 +22,8 @@ class EnergyYardstick:
     """Held-out rows, and the energy distance from them to the scatter of a message, class by class.
 
     The squared energy distance of each class, weighted by its mass. Unlike the distance to the nearest point, it counts
-    what a summary loses of the spread of rows, and so ranks messages as models trained on them do (ours; measured on
-    five real tables). What so few held-out rows miss is left out: the mean over pairs of rows leaves each with itself
+    what a summary loses of the spread of rows, and so ranks messages much as models trained on them do (ours; seen on
+    four real tables). What so few held-out rows miss is left out: the mean over pairs of rows leaves each with itself
     aside.
 
     Parameters
