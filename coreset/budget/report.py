@@ -27,13 +27,13 @@ class BudgetPlan:
     table : pandas.DataFrame
         A row a candidate: ``quantizer`` (the codec), ``n_points``, ``message_bytes``, ``measured`` (whether the bytes
         are those of an encoded message, rather than forecast), ``cell_error``, ``quantization_error``, ``error``,
-        ``chosen`` and ``note``. The error is the root mean squared distance from a row to the nearest decoded point,
-        in the data's units: that of the points themselves and what their rounding adds, as squares; the latter counts
-        as a twentieth of the squared distance by which points are moved at least, and as all of it where the points are
-        all rows. For rows of classes, where there are enough to hold some out, it is the root of the energy distance
-        between rows and scatter, class by class. A numeric target counts as one more column in that, which deviates as much as the
-        others on average, so that no codec is chosen that spoils it. Proxies take the place of these errors with the
-        planners that have some. A candidate that fits no point has 0 points and no error.
+        ``chosen`` and ``note``. The error is the root mean squared distance from a row to the nearest decoded point, in
+        the data's units: that of the points themselves and what their rounding adds, as squares; the latter counts as a
+        twentieth of the squared distance by which points are moved at least, and as all of it where the points are all
+        rows. For rows of classes, where there are enough to hold some out, it is the root of the energy distance
+        between rows and scatter, class by class. A numeric target counts as one more column in that, which deviates as
+        much as the others on average, so that no codec is chosen that spoils it. Proxies take the place of these errors
+        with the planners that have some. A candidate that fits no point has 0 points and no error.
     planner : str
         Which one made the plan.
     budget_bytes : int
