@@ -41,7 +41,7 @@ _FIRST_BITS = 2
 _LIKELY = 1.25
 # Tables of so few values have their leading candidates built and encoded in full.
 _EXACT_VALUES = 4096
-_EXACT_CANDIDATES = 4
+_EXACT_CANDIDATES = 4  # at least, and others as long as they are expected to be better
 
 
 def plan_empirically(task: Task) -> Outcome:
@@ -71,7 +71,7 @@ class _Trial:
         self.coreset = coreset
         self.n_points = len(coreset)
         self._measure = measure
-        self.cells = measure.mean_square(self.coreset)
+        self.cells = measure.squared_error(self.coreset)
         plain = UniformQuantizer(1)
         self.other_bytes = encoded_size(self.coreset, plain) - plain.encoded_size(columns_sent(self.coreset))
         self.of = functools.cache(self._of)
@@ -79,7 +79,7 @@ class _Trial:
     def _of(self, quantizer: Quantizer) -> tuple[int, float, float]:
         """Bytes of the point block, and what rounding adds to the squared error of some and of all rows."""
         ordered, n_bytes, columns = sent_and_received(self.coreset, quantizer)
-        excess = self._measure.mean_square(ordered, columns) - self.cells
+        excess = self._measure.squared_error(ordered, columns) - self.cells
         return n_bytes, *self._measure.what_rounding_adds(ordered, columns, excess)
 
 
@@ -105,6 +105,7 @@ class _Pilot:
             self.whole_builder = task.builder.of(rows.take(rest))
             self.builder = task.builder.of(rows.take(rest[_drawn(self.whole_builder.rows, wanted, task.rng)]))
             self.measure = held_out_yardstick(task.measured, held_out)
+        self._sampling = self.measure.sampling(self.builder.rows)
         self.trials: list[_Trial] = []
         self.add(first)
         half = self.trials[0].n_points // 2
@@ -139,8 +140,8 @@ class _Pilot:
             left = (self._n_rows - n_points) / max(self._n_rows - sizes[-1], 1.0)
             return trials[-1].cells * max(left, 0.0)
         errors = np.array([trial.cells for trial in trials])
-        pure = self.measure.without_sampling(errors, sizes, self.builder.rows)
-        return self.measure.with_sampling(_power_law(sizes, pure, n_points), n_points, self._n_rows)
+        pure = self._sampling.removed(errors, sizes)
+        return self._sampling.restored(_power_law(sizes, pure, n_points), n_points, self._n_rows)
 
     def other_bytes(self, n_points: int) -> float:
         """Bytes of a message besides its points."""
@@ -318,11 +319,14 @@ class _Search:
 def _exact(task: Task, pilot: _Pilot, forecasts: list[Forecast]) -> list[Forecast]:
     """The forecasts, the best replaced by what is measured on coresets of all rows that are not held out."""
     ranked = sorted((f.error, position) for position, f in enumerate(forecasts) if f.tried and f.fits)
-    found = list(forecasts)
-    for _, position in ranked[:_EXACT_CANDIDATES]:
+    found, best = list(forecasts), math.inf
+    for place, (expected, position) in enumerate(ranked):
+        if place >= _EXACT_CANDIDATES and expected >= best:
+            found[position] = dataclasses.replace(forecasts[position], tried=False)
+            continue
         guess = forecasts[position].n_points
         exact = measured_forecast(pilot.whole_builder, pilot.measure, task.quantizers[position], task.budget, guess)
         found[position] = dataclasses.replace(exact, filled=None) if pilot.measure.held_out else exact
-    for _, position in ranked[_EXACT_CANDIDATES:]:
-        found[position] = dataclasses.replace(forecasts[position], tried=False)
+        if exact.fits:
+            best = min(best, exact.error)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, final
 
 import numpy as np
@@ -49,7 +50,6 @@ class EnergyYardstick:
                 shares = weights[own] / weights[own].sum()
                 among = mean_distance(X[own], X[own], shares, shares) / (1 - shares @ shares)
                 self._parts.append((label, own, shares, float(weights[own].sum()), among))
-        self._rows_error: float | None = None  # of rows that coresets are built of, times their number
         self._mass = sum(mass for _, _, _, mass, _ in self._parts)
 
     @property
@@ -62,7 +62,7 @@ class EnergyYardstick:
         """Whether some class has two rows that differ."""
         return any(among > 0 for *_, among in self._parts)
 
-    def mean_square(self, coreset: Coreset, columns: NDArray[np.float64] | None = None) -> float:
+    def squared_error(self, coreset: Coreset, columns: NDArray[np.float64] | None = None) -> float:
         """Squared error of a coreset, or of other values in the columns that it sends."""
         points = coreset.points if columns is None else columns
         offset = coreset.offset if columns is None else calibrated_offset(coreset, points, coreset.weights)
@@ -73,9 +73,9 @@ class EnergyYardstick:
         found = 0.0
         for label, own, shares, mass, among in self._parts:
             members = np.flatnonzero((cloud.labels == label) & (cloud.weights > 0))
-            members = members[:: 1 + (len(members) - 1) // _MOST_POINTS]
             if len(members) == 0:
                 return np.inf
+            members = members[:: -(-len(members) // _MOST_POINTS)]
             deviates, masses = cloud.points[members], cloud.weights[members] / cloud.weights[members].sum()
             across = mean_distance(self.X[own], deviates, shares, masses)
             found += mass * (2 * across - among - mean_distance(deviates, deviates, masses, masses))
@@ -88,17 +88,31 @@ class EnergyYardstick:
         added = max(excess, _LEAST_ADDED * float(moved) ** 2 / apart)
         return added, added
 
-    def without_sampling(
-        self, errors: NDArray[np.float64], sizes: NDArray[np.float64], rows: Rows
-    ) -> NDArray[np.float64]:
-        """What squared errors of coresets of these sizes would be, were they built of endless rows and not of these."""
-        if self._rows_error is None:
-            every = Coreset(rows.X.astype(np.float64), rows.weights, labels=rows.labels)
-            self._rows_error = self.mean_square(every) * len(rows)
-        # All rows are off by nothing else than that they are so many.
-        left = np.maximum(1 - sizes / len(rows), 1 / len(rows))
-        return np.asarray(np.maximum(errors - self._rows_error / len(rows), 1e-3 * errors) / left)
+    def sampling(self, rows: Rows) -> EnergySampling:
+        """What it adds to errors that coresets are built of these rows and not of endless ones."""
+        every = Coreset(rows.X.astype(np.float64), rows.weights, labels=rows.labels)
+        return EnergySampling(len(rows), self.squared_error(every))
 
-    def with_sampling(self, error: float, n_points: int, n_rows: int) -> float:
-        """Inverse of `without_sampling` for another number of rows."""
-        return error * max(1 - n_points / n_rows, 0.0) + (self._rows_error or 0.0) / n_rows
+
+@dataclasses.dataclass(frozen=True)
+class EnergySampling:
+    """The part of squared errors that comes from building coresets of few rows: all of it where all rows are points.
+
+    Parameters
+    ----------
+    n_rows : int
+    error : float
+        Squared error of the rows themselves.
+    """
+
+    n_rows: int
+    error: float
+
+    def removed(self, errors: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Squared errors of coresets of these sizes, had they been built of endless rows."""
+        left = np.maximum(1 - sizes / self.n_rows, 1 / self.n_rows)
+        return np.asarray(np.maximum(errors - self.error, 1e-3 * errors) / left)
+
+    def restored(self, error: float, n_points: int, n_rows: int) -> float:
+        """Inverse of `removed`, for another number of rows."""
+        return error * max(1 - n_points / n_rows, 0.0) + self.error * self.n_rows / n_rows

@@ -77,8 +77,8 @@ def measured_forecast(
     if filled is None:
         return nothing_fits()
     coreset, _, columns = sent_and_received(filled.coreset, filled.quantizer)
-    cells = measure.mean_square(coreset)
-    excess = measure.mean_square(coreset, columns) - cells
+    cells = measure.squared_error(coreset)
+    excess = measure.squared_error(coreset, columns) - cells
     added = measure.what_rounding_adds(coreset, columns, excess)[len(coreset) == len(builder.rows)]
     return Forecast(
         len(coreset),

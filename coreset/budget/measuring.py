@@ -44,7 +44,7 @@ class Yardstick:
     whole: Rows
     held_out: bool
 
-    def mean_square(self, coreset: Coreset, columns: NDArray[np.float64] | None = None) -> float:
+    def squared_error(self, coreset: Coreset, columns: NDArray[np.float64] | None = None) -> float:
         """Square of the error of a coreset, or of other values in the columns that it sends.
 
         Parameters
@@ -96,16 +96,9 @@ class Yardstick:
         distance = float(coreset.weights @ moved / mass) if mass > 0 else 0.0
         return max(excess, _LEAST_ADDED * distance), distance
 
-    def without_sampling(
-        self, errors: NDArray[np.float64], sizes: NDArray[np.float64], rows: Rows
-    ) -> NDArray[np.float64]:
-        """What squared errors of coresets of these sizes would be, were they built of endless rows and not of these."""
-        # The mean of r rows is off by 1 / r of their variance.
-        return np.asarray(errors / (1 + self.held_out * sizes / len(rows)))
-
-    def with_sampling(self, error: float, n_points: int, n_rows: int) -> float:
-        """Inverse of `without_sampling` for another number of rows."""
-        return error * (1 + self.held_out * n_points / n_rows)
+    def sampling(self, rows: Rows) -> MeanSampling:
+        """What it adds to errors that coresets are built of these rows and not of endless ones."""
+        return MeanSampling(len(rows), self.held_out)
 
     @property
     def described(self) -> str:
@@ -117,6 +110,29 @@ class Yardstick:
             f"root mean squared distances of {n_rows} rows to the nearest decoded point; the points were made of the "
             "same rows, since none can be spared of so few"
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanSampling:
+    """The part of squared errors that comes from building coresets of few rows: a mean of r is off by 1 / r.
+
+    Parameters
+    ----------
+    n_rows : int
+    held_out : bool
+        Rows that coresets are built of do not tell.
+    """
+
+    n_rows: int
+    held_out: bool
+
+    def removed(self, errors: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Squared errors of coresets of these sizes, had they been built of endless rows."""
+        return np.asarray(errors / (1 + self.held_out * sizes / self.n_rows))
+
+    def restored(self, error: float, n_points: int, n_rows: int) -> float:
+        """Inverse of `removed`, for another number of rows."""
+        return error * (1 + self.held_out * n_points / n_rows)
 
 
 Measure = Yardstick | EnergyYardstick

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Quantizer, Shape, check_bits, check_points, register_quantizer
+from .base import Shape, check_points, register_quantizer
 from .bits import pack_bits, packed_size, unpack_bits
 from .correction import Correction
 from .levels import ColumnLevels, Levels, TableLevels
 from .modelling import Part, walk
 from .order import Order
 from .rans import BitDecoder, BitEncoder
+from .scoped import ScopedQuantizer
 from .stride import find_stride
 from .tour import nearest_neighbour_tour
 
@@ -31,7 +32,7 @@ _MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes f
 @register_quantizer
 @final
 @dataclasses.dataclass(frozen=True)
-class ContextQuantizer(Quantizer):
+class ContextQuantizer(ScopedQuantizer):
     """One to eight bits a value, squeezed by an adaptive model of the codes, with values corrected by their neighbours.
 
     Codes are written in batches of columns and points that do not need each other, each column at some points first and
@@ -84,33 +85,9 @@ class ContextQuantizer(Quantizer):
     (True, True)
     """
 
-    bits: int
-    scope: Literal["column", "table"] = "column"
-
     id: ClassVar[str] = "context"
     wire_id: ClassVar[int] = 3
-    _SCOPES: ClassVar[tuple[str, str]] = ("column", "table")
-
-    def __post_init__(self) -> None:
-        check_bits("bits", self.bits, 1, 8)
-        if self.scope not in self._SCOPES:
-            raise ValueError(f"scope={self.scope!r} must be one of {self._SCOPES}")
-
-    @property
-    def precision(self) -> int:
-        """See `Quantizer.precision`."""
-        return self.bits
-
-    def config_bytes(self) -> bytes:
-        """Bits, then 0 for columns and 1 for the table."""
-        return bytes([self.bits, self._SCOPES.index(self.scope)])
-
-    @classmethod
-    def from_config_bytes(cls, data: bytes) -> ContextQuantizer:
-        """Inverse of `config_bytes`."""
-        if data[1] > 1:
-            raise ValueError(f"scope {data[1]} of the context quantizer is unknown")
-        return cls(data[0], cls._SCOPES[data[1]])  # type: ignore[arg-type]
+    _MOST_BITS: ClassVar[int] = 8
 
     def encode(self, points: NDArray[np.float64]) -> bytes:
         """See `Quantizer.encode`."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Quantizer, Shape, check_bits, check_points, register_quantizer
+from .base import Shape, check_points, register_quantizer
 from .bits import pack_bits, packed_size, unpack_bits
+from .scoped import ScopedQuantizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class _Grid:
 @register_quantizer
 @final
 @dataclasses.dataclass(frozen=True)
-class UniformQuantizer(Quantizer):
+class UniformQuantizer(ScopedQuantizer):
     """Levels at equal distances between the smallest and the largest value.
 
     Both ends are levels, so binary columns come back exactly wherever float32 holds both values, and so do the zeros of
@@ -55,33 +56,9 @@ class UniformQuantizer(Quantizer):
     [[0.0, 5.0], [1.0, 5.0], [3.0, 5.0]]
     """
 
-    bits: int
-    scope: Literal["column", "table"] = "column"
-
     id: ClassVar[str] = "uniform"
     wire_id: ClassVar[int] = 2
-    _SCOPES: ClassVar[tuple[str, str]] = ("column", "table")
-
-    def __post_init__(self) -> None:
-        check_bits("bits", self.bits, 1, 32)
-        if self.scope not in self._SCOPES:
-            raise ValueError(f"scope={self.scope!r} must be one of {self._SCOPES}")
-
-    @property
-    def precision(self) -> int:
-        """See `Quantizer.precision`."""
-        return self.bits
-
-    def config_bytes(self) -> bytes:
-        """Bits, then 0 for columns and 1 for the table."""
-        return bytes([self.bits, self._SCOPES.index(self.scope)])
-
-    @classmethod
-    def from_config_bytes(cls, data: bytes) -> UniformQuantizer:
-        """Inverse of `config_bytes`."""
-        if data[1] > 1:
-            raise ValueError(f"scope {data[1]} of the uniform quantizer is unknown")
-        return cls(data[0], cls._SCOPES[data[1]])  # type: ignore[arg-type]
+    _MOST_BITS: ClassVar[int] = 32
 
     @property
     def nominal_bits(self) -> int:

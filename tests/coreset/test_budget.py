@@ -73,6 +73,9 @@ def test_no_message_exceeds_its_budget_and_the_least_budget_is_true(
     table = estimator.plan_.table
     assert (table["message_bytes"] <= budget).all()
     assert table["chosen"].sum() == 1
+    tried = table[~table["note"].str.startswith("not tried")]
+    # Where budgets are about the least, no error is forecast.
+    assert tried["error"].isna().all() or table.loc[table["chosen"], "error"].item() == tried["error"].min()
 
 
 def test_forecasts_spend_nearly_the_budget():

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
 from coreset import ContextQuantizer, Coreset, RobustCoreset, UniformQuantizer, decode, encode, encoded_size
 from coreset.quantizers.bits import pack_bits
+from coreset.quantizers.context import _encode_codes
 from coreset.quantizers.levels import ColumnLevels, TableLevels
 from coreset.quantizers.mixing import Mixer, logit_table, probability_table
 from coreset.quantizers.modelling import walk
@@ -546,3 +548,26 @@ def test_what_the_encoder_says_is_decoded(rng, bits, scope, kind):
     data, values = codec.encode_and_decode(points)
     assert data == codec.encode(points)
     np.testing.assert_array_equal(values, codec.decode(data, points.shape))
+
+
+def test_equal_codes_of_a_huge_table_are_refused_in_no_time():
+    # Some 500 bytes would keep a decoder busy for long, since equal codes take almost none.
+    bits, n_points, columns = 4, 1 << 17, 8
+    levels = TableLevels(np.arange(16.0), np.ones(columns, dtype=bool)).to_bytes()
+    stream = _encode_codes(np.zeros((columns, n_points), dtype=np.uint8), np.arange(columns), bits, 0)
+    block = bytes([1, 0, 0]) + levels + stream
+    assert len(block) < 1000
+    with pytest.raises(ValueError, match="too few for 131072 points"):
+        ContextQuantizer(bits, "table").decode(block, (n_points, columns))
+
+
+def test_numeric_targets_stay_with_points_that_are_put_next_to_each_other(rng):
+    X = rng.normal(size=(3000, 3))
+    summary = RobustCoreset(60, random_state=0).fit(X, X[:, 0] + 0.1 * rng.normal(size=3000)).coreset_
+    received = decode(encode(summary, ContextQuantizer(8)))
+    index = cdist(received.points, summary.points).argmin(axis=1)
+    assert sorted(index) == list(range(60))
+    assert not (index == np.arange(60)).all()  # another order
+    step = (summary.labels.max() - summary.labels.min()) / 255
+    np.testing.assert_allclose(received.labels, summary.labels[index], atol=step)
+    np.testing.assert_allclose(received.weights, summary.weights[index], rtol=0.02)

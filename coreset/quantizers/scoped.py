@@ -1,0 +1,40 @@
+"""What codecs share that have a number of bits a value, and levels for each column or for the table."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar, Literal, Self
+
+from .base import Quantizer, check_bits
+
+
+@dataclasses.dataclass(frozen=True)
+class ScopedQuantizer(Quantizer):
+    """A codec of `bits` and `scope`; see the subclasses for what they mean there."""
+
+    bits: int
+    scope: Literal["column", "table"] = "column"
+
+    _MOST_BITS: ClassVar[int]
+    _SCOPES: ClassVar[tuple[Literal["column"], Literal["table"]]] = ("column", "table")
+
+    def __post_init__(self) -> None:
+        check_bits("bits", self.bits, 1, self._MOST_BITS)
+        if self.scope not in self._SCOPES:
+            raise ValueError(f"scope={self.scope!r} must be one of {self._SCOPES}")
+
+    @property
+    def precision(self) -> int:
+        """See `Quantizer.precision`."""
+        return self.bits
+
+    def config_bytes(self) -> bytes:
+        """Bits, then 0 for columns and 1 for the table."""
+        return bytes([self.bits, self._SCOPES.index(self.scope)])
+
+    @classmethod
+    def from_config_bytes(cls, data: bytes) -> Self:
+        """Inverse of `config_bytes`."""
+        if data[1] >= len(cls._SCOPES):
+            raise ValueError(f"scope {data[1]} of the {cls.id} quantizer is unknown")
+        return cls(data[0], cls._SCOPES[data[1]])
