@@ -10,15 +10,23 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..construction import Rows
 from ..points import Coreset
 from ..quantizers import ContextQuantizer, Quantizer, UniformQuantizer
 from ..targets import CLASS
 from ..wire import columns_sent, encoded_size
+from .building import Builder
 from .candidates import MOST_CONTEXT_COLUMNS, bits_of, families
-from .exhaustive import measured_forecast, training_yardstick
+from .exhaustive import measured_forecast
 from .forecasts import Forecast, Outcome, Task, nothing_fits
-from .measuring import Measure, held_out_rows, held_out_yardstick, sent_and_received
+from .measuring import (
+    Measure,
+    drawn_by_class,
+    energy_yardstick,
+    held_out_rows,
+    sent_and_received,
+    training_yardstick,
+    yardstick,
+)
 
 # Rows that trials are built of: a share of all within these limits, but some for each point.
 _PILOT_SHARE = 1 / 8
@@ -32,8 +40,8 @@ _TRIAL_VALUES = 1 << 21
 # One more trial is made where the first had fewer points than the best candidate, or more, by this factor.
 _FAR = 2.0
 _NEAR = 1.4
-_FINALISTS = 2
 _FINALISTS_WITHIN = 1.03
+_MOST_LOOKS = 4
 # One trial tells that no codec of a slow family is worth another when all are expected to be worse by this factor.
 _HOPELESS = 1.03
 _FIRST_BITS = 2
@@ -94,18 +102,10 @@ class _Pilot:
         surely = [number for number in points if number] or [self._least]
         # Codecs that squeeze fit more points than is sure.
         first = max(self._least, min(self._n_rows, int(_SQUEEZED * np.quantile(surely, 0.75))))
-        held_out = held_out_rows(rows, task.rng)
-        if len(held_out) == 0:
-            self.builder = self.whole_builder = task.builder
-            self.measure: Measure = training_yardstick(task)
-        else:
-            wanted = max(_LEAST_PILOT_ROWS, min(_MOST_PILOT_ROWS, int(_PILOT_SHARE * self._n_rows)))
-            wanted = max(wanted, _PILOT_ROWS_A_POINT * min(first, _MOST_PILOT_ROWS), 2 * self._least)
-            rest = np.delete(np.arange(self._n_rows), held_out)
-            self.whole_builder = task.builder.of(rows.take(rest))
-            self.builder = task.builder.of(rows.take(rest[_drawn(self.whole_builder.rows, wanted, task.rng)]))
-            self.measure = held_out_yardstick(task.measured, held_out)
-        self._sampling = self.measure.sampling(self.builder.rows)
+        wanted = max(_LEAST_PILOT_ROWS, min(_MOST_PILOT_ROWS, int(_PILOT_SHARE * self._n_rows)))
+        wanted = max(wanted, _PILOT_ROWS_A_POINT * min(first, _MOST_PILOT_ROWS), 2 * self._least)
+        self.builder, self.measure, self.whole_builder = _pilot(task, wanted)
+        self._extrapolation = self.measure.extrapolation(len(self.builder.rows))
         self.trials: list[_Trial] = []
         self.add(first)
         half = self.trials[0].n_points // 2
@@ -115,16 +115,22 @@ class _Pilot:
     @property
     def most_points(self) -> int:
         """The most points of a trial."""
-        most = min(len(self.builder.rows) // 2, _TRIAL_VALUES // self.builder.rows.X.shape[1])
-        return max(self._least, most)
+        n_rows, n_features = self.builder.rows.X.shape
+        most = n_rows if n_rows == self._n_rows else n_rows // 2
+        return max(self._least, min(most, _TRIAL_VALUES // n_features))
 
-    def add(self, n_points: int) -> _Trial:
-        """Another trial, of about so many points, or one of nearly as many that there is."""
+    def near(self, n_points: int) -> _Trial | None:
+        """The trial of about so many points, or of as many as trials can have; None when there is none yet."""
         wanted = min(n_points, self.most_points)
         near = [trial for trial in self.trials if 1 / _NEAR <= wanted / trial.n_points <= _NEAR]
-        if near:
-            return min(near, key=lambda trial: abs(trial.n_points - wanted))
-        trial = _Trial(self.builder.build(wanted), self.measure)
+        return min(near, key=lambda trial: abs(trial.n_points - wanted), default=None)
+
+    def add(self, n_points: int) -> _Trial:
+        """A trial of about so many points, a new one when there is none."""
+        near = self.near(n_points)
+        if near is not None:
+            return near
+        trial = _Trial(self.builder.build(min(n_points, self.most_points)), self.measure)
         known = {other.n_points: other for other in self.trials}
         if trial.n_points in known:
             return known[trial.n_points]
@@ -135,13 +141,9 @@ class _Pilot:
         """Mean squared distance of rows to the nearest of so many points, were all rows read."""
         trials = sorted(self.trials, key=lambda trial: trial.n_points)
         sizes = np.array([trial.n_points for trial in trials], dtype=np.float64)
-        if not self.measure.held_out and n_points > sizes[-1]:
-            # A row that is a point itself has no error.
-            left = (self._n_rows - n_points) / max(self._n_rows - sizes[-1], 1.0)
-            return trials[-1].cells * max(left, 0.0)
         errors = np.array([trial.cells for trial in trials])
-        pure = self._sampling.removed(errors, sizes)
-        return self._sampling.restored(_power_law(sizes, pure, n_points), n_points, self._n_rows)
+        pure = self._extrapolation.removed(errors, sizes)
+        return self._extrapolation.restored(_power_law(sizes, pure, n_points), n_points, self._n_rows)
 
     def other_bytes(self, n_points: int) -> float:
         """Bytes of a message besides its points."""
@@ -163,18 +165,25 @@ def _power_law(sizes: NDArray[np.float64], errors: NDArray[np.float64], n_points
     return float(errors[at] * math.exp(slope * (math.log(n_points) - logs[1])))
 
 
-def _drawn(rows: Rows, wanted: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Rows of every class, in proportion."""
-    if wanted >= len(rows):
-        return np.arange(len(rows))
-    order = rng.permutation(len(rows))
-    if rows.target_type != CLASS:
-        return np.sort(order[:wanted])
-    codes = np.unique(np.asarray(rows.labels), return_inverse=True)[1][order]
-    by_class = order[np.argsort(codes, kind="stable")]
-    starts = np.searchsorted(np.sort(codes), np.arange(codes.max() + 1))
-    steps = ((np.arange(wanted) + rng.random()) * (len(rows) / wanted)).astype(np.intp)
-    return np.sort(by_class[np.union1d(steps[steps < len(rows)], starts)])
+def _pilot(task: Task, wanted: int) -> tuple[Builder, Measure, Builder]:
+    """Builders of about so many rows, and of as many as there are to build of, and what coresets are measured by."""
+    whole = task.builder
+    if whole.rows.target_type == CLASS:
+        pilot = _builder_of(whole, drawn_by_class(whole.rows, wanted, task.rng))
+        energy = energy_yardstick(pilot.rows, task.rng)
+        if energy is not None:
+            return pilot, energy, whole
+    held_out = held_out_rows(whole.rows, task.rng)
+    if len(held_out) == 0:
+        return whole, training_yardstick(task), whole
+    rest = _builder_of(whole, np.delete(np.arange(len(whole.rows)), held_out))
+    pilot = _builder_of(rest, drawn_by_class(rest.rows, wanted, task.rng))
+    return pilot, yardstick(task.measured, held_out, held_out=True), rest
+
+
+def _builder_of(builder: Builder, rows: NDArray[np.intp]) -> Builder:
+    """Itself when these are all of its rows, so that it remembers what it built."""
+    return builder if len(rows) == len(builder.rows) else builder.of(builder.rows.take(rows))
 
 
 class _Search:
@@ -236,30 +245,33 @@ class _Search:
         return forecast.error if forecast.fits else math.inf
 
     def _look_again(self) -> None:
-        """Try the best codecs once more, and those that may be better, at about the size that they would have."""
-        for position in [*self._leaders(), *self._hopefuls()]:
-            wanted = min(self._forecast(position).n_points, self._pilot.most_points)
-            own = self._trials[position]
-            if all(wanted / trial.n_points > _FAR or trial.n_points / wanted > _FAR for trial in own):
-                trial = self._pilot.add(wanted)
-                if trial not in own:
-                    trial.of(self._task.quantizers[position])
-                    own.append(trial)
+        """Try what leads or may do so once more, at about the size that it would have, until the leader is known."""
+        for _ in range(_MOST_LOOKS):
+            doubtful = self._doubtful()
+            if not doubtful:
+                return
+            position = min(doubtful, key=self._error)
+            trial = self._pilot.add(self._forecast(position).n_points)
+            trial.of(self._task.quantizers[position])
+            self._trials.setdefault(position, []).append(trial)
 
-    def _hopefuls(self) -> list[int]:
-        """Codecs of few bits that would be the best if rounding, which hurts less among more points, cost nothing."""
-        least = min(map(self._error, self._trials), default=math.inf)
+    def _doubtful(self) -> list[int]:
+        """Codecs that may be the best, of which no trial was about as large as what they would send.
+
+        Those that are expected to lead or nearly so, and those that would if rounding, which hurts less among more
+        points, cost nothing.
+        """
+        searched = [position for position, family in self._family.items() if any(p in self._trials for p in family)]
+        forecasts = {position: self._forecast(position) for position in searched}
+        least = min((forecast.error for forecast in forecasts.values() if forecast.fits), default=math.inf)
         found = []
-        for position in self._trials:
-            forecast = self._forecast(position)
-            if forecast.fits and forecast.cell_error < least < forecast.error:
-                found.append((forecast.cell_error, position))
-        return [position for _, position in sorted(found)[:_FINALISTS]]
-
-    def _leaders(self) -> list[int]:
-        """The best codecs so far, of which the first is the best."""
-        ranked = sorted((error, position) for position in self._trials if (error := self._error(position)) < math.inf)
-        return [position for error, position in ranked[:_FINALISTS] if error <= _FINALISTS_WITHIN * ranked[0][0]]
+        for position, forecast in forecasts.items():
+            if not forecast.fits or min(forecast.error / _FINALISTS_WITHIN, forecast.cell_error) > least:
+                continue
+            trial, own = self._pilot.near(forecast.n_points), self._trials.get(position, [])
+            if trial not in own and not any(1 / _FAR < forecast.n_points / other.n_points < _FAR for other in own):
+                found.append(position)
+        return found
 
     def _forecast(self, position: int) -> Forecast:
         own = self._trials.get(position)

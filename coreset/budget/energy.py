@@ -8,30 +8,35 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..construction import Rows
 from ..nearest import Floats, mean_distance
 from ..points import Coreset
 from ..wire import calibrated_offset, columns_sent
+from .extrapolation import OwnRows
 
-_MOST_POINTS = 8192  # of a class; of more, every second one (third one, ...) stands for all
+# Points of a class, fewer in wide tables; of more, every second one (third one, ...) stands for all.
+_LEAST_POINTS, _MOST_POINTS, _MOST_VALUES = 1024, 8192, 1 << 22
+_NONE = np.empty(0, dtype=np.intp)
 _LEAST_ADDED = 0.05
 _DEVIATES, _MOST_COPIES = 2048, 16  # of few points more, whose chance would show
 
 
 @final
 class EnergyYardstick:
-    """Held-out rows, and the energy distance from them to the scatter of a message, class by class.
+    """Rows, and the energy distance from them to the scatter of a message, class by class.
 
     The squared energy distance of each class, weighted by its mass. Unlike the distance to the nearest point, it counts
     what a summary loses of the spread of rows, and so ranks messages much as models trained on them do (ours; seen on
-    four real tables). What so few held-out rows miss is left out: the mean over pairs of rows leaves each with itself
-    aside.
+    four real tables). The rows are those that coresets are built of: models are to do as well as on them, and a
+    distribution that is nearer to these rows is nearer to what they would have learnt. No row has to be spared, and
+    chance in which rows those are cancels.
 
     Parameters
     ----------
     X : ndarray of shape (r, d)
     weights : ndarray of shape (r,)
     classes : ndarray of shape (r,)
+    chosen : ndarray of bool of shape (r,), optional
+        Rows that stand for all, each for the rows of its class; all by default.
 
     References
     ----------
@@ -39,28 +44,29 @@ class EnergyYardstick:
     and Inference 143(8), 2013.
     """
 
-    held_out = True
+    held_out = False
 
-    def __init__(self, X: Floats, weights: NDArray[np.float64], classes: NDArray[Any]) -> None:
-        self.X = X
-        self._parts = []
-        for label in np.unique(classes):
-            own = np.flatnonzero((classes == label) & (weights > 0))
-            if len(own) > 1:
-                shares = weights[own] / weights[own].sum()
-                among = mean_distance(X[own], X[own], shares, shares) / (1 - shares @ shares)
-                self._parts.append((label, own, shares, float(weights[own].sum()), among))
-        self._mass = sum(mass for _, _, _, mass, _ in self._parts)
+    def __init__(
+        self,
+        X: Floats,
+        weights: NDArray[np.float64],
+        classes: NDArray[Any],
+        chosen: NDArray[np.bool_] | None = None,
+    ) -> None:
+        self._n_measured = len(X) if chosen is None else int(chosen.sum())
+        with_mass = ((label, members[weights[members] > 0]) for label, members in _groups(classes))
+        self._parts = [_part(X, weights, label, members, chosen) for label, members in with_mass if len(members)]
+        self._mass = sum(part.mass for part in self._parts)
 
     @property
     def described(self) -> str:
         """What errors are, for people."""
-        return f"root energy distances, class by class, of {len(self.X)} held-out rows and the scatter of the message"
+        return f"root energy distances, class by class, of {self._n_measured} rows and the scatter of the message"
 
     @property
     def usable(self) -> bool:
         """Whether some class has two rows that differ."""
-        return any(among > 0 for *_, among in self._parts)
+        return any(part.among > 0 for part in self._parts)
 
     def squared_error(self, coreset: Coreset, columns: NDArray[np.float64] | None = None) -> float:
         """Squared error of a coreset, or of other values in the columns that it sends."""
@@ -70,49 +76,62 @@ class EnergyYardstick:
         cloud = Coreset(points, coreset.weights, labels=coreset.labels, offset=offset)
         if offset > 0:
             cloud = cloud.scatter(min(max(_DEVIATES // len(coreset) // 2 * 2, 2), _MOST_COPIES))
+        most = max(_LEAST_POINTS, min(_MOST_POINTS, _MOST_VALUES // points.shape[1]))
+        members = dict(_groups(np.asarray(cloud.labels)))
         found = 0.0
-        for label, own, shares, mass, among in self._parts:
-            members = np.flatnonzero((cloud.labels == label) & (cloud.weights > 0))
-            if len(members) == 0:
+        for part in self._parts:
+            own = members.get(part.label, _NONE)
+            own = own[cloud.weights[own] > 0]
+            if len(own) == 0:
                 return np.inf
-            members = members[:: -(-len(members) // _MOST_POINTS)]
-            deviates, masses = cloud.points[members], cloud.weights[members] / cloud.weights[members].sum()
-            across = mean_distance(self.X[own], deviates, shares, masses)
-            found += mass * (2 * across - among - mean_distance(deviates, deviates, masses, masses))
+            own = own[:: -(-len(own) // most)]
+            deviates, masses = cloud.points[own], cloud.weights[own] / cloud.weights[own].sum()
+            across = mean_distance(part.X, deviates, part.shares, masses)
+            found += part.mass * (2 * across - part.among - mean_distance(deviates, deviates, masses, masses))
         return float(max(found / self._mass, 0.0))
 
     def what_rounding_adds(self, coreset: Coreset, columns: NDArray[np.float64], excess: float) -> tuple[float, float]:
         """What a codec counts as adding: the excess, but no less than a share of how far it moves points."""
         moved = np.sqrt(((columns_sent(coreset) - columns) ** 2).sum(axis=1)).mean()
-        apart = sum(mass * among for *_, mass, among in self._parts) / self._mass
+        apart = sum(part.mass * part.among for part in self._parts) / self._mass
         added = max(excess, _LEAST_ADDED * float(moved) ** 2 / apart)
         return added, added
 
-    def sampling(self, rows: Rows) -> EnergySampling:
-        """What it adds to errors that coresets are built of these rows and not of endless ones."""
-        every = Coreset(rows.X.astype(np.float64), rows.weights, labels=rows.labels)
-        return EnergySampling(len(rows), self.squared_error(every))
+    def extrapolation(self, n_rows: int) -> OwnRows:
+        """What errors of coresets of so many rows, all that there are here, tell of coresets of others."""
+        return OwnRows(n_rows)
 
 
 @dataclasses.dataclass(frozen=True)
-class EnergySampling:
-    """The part of squared errors that comes from building coresets of few rows: all of it where all rows are points.
+class _Part:
+    """One class: rows that are measured, their shares of it, its mass, and the mean distance of two of its rows."""
 
-    Parameters
-    ----------
-    n_rows : int
-    error : float
-        Squared error of the rows themselves.
-    """
+    label: Any
+    X: Floats
+    shares: NDArray[np.float64]
+    mass: float
+    among: float
 
-    n_rows: int
-    error: float
 
-    def removed(self, errors: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Squared errors of coresets of these sizes, had they been built of endless rows."""
-        left = np.maximum(1 - sizes / self.n_rows, 1 / self.n_rows)
-        return np.asarray(np.maximum(errors - self.error, 1e-3 * errors) / left)
+def _part(
+    X: Floats, weights: NDArray[np.float64], label: Any, members: NDArray[np.intp], chosen: NDArray[np.bool_] | None
+) -> _Part:
+    rows = members if chosen is None else members[chosen[members]]
+    if len(rows) < 2:
+        rows = members
+    mass = float(weights[members].sum())
+    shares = weights[rows] / weights[rows].sum()
+    own_rows = X[rows]
+    among = mean_distance(own_rows, own_rows, shares, shares)
+    if len(rows) < len(members):
+        # Pairs of a row with itself are rarer among all rows.
+        all_shares = weights[members] / mass
+        among *= (1 - all_shares @ all_shares) / (1 - shares @ shares)
+    return _Part(label, own_rows, shares, mass, among)
 
-    def restored(self, error: float, n_points: int, n_rows: int) -> float:
-        """Inverse of `removed`, for another number of rows."""
-        return error * max(1 - n_points / n_rows, 0.0) + self.error * self.n_rows / n_rows
+
+def _groups(labels: NDArray[Any]) -> list[tuple[Any, NDArray[np.intp]]]:
+    """Each label and where it stands."""
+    values, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    places = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+    return list(zip(values.tolist(), places, strict=True))

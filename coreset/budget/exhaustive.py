@@ -8,14 +8,11 @@ import math
 import numpy as np
 
 from ..quantizers import Quantizer
-from ..sampling import stratified_draw
 from ..wire import encoded_size
 from .building import Builder
 from .filling import fill
 from .forecasts import Forecast, Outcome, Task, nothing_fits
-from .measuring import Measure, Yardstick, held_out_rows, held_out_yardstick, sent_and_received, yardstick
-
-_TRAINING_ROWS = 4096
+from .measuring import Measure, energy_yardstick, held_out_rows, sent_and_received, training_yardstick, yardstick
 
 
 def plan_exhaustively(task: Task) -> Outcome:
@@ -40,19 +37,14 @@ def plan_exhaustively(task: Task) -> Outcome:
 
 def measuring_builder(task: Task) -> tuple[Builder, Measure]:
     """A builder of the rows that are not held out, and the rows to measure by."""
+    energy = energy_yardstick(task.measured, task.rng)
+    if energy is not None:
+        return task.builder, energy
     held_out = held_out_rows(task.builder.rows, task.rng)
     if len(held_out) == 0:
         return task.builder, training_yardstick(task)
     rest = np.delete(np.arange(len(task.builder.rows)), held_out)
-    return task.builder.of(task.builder.rows.take(rest)), held_out_yardstick(task.measured, held_out)
-
-
-def training_yardstick(task: Task) -> Yardstick:
-    """Rows drawn by weight to measure by, which coresets are built of as well."""
-    weights = task.builder.rows.weights
-    drawn = stratified_draw(weights, min(len(weights), _TRAINING_ROWS), task.rng)
-    measure = yardstick(task.measured, drawn, held_out=False)
-    return dataclasses.replace(measure, weights=np.ones(len(drawn)))
+    return task.builder.of(task.builder.rows.take(rest)), yardstick(task.measured, held_out, held_out=True)
 
 
 def measured_forecast(

@@ -12,15 +12,21 @@ from ..construction import Rows, with_target_column
 from ..nearest import Floats, nearest, squared_distances_to
 from ..points import Coreset
 from ..quantizers import Quantizer
+from ..sampling import stratified_draw
 from ..targets import CLASS, NUMERIC
 from ..wire import arranged, columns_sent
 from .energy import EnergyYardstick
+from .extrapolation import Extrapolation, HeldOutRows, OwnRows
+from .forecasts import Task
 
 # Rows that errors are measured on, and the least number of rows of which some are held out for that.
 MEASURED_ROWS = 1024
 LEAST_HELD_OUT = 200
 _HELD_OUT_SHARE = 0.25
+_TRAINING_ROWS = 4096
 _LEAST_ADDED = 0.05
+# Rows that energy distances are measured on, fewer in wide tables.
+_LEAST_ENERGY_ROWS, _MOST_ENERGY_ROWS, _MOST_ENERGY_VALUES = 1024, 4096, 1 << 21
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,9 +102,9 @@ class Yardstick:
         distance = float(coreset.weights @ moved / mass) if mass > 0 else 0.0
         return max(excess, _LEAST_ADDED * distance), distance
 
-    def sampling(self, rows: Rows) -> MeanSampling:
-        """What it adds to errors that coresets are built of these rows and not of endless ones."""
-        return MeanSampling(len(rows), self.held_out)
+    def extrapolation(self, n_rows: int) -> Extrapolation:
+        """What errors of coresets of so many rows tell of coresets of others."""
+        return HeldOutRows(n_rows) if self.held_out else OwnRows(n_rows)
 
     @property
     def described(self) -> str:
@@ -110,29 +116,6 @@ class Yardstick:
             f"root mean squared distances of {n_rows} rows to the nearest decoded point; the points were made of the "
             "same rows, since none can be spared of so few"
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class MeanSampling:
-    """The part of squared errors that comes from building coresets of few rows: a mean of r is off by 1 / r.
-
-    Parameters
-    ----------
-    n_rows : int
-    held_out : bool
-        Rows that coresets are built of do not tell.
-    """
-
-    n_rows: int
-    held_out: bool
-
-    def removed(self, errors: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Squared errors of coresets of these sizes, had they been built of endless rows."""
-        return np.asarray(errors / (1 + self.held_out * sizes / self.n_rows))
-
-    def restored(self, error: float, n_points: int, n_rows: int) -> float:
-        """Inverse of `removed`, for another number of rows."""
-        return error * (1 + self.held_out * n_points / n_rows)
 
 
 Measure = Yardstick | EnergyYardstick
@@ -169,14 +152,39 @@ def yardstick(whole: Rows, chosen: NDArray[np.intp], *, held_out: bool) -> Yards
     return Yardstick(X, part.weights, part.labels if whole.target_type == CLASS else None, whole, held_out)
 
 
-def held_out_yardstick(whole: Rows, chosen: NDArray[np.intp]) -> Measure:
-    """Like `yardstick`; rows of classes are measured by energy distances, since classes are there to train on."""
-    if whole.target_type == CLASS:
-        part = whole.take(chosen)
-        energy = EnergyYardstick(part.X, part.weights, np.asarray(part.labels))
-        if energy.usable:
-            return energy
-    return yardstick(whole, chosen, held_out=True)
+def training_yardstick(task: Task) -> Yardstick:
+    """Rows drawn by weight to measure by, which coresets are built of as well."""
+    weights = task.builder.rows.weights
+    drawn = stratified_draw(weights, min(len(weights), _TRAINING_ROWS), task.rng)
+    measure = yardstick(task.measured, drawn, held_out=False)
+    return dataclasses.replace(measure, weights=np.ones(len(drawn)))
+
+
+def energy_yardstick(rows: Rows, rng: np.random.Generator) -> EnergyYardstick | None:
+    """Rows of classes, which are there to train on, or some of them; None when no class has two that differ."""
+    if rows.target_type != CLASS:
+        return None
+    chosen = None
+    most = max(_LEAST_ENERGY_ROWS, min(_MOST_ENERGY_ROWS, _MOST_ENERGY_VALUES // rows.X.shape[1]))
+    if len(rows) > most:
+        chosen = np.zeros(len(rows), dtype=bool)
+        chosen[drawn_by_class(rows, most, rng)] = True
+    energy = EnergyYardstick(rows.X, rows.weights, np.asarray(rows.labels), chosen)
+    return energy if energy.usable else None
+
+
+def drawn_by_class(rows: Rows, wanted: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """About so many rows, of every class in proportion."""
+    if wanted >= len(rows):
+        return np.arange(len(rows))
+    order = rng.permutation(len(rows))
+    if rows.target_type != CLASS:
+        return np.sort(order[:wanted])
+    codes = np.unique(np.asarray(rows.labels), return_inverse=True)[1][order]
+    by_class = order[np.argsort(codes, kind="stable")]
+    starts = np.searchsorted(np.sort(codes), np.arange(codes.max() + 1))
+    steps = ((np.arange(wanted) + rng.random()) * (len(rows) / wanted)).astype(np.intp)
+    return np.sort(by_class[np.union1d(steps[steps < len(rows)], starts)])
 
 
 def sent_and_received(coreset: Coreset, quantizer: Quantizer) -> tuple[Coreset, int, NDArray[np.float64]]:

@@ -254,6 +254,8 @@ def _in_units(low: Floats, high: Floats, bits: int) -> tuple[NDArray[np.int64], 
             first, last = (np.rint(np.ldexp(ends, -exponents)) for ends in (low, high))
             exponents += last - first >= 2 << digits
         steps = last - first
+    # Where the unit was doubled, both ends may round towards each other, by one unit.
+    steps = np.where(steps == (1 << digits) - 1, 1 << digits, steps)
     narrow = (steps < 1 << digits) | (np.abs(first) >= 1 << _MOST_UNITS)
     return exponents, np.where(narrow, 0, first), np.where(narrow, 0, steps)
 

@@ -7,7 +7,8 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from coreset import Coreset, RobustCoreset, plan_budget
-from coreset.budget.energy import EnergySampling, EnergyYardstick
+from coreset.budget.energy import EnergyYardstick
+from coreset.budget.extrapolation import HeldOutRows, OwnRows
 from coreset.nearest import mean_distance
 
 
@@ -25,7 +26,7 @@ def test_the_error_is_the_energy_distance_of_each_class(rng):
     for label in range(3):
         own, there = classes == label, labels == label
         v, w = weights[own] / weights[own].sum(), masses[there] / masses[there].sum()
-        among = v @ cdist(X[own], X[own]) @ v / (1 - v @ v)  # pairs of different rows
+        among = v @ cdist(X[own], X[own]) @ v
         across = v @ cdist(X[own], points[there]) @ w
         within = w @ cdist(points[there], points[there]) @ w
         expected += weights[own].sum() / weights.sum() * (2 * across - among - within)
@@ -33,27 +34,39 @@ def test_the_error_is_the_energy_distance_of_each_class(rng):
     assert found == pytest.approx(expected)
 
 
-def test_rows_are_off_by_their_number_alone(rng):
-    # For n rows of the same law the mean is E |X - X'| / n; of 200 draws it is known within some 5 %.
-    yardstick = EnergyYardstick(rng.normal(size=(3000, 2)), np.ones(3000), np.zeros(3000, dtype=int))
-    errors = [
-        yardstick.squared_error(Coreset(rng.normal(size=(50, 2)), np.ones(50), labels=np.zeros(50))) for _ in range(200)
-    ]
-    assert np.mean(errors) == pytest.approx(np.sqrt(np.pi) / 50, rel=0.15)
+def test_the_rows_themselves_have_no_error(rng):
+    X, classes, weights = rng.normal(size=(60, 2)), np.arange(60) % 3, rng.uniform(1, 2, 60)
+    yardstick = EnergyYardstick(X, weights, classes)
+    assert yardstick.squared_error(Coreset(X, weights, labels=classes)) == pytest.approx(0, abs=1e-12)
 
 
-def test_sampling_is_taken_out_and_put_back():
-    sampling = EnergySampling(100, 0.05)
-    pure = sampling.removed(np.array([0.25, 0.15]), np.array([20.0, 50.0]))
-    np.testing.assert_allclose(pure, [0.2 / 0.8, 0.1 / 0.5])
-    assert sampling.restored(float(pure[0]), 20, 100) == pytest.approx(0.25)
-    assert sampling.restored(float(pure[0]), 1000, 1000) == pytest.approx(0.005)  # all rows: chance alone
+def test_chosen_rows_stand_for_all_of_their_class(rng):
+    # Of 2000 rows of a class every fourth one tells the mean distance within a few percent of its spread.
+    X, classes = rng.normal(size=(4000, 2)), np.arange(4000) % 2
+    some = Coreset(rng.normal(size=(50, 2)), np.ones(50), labels=np.arange(50) % 2)
+    chosen = rng.permutation(np.arange(4000) % 4 == 0)
+    every = EnergyYardstick(X, np.ones(4000), classes).squared_error(some)
+    assert EnergyYardstick(X, np.ones(4000), classes, chosen).squared_error(some) == pytest.approx(every, rel=0.2)
+    # The only row of a class is measured though it was not chosen.
+    classes[0], chosen[0] = 2, False
+    assert EnergyYardstick(X, np.ones(4000), classes, chosen).squared_error(some) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("kind", "factors", "restored"), [(OwnRows, (0.8, 0.5), 0.0), (HeldOutRows, (1.2, 1.5), 0.625)]
+)
+def test_the_number_of_rows_is_taken_out_and_put_back(kind, factors, restored):
+    extrapolation = kind(100)
+    pure = extrapolation.removed(np.array([0.25, 0.15]), np.array([20.0, 50.0]))
+    np.testing.assert_allclose(pure, [0.25 / factors[0], 0.15 / factors[1]])
+    assert extrapolation.restored(float(pure[0]), 20, 100) == pytest.approx(0.25)
+    assert extrapolation.restored(0.3125, 1000, 1000) == restored  # all rows are points
 
 
 def test_the_scatter_is_measured_and_a_class_without_mass_is_infinitely_far(rng):
     X, classes = rng.normal(size=(2000, 2)), np.arange(2000) % 2
-    yardstick = EnergyYardstick(X[:500], np.ones(500), classes[:500])
-    summary = RobustCoreset(8, random_state=0).fit(X[500:], classes[500:]).coreset_
+    yardstick = EnergyYardstick(X, np.ones(2000), classes)
+    summary = RobustCoreset(8, random_state=0).fit(X, classes).coreset_
     bare = Coreset(summary.points, summary.weights, labels=summary.labels)
     assert yardstick.squared_error(summary) < 0.3 * yardstick.squared_error(bare)
     assert yardstick.squared_error(Coreset(X[:3], np.ones(3), labels=np.zeros(3))) == np.inf

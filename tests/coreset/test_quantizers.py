@@ -170,6 +170,15 @@ def test_binary_constant_and_zero_columns_come_back_exactly(rng, bits):
     assert codec.encoded_size(points) == 1 + 1 + 6 * 4 + (100 * bits + 7) // 8
 
 
+@pytest.mark.parametrize("bits", [1, 2, 5, 8])
+def test_no_column_that_varies_comes_back_constant(rng, bits):
+    # Among so many columns there are some whose ends both round towards each other when their unit is doubled.
+    points = rng.normal(size=(6, 20_000)) * np.exp2(rng.uniform(-40, 40, 20_000))
+    for codec in (UniformQuantizer(bits), ContextQuantizer(bits)):
+        decoded = codec.decode(codec.encode(points), points.shape)
+        assert (np.ptp(decoded, axis=0) > 0).all()
+
+
 def test_a_constant_column_costs_no_bits_a_point():
     for scope in ("column", "table"):
         codec = UniformQuantizer(8, scope)
