@@ -1,0 +1,53 @@
+"""What squared errors of coresets of some rows tell of coresets of other numbers of rows of the same law."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOutRows:
+    """Errors of rows that coresets were built without: the mean of r rows is off by 1 / r of their variance.
+
+    Parameters
+    ----------
+    n_rows : int
+        That coresets were built of.
+    """
+
+    n_rows: int
+
+    def removed(self, errors: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Squared errors of coresets of these sizes, had they been built of endless rows."""
+        return np.asarray(errors / (1 + sizes / self.n_rows))
+
+    def restored(self, error: float, n_points: int, n_rows: int) -> float:
+        """Inverse of `removed`, for another number of rows."""
+        return error * (1 + n_points / n_rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnRows:
+    """Errors of the rows that coresets were built of: a row that is a point itself has none.
+
+    Parameters
+    ----------
+    n_rows : int
+        That coresets were built of.
+    """
+
+    n_rows: int
+
+    def removed(self, errors: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Squared errors of coresets of these sizes, had they been built of endless rows."""
+        return np.asarray(errors / np.maximum(1 - sizes / self.n_rows, 1 / self.n_rows))
+
+    def restored(self, error: float, n_points: int, n_rows: int) -> float:
+        """Inverse of `removed`, for another number of rows."""
+        return error * max(1 - n_points / n_rows, 0.0)
+
+
+Extrapolation = HeldOutRows | OwnRows
