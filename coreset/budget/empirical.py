@@ -192,6 +192,7 @@ class _Search:
     def __init__(self, task: Task, pilot: _Pilot) -> None:
         self._task, self._pilot = task, pilot
         self._trials: dict[int, list[_Trial]] = {}  # of each codec that was tried
+        self._settled: set[int] = set()
         self._family = {position: family for family in families(task.quantizers) for position in family}
         self._first_bits = _FIRST_BITS
 
@@ -252,8 +253,12 @@ class _Search:
                 return
             position = min(doubtful, key=self._error)
             trial = self._pilot.add(self._forecast(position).n_points)
-            trial.of(self._task.quantizers[position])
-            self._trials.setdefault(position, []).append(trial)
+            own = self._trials.setdefault(position, [])
+            if trial in own:  # fewer points than asked for: there are no more to be had
+                self._settled.add(position)
+            else:
+                trial.of(self._task.quantizers[position])
+                own.append(trial)
 
     def _doubtful(self) -> list[int]:
         """Codecs that may be the best, of which no trial was about as large as what they would send.
@@ -264,14 +269,16 @@ class _Search:
         searched = [position for position, family in self._family.items() if any(p in self._trials for p in family)]
         forecasts = {position: self._forecast(position) for position in searched}
         least = min((forecast.error for forecast in forecasts.values() if forecast.fits), default=math.inf)
-        found = []
-        for position, forecast in forecasts.items():
-            if not forecast.fits or min(forecast.error / _FINALISTS_WITHIN, forecast.cell_error) > least:
-                continue
-            trial, own = self._pilot.near(forecast.n_points), self._trials.get(position, [])
-            if trial not in own and not any(1 / _FAR < forecast.n_points / other.n_points < _FAR for other in own):
-                found.append(position)
-        return found
+        return [position for position, forecast in forecasts.items() if self._is_doubtful(position, forecast, least)]
+
+    def _is_doubtful(self, position: int, forecast: Forecast, least: float) -> bool:
+        if position in self._settled or not forecast.fits:
+            return False
+        own = self._trials.get(position, [])
+        if any(1 / _FAR < forecast.n_points / trial.n_points < _FAR for trial in own):
+            return False
+        may_lead = min(forecast.error / _FINALISTS_WITHIN, forecast.cell_error) <= least
+        return may_lead and self._pilot.near(forecast.n_points) not in own
 
     def _forecast(self, position: int) -> Forecast:
         own = self._trials.get(position)
