@@ -30,6 +30,7 @@ from .points import Coreset
 from .quantizers import (
     ContextQuantizer,
     Quantizer,
+    ResidualQuantizer,
     RoundingQuantizer,
     UniformQuantizer,
     get_quantizer,
@@ -51,6 +52,7 @@ __all__ = [
     "InformationSize",
     "LightweightCoreset",
     "Quantizer",
+    "ResidualQuantizer",
     "RobustCoreset",
     "RoundingQuantizer",
     "SensitivityCoreset",

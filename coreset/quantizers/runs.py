@@ -1,0 +1,87 @@
+"""Numbers of groups, of which many in a row are equal: how long each run is, and whose it is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bits import pack_bits, packed_size, ragged_digits, ragged_numbers, unpack_bits
+
+_COUNT = 4  # bytes of the number of runs
+_HEAD = _COUNT + 1
+
+
+def pack_runs(groups: NDArray[np.intp], n_groups: int) -> bytes:
+    """Write group numbers, which are counted in the order in which groups come first.
+
+    The length of each run comes as its number of binary digits and then these digits but the first. When there are as
+    many runs as groups, nothing else needs to be said.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n,), int
+    n_groups : int
+        All of ``0 .. n_groups - 1`` occur, none before a smaller one.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = pack_runs(np.array([0, 0, 0, 1, 2, 2]), 3)
+    >>> unpack_runs(data + b"more", 6, 3)
+    (array([0, 0, 0, 1, 2, 2]), b'more')
+    """
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    lengths = np.diff(starts, append=len(groups)).astype(np.uint64)
+    n_digits = np.frexp(lengths.astype(np.float64))[1].astype(np.uint64) - np.uint64(1)  # but the first
+    width = int(n_digits.max()).bit_length()
+    head = len(starts).to_bytes(_COUNT, "little") + bytes([width])
+    numbers = pack_bits(n_digits, width) + np.packbits(ragged_digits(lengths, n_digits)).tobytes()
+    owners = b"" if len(starts) == n_groups else pack_bits(groups[starts].astype(np.uint64), _width(n_groups))
+    return head + numbers + owners
+
+
+def unpack_runs(data: bytes, n_points: int, n_groups: int) -> tuple[NDArray[np.intp], bytes]:
+    """Inverse of `pack_runs` for bytes that may be hostile, with the bytes that follow.
+
+    Raises
+    ------
+    ValueError
+        When the runs are not of so many points and groups.
+    """
+    n_runs, width = int.from_bytes(_first(data, _HEAD)[:_COUNT], "little"), data[_COUNT]
+    data = data[_HEAD:]
+    if not n_groups <= n_runs <= n_points or width > 5:
+        raise ValueError(f"the point block's header has {n_runs} runs of {n_groups} groups for {n_points} points")
+    size = packed_size(n_runs, width)
+    n_digits, data = unpack_bits(_first(data, size), n_runs, width), data[size:]
+    size = packed_size(int(n_digits.sum()), 1)
+    digits = np.unpackbits(np.frombuffer(_first(data, size), np.uint8), count=int(n_digits.sum()))
+    lengths, data = ragged_numbers(digits, n_digits) | (np.uint64(1) << n_digits), data[size:]
+    owners = np.arange(n_runs)
+    if n_runs > n_groups:
+        size = packed_size(n_runs, _width(n_groups))
+        owners, data = unpack_bits(_first(data, size), n_runs, _width(n_groups)).astype(np.intp), data[size:]
+    if int(lengths.sum()) != n_points or owners.max() >= n_groups:
+        raise ValueError(f"the point block's header has runs of {int(lengths.sum())} points, there are {n_points}")
+    return np.repeat(owners, lengths.astype(np.int64)), data
+
+
+def max_runs_size(n_points: int, n_groups: int) -> int:
+    """The most bytes that `pack_runs` takes."""
+    # A run of length one has no digits; longer ones have fewer digits than points.
+    width = n_points.bit_length().bit_length()
+    return _HEAD + packed_size(n_points, width) + packed_size(n_points, 1) + packed_size(n_points, _width(n_groups))
+
+
+def _width(n_groups: int) -> int:
+    return (n_groups - 1).bit_length()
+
+
+def _first(data: bytes, size: int) -> bytes:
+    if len(data) < size:
+        raise ValueError(f"the point block's header is cut off: {len(data)} bytes are left, {size} should follow")
+    return data[:size]
