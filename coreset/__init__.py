@@ -30,7 +30,6 @@ from .points import Coreset
 from .quantizers import (
     ContextQuantizer,
     Quantizer,
-    ResidualQuantizer,
     RoundingQuantizer,
     UniformQuantizer,
     get_quantizer,
@@ -52,7 +51,6 @@ __all__ = [
     "InformationSize",
     "LightweightCoreset",
     "Quantizer",
-    "ResidualQuantizer",
     "RobustCoreset",
     "RoundingQuantizer",
     "SensitivityCoreset",

@@ -10,14 +10,12 @@ from .base import (
 )
 from .bits import pack_bits, packed_size, unpack_bits
 from .context import ContextQuantizer
-from .residual import ResidualQuantizer
 from .rounding import RoundingQuantizer
 from .uniform import UniformQuantizer
 
 __all__ = [
     "ContextQuantizer",
     "Quantizer",
-    "ResidualQuantizer",
     "RoundingQuantizer",
     "Shape",
     "UniformQuantizer",

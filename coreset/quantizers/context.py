@@ -10,21 +10,24 @@ from numpy.typing import NDArray
 
 from .base import Shape, check_points, register_quantizer
 from .bits import pack_bits, packed_size, unpack_bits
+from .centers import Centers
 from .correction import Correction
+from .grouping import rough_groups
 from .levels import ColumnLevels, Levels, TableLevels
-from .modelling import Part, walk
-from .order import Order
-from .rans import BitDecoder, BitEncoder
+from .runs import renumbered
 from .scoped import ScopedQuantizer
+from .stream import decode_codes, encode_codes
 from .stride import find_stride
 from .tour import nearest_neighbour_tour
 
 Codes = NDArray[np.uint8]
-_CODED, _CORRECTED = 1, 2  # flags of a block: codes through the entropy coder; values corrected by neighbours
+# Flags of a block: codes through the entropy coder; values corrected by neighbours; codes relative to rough centres.
+_CODED, _CORRECTED, _GROUPED = 1, 2, 4
 _FREE_COLUMNS = 1024  # columns that a coded block may have whatever its size
 _COLUMNS_A_BYTE = 8  # and those for each of its bytes, which bounds what a hostile block takes in time
 _FREE_BITS, _BITS_A_BYTE = 1 << 20, 1024  # likewise for the bits of its codes
-_MOST_CORRECTED = 4  # bits, beyond which neighbours have little to add
+_MOST_CORRECTED = 4  # bits, beyond which neighbours have little to add, and up to which centres have
+_HOPELESS = 1.1  # codes relative to centres are tried where they are expected to take no more than others by this
 _MOST_ARRANGED = 2048  # points: a tour through them takes the square of that
 _MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes for each
 
@@ -115,20 +118,38 @@ class ContextQuantizer(ScopedQuantizer):
         if len(checked) > _MOST_POINTS:
             return plain
         stride = find_stride(codes)
-        stream = _encode_codes(codes, active, self.bits, stride)
+        stream = encode_codes(codes, active, self.bits, stride)
         n_bits = len(active) * len(checked) * self.bits
         if not (_is_worth_its_time(len(active), len(stream)) and _are_few(n_bits, len(stream))):
             return plain
         coded = b"".join([bytes([_CODED]), stride.to_bytes(2, "little"), head, stream])
         if len(coded) >= len(packed):
             return plain
-        if self.bits > _MOST_CORRECTED or not _is_worth_its_time(codes.shape[0], len(stream)):
+        if self.bits > _MOST_CORRECTED:
+            return self._grouped(codes, active, head, len(coded)) or coded, levels, codes, None
+        if not _is_worth_its_time(codes.shape[0], len(stream)):
             return coded, levels, codes, None
         correction = self._correction(checked, levels, codes, stride, len(coded))
         if correction is None:
             return coded, levels, codes, None
         corrected = b"".join([bytes([_CODED | _CORRECTED]), coded[1:3], correction.to_bytes(), coded[3:]])
         return plain if len(corrected) >= len(packed) else (corrected, levels, codes, correction)
+
+    def _grouped(self, codes: Codes, active: NDArray[np.intp], head: bytes, most: int) -> bytes | None:
+        """The block with codes relative to rough centres, or None where that takes no less than so many bytes."""
+        centers = Centers.fit(codes[active], self.bits)
+        if centers is None:
+            return None
+        distances = centers.distances(codes[active], self.bits)
+        if centers.expected_size(distances) > _HOPELESS * most:
+            return None
+        stride = find_stride(distances)
+        stream = encode_codes(distances, np.arange(len(active)), centers.width, stride)
+        stream = centers.to_bytes(self.bits) + stream
+        if not (_is_worth_its_time(len(active), len(stream)) and _are_few(distances.size * self.bits, len(stream))):
+            return None
+        grouped = b"".join([bytes([_CODED | _GROUPED]), stride.to_bytes(2, "little"), head, stream])
+        return grouped if len(grouped) < most else None
 
     def _values(self, levels: Levels, codes: Codes, correction: Correction | None) -> NDArray[np.float64]:
         values = levels.values(codes)
@@ -141,8 +162,8 @@ class ContextQuantizer(ScopedQuantizer):
     def decode(self, data: bytes, shape: Shape) -> NDArray[np.float64]:
         """See `Quantizer.decode`."""
         n_points, n_features = shape
-        known = (0, _CODED, _CODED | _CORRECTED) if self.bits <= _MOST_CORRECTED else (0, _CODED)
-        if not data or data[0] not in known:
+        refined = _CODED | (_CORRECTED if self.bits <= _MOST_CORRECTED else _GROUPED)
+        if not data or data[0] not in (0, _CODED, refined):
             raise ValueError("the point block's header is not one of a context quantizer")
         flags, rest = data[0], data[1:]
         stride, coefficients = 0, b""
@@ -156,9 +177,13 @@ class ContextQuantizer(ScopedQuantizer):
         active = np.flatnonzero(levels.active)
         if flags:
             _check_time(shape, n_features if flags & _CORRECTED else len(active), len(active) * self.bits, len(rest))
-            codes = _decode_codes(rest, (n_features, n_points), active, self.bits, stride)
+        codes = np.zeros((n_features, n_points), dtype=np.uint8)
+        if flags & _GROUPED:
+            codes[active] = _read_grouped(rest, (len(active), n_points), self.bits, stride)
+        elif flags:
+            # An image's pixels have neighbours among columns that are not active, too.
+            codes = decode_codes(rest, codes.shape, active, self.bits, stride)
         else:
-            codes = np.zeros((n_features, n_points), dtype=np.uint8)
             codes[active] = unpack_bits(rest, len(active) * n_points, self.bits).reshape(len(active), n_points)
         correction = Correction.from_bytes(coefficients, self.bits, stride) if flags & _CORRECTED else None
         return self._values(levels, codes, correction)
@@ -168,13 +193,18 @@ class ContextQuantizer(ScopedQuantizer):
         return len(self.encode(points))
 
     def arrangement(self, points: NDArray[np.float64]) -> NDArray[np.intp] | None:
-        """A tour from neighbour to neighbour, for at most 2048 points; see `Quantizer.arrangement`."""
+        """A tour from neighbour to neighbour, for at most 2048 points, group by group where there are any.
+
+        See `Quantizer.arrangement`.
+        """
         if len(points) > _MOST_ARRANGED:
             return None
-        if self.scope == "table":
-            return nearest_neighbour_tour(points)
-        spans = points.max(axis=0) / 2 - points.min(axis=0) / 2
-        return nearest_neighbour_tour((points / 2 - points.min(axis=0) / 2) / np.where(spans > 0, spans, 1.0))
+        if self.scope == "column":
+            spans = points.max(axis=0) / 2 - points.min(axis=0) / 2
+            points = (points / 2 - points.min(axis=0) / 2) / np.where(spans > 0, spans, 1.0)
+        tour = nearest_neighbour_tour(points)
+        groups = rough_groups(points) if self.bits > _MOST_CORRECTED else None
+        return tour if groups is None else tour[np.argsort(renumbered(groups[tour]), kind="stable")]
 
     def max_encoded_size(self, shape: Shape) -> int:
         """See `Quantizer.max_encoded_size`."""
@@ -218,34 +248,7 @@ def _check_time(shape: Shape, n_columns: int, bits_a_point: int, n_bytes: int) -
         raise ValueError(f"the point block has {n_bytes} bytes of codes, too few for {shape[0]} points")
 
 
-def _encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int) -> bytes:
-    order = Order.of(active, codes.shape[1], stride)
-    known = codes[order.columns]
-    encoder = BitEncoder()
-
-    def code(ones: NDArray[np.integer], parts: list[Part], depth: int) -> Codes:
-        if depth == 0:
-            wanted[:] = [known[part.start : part.stop, part.rows].ravel() for part in parts]
-        found: Codes = (np.concatenate(wanted) >> np.uint8(bits - 1 - depth)) & np.uint8(1)
-        encoder.put(found, ones)
-        return found
-
-    wanted: list[Codes] = []
-    walk(_unknown(known.shape), order, bits, code)
-    return encoder.finish()
-
-
-def _decode_codes(data: bytes, shape: Shape, active: NDArray[np.intp], bits: int, stride: int) -> Codes:
-    order = Order.of(active, shape[1], stride)
-    decoder = BitDecoder(data, len(active) * shape[1] * bits)
-    found = _unknown((len(active), shape[1]))
-    walk(found, order, bits, lambda ones, parts, depth: decoder.get(ones))
-    decoder.close()
-    codes = np.zeros(shape, dtype=np.uint8)
-    codes[order.columns] = found[:-1]
-    return codes
-
-
-def _unknown(shape: Shape) -> Codes:
-    """Codes to be filled in, with a column more for those that are not there."""
-    return np.zeros((shape[0] + 1, shape[1]), dtype=np.uint8)
+def _read_grouped(data: bytes, shape: Shape, bits: int, stride: int) -> Codes:
+    """Codes of shape (d, n) from centres and distances to them."""
+    centers, rest = Centers.from_bytes(data, shape, bits)
+    return centers.codes_at(decode_codes(rest, shape, np.arange(shape[0]), centers.width, stride), bits)

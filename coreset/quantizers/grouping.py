@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, ward
@@ -9,8 +11,9 @@ from scipy.cluster.hierarchy import fcluster, ward
 from ..clustering import group_means
 from ..nearest import nearest_index
 
-MOST_GROUPS = 256
+MOST_GROUPS = 256  # one byte says how many
 _SAMPLE = 2048  # points that are merged one by one, which takes the square of that
+_SAMPLE_PRODUCTS = 1 << 29  # likewise for wide tables, whose distances take long
 _ROUNDS = 2  # of Lloyd's method, after merging
 _LEAST_GAIN = 0.25  # bits a value that groups should save; a model of codes around a code finds as much by itself
 _FINEST = 2.0**-16  # of the columns' ranges: widths of groups below that are as good as none
@@ -75,10 +78,11 @@ def _means(points: NDArray[np.float64], groups: NDArray[np.intp]) -> NDArray[np.
 
 def _sample(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Some of the points, the same whatever their order but for ties."""
-    if len(points) <= _SAMPLE:
+    most = min(_SAMPLE, math.isqrt(_SAMPLE_PRODUCTS // points.shape[1]) + 2)
+    if len(points) <= most:
         return points
     widest = points[:, points.var(axis=0).argmax()]
-    places = np.arange(_SAMPLE) * len(points) // _SAMPLE
+    places = np.arange(most) * len(points) // most
     return points[np.argsort(widest, kind="stable")[places]]
 
 

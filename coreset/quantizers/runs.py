@@ -70,11 +70,12 @@ def unpack_runs(data: bytes, n_points: int, n_groups: int) -> tuple[NDArray[np.i
     return np.repeat(owners, lengths.astype(np.int64)), data
 
 
-def max_runs_size(n_points: int, n_groups: int) -> int:
-    """The most bytes that `pack_runs` takes."""
-    # A run of length one has no digits; longer ones have fewer digits than points.
-    width = n_points.bit_length().bit_length()
-    return _HEAD + packed_size(n_points, width) + packed_size(n_points, 1) + packed_size(n_points, _width(n_groups))
+def renumbered(groups: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The same groups, numbered in the order in which they come."""
+    _, first, numbers = np.unique(groups, return_index=True, return_inverse=True)
+    ranks = np.empty(len(first), dtype=np.intp)
+    ranks[np.argsort(first)] = np.arange(len(first))
+    return ranks[numbers]
 
 
 def _width(n_groups: int) -> int:

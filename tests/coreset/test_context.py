@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 
 from coreset import ContextQuantizer, Coreset, RobustCoreset, UniformQuantizer, decode, encode, encoded_size
 from coreset.quantizers.bits import pack_bits
-from coreset.quantizers.context import _encode_codes
+from coreset.quantizers.stream import encode_codes
 from coreset.quantizers.levels import ColumnLevels, TableLevels
 from coreset.quantizers.mixing import Mixer, logit_table, probability_table
 from coreset.quantizers.modelling import walk
@@ -554,7 +554,7 @@ def test_equal_codes_of_a_huge_table_are_refused_in_no_time():
     # Some 500 bytes would keep a decoder busy for long, since equal codes take almost none.
     bits, n_points, columns = 4, 1 << 17, 8
     levels = TableLevels(np.arange(16.0), np.ones(columns, dtype=bool)).to_bytes()
-    stream = _encode_codes(np.zeros((columns, n_points), dtype=np.uint8), np.arange(columns), bits, 0)
+    stream = encode_codes(np.zeros((columns, n_points), dtype=np.uint8), np.arange(columns), bits, 0)
     block = bytes([1, 0, 0]) + levels + stream
     assert len(block) < 1000
     with pytest.raises(ValueError, match="too few for 131072 points"):

@@ -1,0 +1,66 @@
+"""Codes of a table to entropy-coded bytes and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Shape
+from .modelling import Part, walk
+from .order import Order
+from .rans import BitDecoder, BitEncoder
+
+Codes = NDArray[np.uint8]
+
+
+def encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int) -> bytes:
+    """Write the codes of some columns.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (d, n)
+        Each below ``2 ** bits``.
+    active : ndarray of shape (k,), intp
+        The columns that are written.
+    bits : int
+        1 to 8.
+    stride : int
+        Columns a row of an image, or 0 for tables.
+    """
+    order = Order.of(active, codes.shape[1], stride)
+    known = codes[order.columns]
+    encoder = BitEncoder()
+
+    def code(ones: NDArray[np.integer], parts: list[Part], depth: int) -> Codes:
+        if depth == 0:
+            wanted[:] = [known[part.start : part.stop, part.rows].ravel() for part in parts]
+        found: Codes = (np.concatenate(wanted) >> np.uint8(bits - 1 - depth)) & np.uint8(1)
+        encoder.put(found, ones)
+        return found
+
+    wanted: list[Codes] = []
+    walk(_unknown(known.shape), order, bits, code)
+    return encoder.finish()
+
+
+def decode_codes(data: bytes, shape: Shape, active: NDArray[np.intp], bits: int, stride: int) -> Codes:
+    """Inverse of `encode_codes` for bytes that may be hostile; codes of other columns are zero.
+
+    Raises
+    ------
+    ValueError
+        When the bytes are corrupt.
+    """
+    order = Order.of(active, shape[1], stride)
+    decoder = BitDecoder(data, len(active) * shape[1] * bits)
+    found = _unknown((len(active), shape[1]))
+    walk(found, order, bits, lambda ones, parts, depth: decoder.get(ones))
+    decoder.close()
+    codes = np.zeros(shape, dtype=np.uint8)
+    codes[order.columns] = found[:-1]
+    return codes
+
+
+def _unknown(shape: Shape) -> Codes:
+    """Codes to be filled in, with a column more for those that are not there."""
+    return np.zeros((shape[0] + 1, shape[1]), dtype=np.uint8)
