@@ -27,7 +27,7 @@ _FREE_COLUMNS = 1024  # columns that a coded block may have whatever its size
 _COLUMNS_A_BYTE = 8  # and those for each of its bytes, which bounds what a hostile block takes in time
 _FREE_BITS, _BITS_A_BYTE = 1 << 20, 1024  # likewise for the bits of its codes
 _MOST_CORRECTED = 4  # bits, beyond which neighbours have little to add, and up to which centres have
-_HOPELESS = 1.1  # codes relative to centres are tried where they are expected to take no more than others by this
+_PROMISING = 0.95  # of the bytes: codes relative to centres take a little more than their counts let expect
 _MOST_ARRANGED = 2048  # points: a tour through them takes the square of that
 _MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes for each
 
@@ -45,6 +45,10 @@ class ContextQuantizer(ScopedQuantizer):
     column had such codes. The decoder follows by itself: no more than the distance of an image's rows is sent. Columns
     of one code cost almost nothing, and those of few codes what these tell. Where all this does not pay, and beyond
     131072 points, codes are packed as they are.
+
+    With five bits and more, where it pays, codes are written relative to those of rough centres, which come first. In
+    clusters that are narrow and far from each other most bits only tell the clusters apart. Points that a message sends
+    come group by group then, so that little needs to be said of who is near which centre. Values stay the same.
 
     The value of a code is its level, and with up to four bits, in tables of at least 2048 values, where it pays, a
     linear function of the codes around it besides. Then decoded points need not be encoded as they were, which
@@ -71,11 +75,17 @@ class ContextQuantizer(ScopedQuantizer):
     a step cost nothing: on unscaled breast cancer and wine data it takes a quarter to a
     seventh of the bytes of ``scope="column"`` at the same squared error.
 
+    Rough centres save 25 to 40 % of the bytes with 5 bits, and 20 to 30 % with 7, on blobs and Gaussian mixtures of
+    100 clusters in 50 columns, from some four points a cluster on; up to 20 % on tables of image segments; and nothing
+    on images, where codes around a code tell more. Encoding takes two to three times as long where they are tried.
+
     References
     ----------
     Mahoney, "Adaptive weighing of context models for lossless data compression", Florida Tech. CS-2005-16; Duda,
     "Asymmetric numeral systems", arXiv 1311.2540; Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory,
-    1982. The contexts, and correcting by regression on codes, are ours.
+    1982; Juang and Gray, "Multiple stage vector quantization for speech coding", ICASSP 1982, for coding what a first
+    stage leaves; arXiv 2603.08615 for coreset points relative to shared centres. The contexts, correcting by regression
+    on codes, and how many centres of how many bits there are, are ours.
 
     Examples
     --------
@@ -141,7 +151,7 @@ class ContextQuantizer(ScopedQuantizer):
         if centers is None:
             return None
         distances = centers.distances(codes[active], self.bits)
-        if centers.expected_size(distances) > _HOPELESS * most:
+        if centers.expected_size(distances) > _PROMISING * most:
             return None
         stride = find_stride(distances)
         stream = encode_codes(distances, np.arange(len(active)), centers.width, stride)
@@ -193,18 +203,19 @@ class ContextQuantizer(ScopedQuantizer):
         return len(self.encode(points))
 
     def arrangement(self, points: NDArray[np.float64]) -> NDArray[np.intp] | None:
-        """A tour from neighbour to neighbour, for at most 2048 points, group by group where there are any.
+        """A tour from neighbour to neighbour, for at most 2048 points, and points near a centre together.
 
         See `Quantizer.arrangement`.
         """
-        if len(points) > _MOST_ARRANGED:
-            return None
         if self.scope == "column":
             spans = points.max(axis=0) / 2 - points.min(axis=0) / 2
             points = (points / 2 - points.min(axis=0) / 2) / np.where(spans > 0, spans, 1.0)
-        tour = nearest_neighbour_tour(points)
-        groups = rough_groups(points) if self.bits > _MOST_CORRECTED else None
-        return tour if groups is None else tour[np.argsort(renumbered(groups[tour]), kind="stable")]
+        tour = nearest_neighbour_tour(points) if len(points) <= _MOST_ARRANGED else None
+        groups = rough_groups(points) if self.bits > _MOST_CORRECTED and len(points) <= _MOST_POINTS else None
+        if groups is None:
+            return tour
+        order = np.arange(len(points)) if tour is None else tour
+        return order[np.argsort(renumbered(groups[order]), kind="stable")]
 
     def max_encoded_size(self, shape: Shape) -> int:
         """See `Quantizer.max_encoded_size`."""

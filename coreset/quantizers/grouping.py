@@ -43,12 +43,10 @@ def rough_groups(points: NDArray[np.float64]) -> NDArray[np.intp] | None:
     >>> np.flatnonzero(np.diff(rough_groups(points))).tolist()
     [49]
     """
-    centred = points - points.mean(axis=0)
-    largest = float(np.abs(centred).max())
-    if len(points) < 4 or not largest > 0:
+    scaled = _scaled(points)
+    if len(points) < 4 or not scaled.any():
         return None
-    centred /= largest  # so that no square overflows
-    sample = _sample(centred)
+    sample = _sample(scaled)
     merges = ward(sample)
     n_groups = _number_that_pays(sample, merges[:, 2], len(points))
     if n_groups == 1:
@@ -56,9 +54,9 @@ def rough_groups(points: NDArray[np.float64]) -> NDArray[np.intp] | None:
     groups = fcluster(merges, n_groups, "maxclust") - 1
     centers = _means(sample, groups)
     for _ in range(_ROUNDS):
-        groups = nearest_index(centred, centers)
+        groups = nearest_index(scaled, centers)
         groups = np.unique(groups, return_inverse=True)[1]
-        centers = _means(centred, groups)
+        centers = _means(scaled, groups)
     return groups
 
 
@@ -70,6 +68,16 @@ def best_step(points_a_group: NDArray[np.float64] | float) -> NDArray[np.float64
     ``step^2 = 12 / (r - 1)``.
     """
     return np.sqrt(12 / (np.maximum(points_a_group, 2) - 1))
+
+
+def _scaled(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Centred and within -1 and 1, so that no square overflows; zeros where all points are equal."""
+    scaled = points
+    for _ in range(2):  # sums of the largest doubles overflow, so the first division is before the mean
+        largest = float(np.abs(scaled).max())
+        scaled = scaled / (largest if largest > 0 else 1.0)
+        scaled -= scaled.mean(axis=0)
+    return scaled
 
 
 def _means(points: NDArray[np.float64], groups: NDArray[np.intp]) -> NDArray[np.float64]:

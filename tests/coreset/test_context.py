@@ -17,13 +17,13 @@ from sklearn.datasets import load_digits
 
 from coreset import ContextQuantizer, Coreset, RobustCoreset, UniformQuantizer, decode, encode, encoded_size
 from coreset.quantizers.bits import pack_bits
-from coreset.quantizers.stream import encode_codes
 from coreset.quantizers.levels import ColumnLevels, TableLevels
 from coreset.quantizers.mixing import Mixer, logit_table, probability_table
 from coreset.quantizers.modelling import walk
 from coreset.quantizers.order import Order, passes
 from coreset.quantizers.parents import correlated_columns, ruled_parents
 from coreset.quantizers.rans import BitDecoder, BitEncoder, n_lanes
+from coreset.quantizers.stream import encode_codes
 from coreset.quantizers.stride import find_stride
 
 BOTH = pytest.mark.parametrize("scope", ["column", "table"])

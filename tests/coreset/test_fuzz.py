@@ -29,7 +29,7 @@ MOST_SECONDS = 1.0
 MOST_TIMES = 8  # the bytes that are sent and those that are allowed
 MODEL_BYTES_A_POINT = 400  # of the context quantizer, beside that
 CODECS: dict[str, list[Quantizer]] = {
-    "context": [ContextQuantizer(bits, scope) for bits in (1, 2, 4) for scope in ("column", "table")],
+    "context": [ContextQuantizer(bits, scope) for bits in (1, 2, 4, 6) for scope in ("column", "table")],
     "rounding": [RoundingQuantizer(bits, layout) for bits in (0, 3, 52) for layout in ("packed", "paper")],
     "uniform": [UniformQuantizer(bits, scope) for bits in (1, 4, 32) for scope in ("column", "table")],
 }
@@ -55,8 +55,10 @@ def coresets() -> list[Coreset]:
         for labels in LABELS.values()
     ]
     images = rng.integers(0, 3, size=(150, 16)) * np.linspace(0, 1, 150)[:, None]
+    clusters = np.repeat(100 * rng.normal(size=(4, 8)), 40, axis=0) + rng.normal(size=(160, 8))
     return [
         *made,
+        Coreset(clusters, np.ones(160), labels=rng.integers(0, 2, 160), **known),
         Coreset(points, weights, labels=1e3 * weights, target_type="numeric", label_scale=0.01, **known),
         Coreset(points, np.ones(12), feature_names=("a", "höhe", ""), source_zstd_bytes=70_000, **known),
         Coreset(points, np.where(np.arange(12) % 3, weights, 0.0), labels=np.resize(["x", "y"], 12)),
@@ -81,7 +83,7 @@ def bombs() -> list[bytes]:
     most = MAX_OUTPUT // 8 - 4096
     column = np.arange(most // 2)[:, None] // (most // 4) * 3.0
     tables = [column, np.full((most // 17, 16), 3.0), np.full((1, most), 3.0)]
-    codecs = [codec for examples in CODECS.values() for codec in examples[2:4]]
+    codecs = [codec for examples in CODECS.values() for codec in examples[2:4] + examples[6:8]]
     made = [encode(Coreset(points, np.ones(len(points))), codec) for points in tables for codec in codecs]
     return [message for message in made if len(message) < MAX_OUTPUT // 16]
 
