@@ -65,7 +65,7 @@ def walk(table: Codes, order: Order, bits: int, code: Coder) -> None:
     n_points = table.shape[1]
     every = passes(n_points, len(order.columns))
     n_groups = len(order.starts) - 1
-    for step in range(n_groups + len(every) - 1 if n_groups else 0):
+    for step in range(order.n_batches(n_points)):
         parts = []
         end = 0
         for index, part in enumerate(every):
