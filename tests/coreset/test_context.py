@@ -481,6 +481,17 @@ def test_decoding_takes_a_few_times_the_output(rng, codec):
     assert peak < 4e6 + 6 * (points.nbytes + len(data))
 
 
+def test_decoding_levels_far_from_zero_takes_a_few_times_the_output(rng):
+    points = 1e12 + rng.normal(size=(2, 50_000))
+    codec = ContextQuantizer(1)
+    data = codec.encode(points)
+    tracemalloc.start()
+    codec.decode(data, points.shape)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 14 * (points.nbytes + len(data))  # each column's ends, and a byte for each of their digits
+
+
 @given(st.binary(max_size=60), st.integers(1, 8), st.sampled_from(["column", "table"]), st.integers(0, 3))
 def test_any_bytes_are_refused_or_finite(data, bits, scope, flags):
     codec = ContextQuantizer(bits, scope)

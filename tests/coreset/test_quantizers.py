@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from coreset import ContextQuantizer, Quantizer, RoundingQuantizer, UniformQuantizer, get_quantizer, register_quantizer
 from coreset.quantizers import pack_bits, quantizer_from_wire, unpack_bits
 from coreset.quantizers.base import _REGISTRY
+from coreset.quantizers.bits import ragged_digits, ragged_numbers
 
 EXAMPLES: dict[str, list[Quantizer]] = {
     "context": [ContextQuantizer(b, scope) for b in (1, 2, 3, 4, 5, 8) for scope in ("column", "table")],
@@ -103,6 +104,13 @@ def test_bit_packing_by_hand_and_across_chunks(rng):
     assert pack_bits(np.array([1, 2, 3], dtype=np.uint64), 3) == bytes([0b00101001, 0b10000000])
     codes = rng.integers(0, 2**11, 200_001, dtype=np.uint64)
     np.testing.assert_array_equal(unpack_bits(pack_bits(codes, 11), len(codes), 11), codes)
+
+
+def test_digits_of_any_number_come_back_across_chunks(rng):
+    lengths = rng.integers(0, 65, 10_000).astype(np.uint64)
+    numbers = rng.integers(0, 2**64, 10_000, dtype=np.uint64) >> np.minimum(64 - lengths, 63)
+    numbers[lengths == 0] = 0
+    np.testing.assert_array_equal(ragged_numbers(ragged_digits(numbers, lengths), lengths), numbers)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False), st.integers(0, 51))
