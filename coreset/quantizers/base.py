@@ -191,6 +191,19 @@ def check_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return checked
 
 
+def check_quantizer(name: str, value: object) -> Quantizer:
+    """Return `value` if it is a codec.
+
+    Raises
+    ------
+    TypeError
+        Otherwise.
+    """
+    if not isinstance(value, Quantizer):
+        raise TypeError(f"{name}={value!r} is no Quantizer")
+    return value
+
+
 def check_bits(name: str, value: object, low: int, high: int) -> int:
     """Return an integer parameter as Python's own, since powers of two overflow NumPy's narrow ones.
 
