@@ -156,6 +156,16 @@ def test_zero_weights_merge():
     assert merged.points.item() == 9.0
 
 
+@pytest.mark.filterwarnings("error")
+def test_masses_whose_products_overflow_merge():
+    rng = np.random.default_rng(2)
+    points, weights = rng.normal(size=(30, 2)), rng.uniform(1, 9, 30)
+    light = MergeChain(Coreset(points, weights, offset=1.0))(12)
+    heavy = MergeChain(Coreset(points, np.ldexp(weights, 900), offset=2.0**900))(12)
+    np.testing.assert_array_equal(heavy.points, light.points)
+    assert heavy.offset == 2.0**900 * light.offset
+
+
 def test_the_empirical_choice_is_near_the_best_of_all():
     rng = np.random.default_rng(3)
     centers = 4 * rng.normal(size=(20, 6))
