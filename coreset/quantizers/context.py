@@ -247,7 +247,9 @@ def _encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int
 def _decode_codes(data: bytes, shape: Shape, active: NDArray[np.intp], bits: int, stride: int) -> Codes:
     order = Order.of(active, shape[1], stride)
     if not _has_large_batches(order, shape[1], bits):
-        raise ValueError(f"the point block says that {stride} columns are a row: {shape[1]} points are too few for that")
+        raise ValueError(
+            f"the point block says that {stride} columns are a row: {shape[1]} points are too few for that"
+        )
     decoder = BitDecoder(data, len(active) * shape[1] * bits)
     found = _unknown((len(active), shape[1]))
     walk(found, order, bits, lambda ones, parts, depth: decoder.get(ones))
