@@ -39,6 +39,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _write_npy(frame: pd.DataFrame, file: IO[bytes]) -> None:
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise ValueError(f"several columns are called {twice[0]!r}, which fields of an array cannot be")
     columns = {str(name): frame[name].to_numpy() for name in frame.columns}
     # Strings of pandas are objects, which only pickles hold.
     arrays = {name: a.astype(str) if a.dtype == object else a for name, a in columns.items()}

@@ -197,6 +197,13 @@ def test_a_name_that_to_frame_uses_itself_is_an_error(tmp_path, capsys):
     assert "['weight']" in capsys.readouterr().err
 
 
+def test_an_array_has_no_two_fields_of_a_name(tmp_path, capsys):
+    path = tmp_path / "twice.cset"
+    path.write_bytes(encode(Coreset([[1.0, 2.0]], [1], feature_names=("a", "a")), RoundingQuantizer(52)))
+    assert run("decode", path, "--out", tmp_path / "t.npy") == 1
+    assert "several columns are called 'a'" in capsys.readouterr().err
+
+
 def test_the_command_as_a_process(summary, tmp_path):
     def process(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "coreset.cli", *map(str, arguments)]
