@@ -191,6 +191,19 @@ def check_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return checked
 
 
+def check_span(points: NDArray[np.float64]) -> None:
+    """Check that differences of values, and sums of a few, are in a double's range.
+
+    Raises
+    ------
+    ValueError
+        When they are not.
+    """
+    low, high = float(points.min()), float(points.max())
+    if max(-low, high) > np.finfo(np.float64).max / 4:
+        raise ValueError(f"points spans {low:g} to {high:g}, too wide for levels in a double's range")
+
+
 def check_quantizer(name: str, value: object) -> Quantizer:
     """Return `value` if it is a codec.
 

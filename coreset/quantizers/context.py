@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Shape, check_points, register_quantizer
+from .base import Shape, check_points, check_span, register_quantizer
 from .bits import pack_bits, packed_size, unpack_bits
 from .correction import Correction
 from .levels import ColumnLevels, Levels, TableLevels
@@ -104,9 +104,7 @@ class ContextQuantizer(ScopedQuantizer):
     def _encoded(self, points: NDArray[np.float64]) -> tuple[bytes, Levels, Codes, Correction | None]:
         """The bytes and what they say."""
         checked = check_points(points)
-        least, most = float(checked.min()), float(checked.max())
-        if max(-least, most) > np.finfo(np.float64).max / 4:
-            raise ValueError(f"points spans {least:g} to {most:g}, too wide for levels in a double's range")
+        check_span(checked)
         levels: Levels = self._kind.fit(checked, self.bits)
         codes = levels.codes(checked)
         head = levels.to_bytes()

@@ -199,7 +199,7 @@ class _Model:
         counts = own.reshape(len(own), 1 << self._leading, -1).sum(axis=2, dtype=np.int32)
         if parts[0].index == 0:
             near = self._counts[self._ruled[:2, parts[0].start : parts[0].stop]].sum(axis=0, dtype=np.int32)
-            counts[: len(near[0:])] = near.reshape(len(near), 1 << self._leading, -1).sum(axis=2)
+            counts[: len(near)] = near.reshape(len(near), 1 << self._leading, -1).sum(axis=2)
         return counts, own
 
     def _leading_contexts(
