@@ -31,7 +31,9 @@ def checked_base(base: BaseEstimator | None) -> BaseEstimator:
     """
     if base is None:
         return RobustCoreset()
-    missing = {"n_points", "random_state"} - set(base.get_params() if hasattr(base, "get_params") else ())
+    missing = {"n_points", "random_state"} - set(
+        base.get_params() if hasattr(base, "get_params") and not isinstance(base, type) else ()
+    )
     if missing:
         raise TypeError(f"base={base!r} must be an estimator with the parameters n_points and random_state")
     return base

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Shape, check_points, register_quantizer
+from .base import Shape, check_points, check_span, register_quantizer
 from .bits import pack_bits, packed_size, unpack_bits
 from .correction import Correction
 from .levels import ColumnLevels, Levels, TableLevels
@@ -24,6 +24,7 @@ _CODED, _CORRECTED = 1, 2  # flags of a block: codes through the entropy coder; 
 _FREE_COLUMNS = 1024  # columns that a coded block may have whatever its size
 _COLUMNS_A_BYTE = 8  # and those for each of its bytes, which bounds what a hostile block takes in time
 _FREE_BITS, _BITS_A_BYTE = 1 << 20, 1024  # likewise for the bits of its codes
+_FREE_STEPS, _BITS_A_STEP = 1 << 11, 512  # and for how often a batch's bits are predicted, which has a cost of its own
 _MOST_CORRECTED = 4  # bits, beyond which neighbours have little to add
 _MOST_ARRANGED = 2048  # points: a tour through them takes the square of that
 _MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes for each
@@ -103,9 +104,7 @@ class ContextQuantizer(ScopedQuantizer):
     def _encoded(self, points: NDArray[np.float64]) -> tuple[bytes, Levels, Codes, Correction | None]:
         """The bytes and what they say."""
         checked = check_points(points)
-        least, most = float(checked.min()), float(checked.max())
-        if max(-least, most) > np.finfo(np.float64).max / 4:
-            raise ValueError(f"points spans {least:g} to {most:g}, too wide for levels in a double's range")
+        check_span(checked)
         levels: Levels = self._kind.fit(checked, self.bits)
         codes = levels.codes(checked)
         head = levels.to_bytes()
@@ -115,6 +114,8 @@ class ContextQuantizer(ScopedQuantizer):
         if len(checked) > _MOST_POINTS:
             return plain
         stride = find_stride(codes)
+        if not _has_large_batches(Order.of(active, len(checked), stride), len(checked), self.bits):
+            stride = 0  # a table's batches are large
         stream = _encode_codes(codes, active, self.bits, stride)
         n_bits = len(active) * len(checked) * self.bits
         if not (_is_worth_its_time(len(active), len(stream)) and _are_few(n_bits, len(stream))):
@@ -207,6 +208,12 @@ def _are_few(n_bits: int, n_bytes: int) -> bool:
     return n_bits <= _FREE_BITS + _BITS_A_BYTE * n_bytes
 
 
+def _has_large_batches(order: Order, n_points: int, bits: int) -> bool:
+    """Whether batches are few, or have many bits on average; few points of a large image can have many small ones."""
+    n_bits = len(order.columns) * n_points * bits
+    return order.n_batches(n_points) * bits <= _FREE_STEPS + n_bits // _BITS_A_STEP
+
+
 def _check_time(shape: Shape, n_columns: int, bits_a_point: int, n_bytes: int) -> None:
     if shape[0] > _MOST_POINTS:
         raise ValueError(
@@ -237,6 +244,10 @@ def _encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int
 
 def _decode_codes(data: bytes, shape: Shape, active: NDArray[np.intp], bits: int, stride: int) -> Codes:
     order = Order.of(active, shape[1], stride)
+    if not _has_large_batches(order, shape[1], bits):
+        raise ValueError(
+            f"the point block says that {stride} columns are a row: {shape[1]} points are too few for that"
+        )
     decoder = BitDecoder(data, len(active) * shape[1] * bits)
     found = _unknown((len(active), shape[1]))
     walk(found, order, bits, lambda ones, parts, depth: decoder.get(ones))

@@ -19,7 +19,7 @@ class ScopedQuantizer(Quantizer):
     _SCOPES: ClassVar[tuple[Literal["column"], Literal["table"]]] = ("column", "table")
 
     def __post_init__(self) -> None:
-        check_bits("bits", self.bits, 1, self._MOST_BITS)
+        object.__setattr__(self, "bits", check_bits("bits", self.bits, 1, self._MOST_BITS))
         if self.scope not in self._SCOPES:
             raise ValueError(f"scope={self.scope!r} must be one of {self._SCOPES}")
 

@@ -31,6 +31,7 @@ from coreset.budget.candidates import families
 from coreset.budget.filling import fill
 from coreset.budget.nesting import MergeChain, merge_order
 from coreset.budget.proxies import eigenvalue_errors, extrapolated, traversal_distances
+from coreset.budget.remembering import remembering
 from coreset.construction import Rows, check_rows, with_scale
 
 PLAIN = [UniformQuantizer(bits) for bits in (1, 2, 4, 8)]
@@ -154,6 +155,36 @@ def test_targets_are_averaged_by_merging():
 def test_zero_weights_merge():
     merged = MergeChain(Coreset([[0.0], [2.0], [9.0]], [0.0, 0.0, 1.0]))(1)
     assert merged.points.item() == 9.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_masses_whose_products_overflow_merge():
+    rng = np.random.default_rng(2)
+    points, weights = rng.normal(size=(30, 2)), rng.uniform(1, 9, 30)
+    light = MergeChain(Coreset(points, weights, offset=1.0))(12)
+    heavy = MergeChain(Coreset(points, np.ldexp(weights, 900), offset=2.0**900))(12)
+    np.testing.assert_array_equal(heavy.points, light.points)
+    assert heavy.offset == 2.0**900 * light.offset
+
+
+def test_a_codec_remembers_the_last_tables_alone(monkeypatch):
+    encoded = []
+    encode_anew = ContextQuantizer.encode_and_decode
+    monkeypatch.setattr(
+        ContextQuantizer,
+        "encode_and_decode",
+        lambda codec, points: encoded.append(points[0, 0]) or encode_anew(codec, points),
+    )
+    codec = remembering(ContextQuantizer(2))
+    tables = [np.full((2, 2), float(number)) for number in range(6)]
+    sizes = [codec.encoded_size(table) for table in tables]
+    assert [codec.encoded_size(tables[number]) for number in (5, 4, 5)] == [sizes[number] for number in (5, 4, 5)]
+    assert encoded == [0, 1, 2, 3, 4, 5]
+    codec.encode(tables[0])
+    codec.encode(tables[5])
+    assert encoded == [0, 1, 2, 3, 4, 5, 0]
+    codec.encode(tables[4])
+    assert encoded[-1] == 4
 
 
 def test_the_empirical_choice_is_near_the_best_of_all():
