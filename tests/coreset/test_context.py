@@ -18,14 +18,16 @@ from sklearn.datasets import load_digits
 
 from coreset import ContextQuantizer, Coreset, RobustCoreset, UniformQuantizer, decode, encode, encoded_size
 from coreset.quantizers.bits import pack_bits
+from coreset.quantizers.column_levels import ColumnLevels
 from coreset.quantizers.context import _encode_codes, _has_large_batches
-from coreset.quantizers.levels import ColumnLevels, TableLevels
 from coreset.quantizers.mixing import Mixer, logit_table, probability_table
 from coreset.quantizers.modelling import walk
 from coreset.quantizers.order import Order, passes
 from coreset.quantizers.parents import correlated_columns, ruled_parents
 from coreset.quantizers.rans import BitDecoder, BitEncoder, n_lanes
+from coreset.quantizers.spacing import SPACED_BITS
 from coreset.quantizers.stride import find_stride
+from coreset.quantizers.table_levels import TableLevels
 
 BOTH = pytest.mark.parametrize("scope", ["column", "table"])
 EVERY = [ContextQuantizer(bits, scope) for bits in (1, 2, 3, 4, 5, 8) for scope in ("column", "table")]
@@ -260,7 +262,7 @@ def test_levels_of_columns_by_hand():
     st.sampled_from([ColumnLevels, TableLevels]),
 )
 def test_levels_come_back_with_what_follows(points, bits, kind):
-    levels = kind.fit(points, bits)
+    levels = kind.fit(points, bits).spaced(points)
     data = levels.to_bytes()
     assert len(data) <= kind.max_bytes(points.shape, bits)
     again, rest = kind.from_bytes(data + b"more", points.shape[1], bits)
@@ -280,6 +282,32 @@ def test_levels_are_near_the_best_for_a_bell(rng, bits):
         levels = kind.fit(points, bits)
         error = np.square(points - levels.values(levels.codes(points)).T).mean()
         assert 0.95 * best < error < 1.06 * best
+
+
+@pytest.mark.parametrize("bits", SPACED_BITS)
+def test_long_tails_are_met_by_levels_closer_where_most_values_are(rng, bits):
+    tail = rng.lognormal(sigma=1.0, size=4000)
+    points = np.column_stack([tail, -tail, np.where(rng.random(4000) < 0.5, tail, -tail), rng.uniform(size=4000)])
+    equal = ColumnLevels.fit(points, bits)
+    spaced = equal.spaced(points)
+    assert spaced.spacing.tolist() == [1, 2, 3, 0]  # near the low end, the high one, the middle; equal
+    errors = [np.square(points - levels.values(levels.codes(points)).T).mean(axis=0) for levels in (spaced, equal)]
+    assert (errors[0][:3] < 0.85 * errors[1][:3]).all()
+    assert errors[0][3] == errors[1][3]
+    assert spaced.to_bytes()[-1] == 0b01_10_11_00  # two bits a column
+
+
+@pytest.mark.parametrize("bits", SPACED_BITS)
+def test_codes_are_those_of_the_nearest_level(rng, bits):
+    points = rng.lognormal(size=(500, 3)) * [1, -1, 1]
+    levels = ColumnLevels.fit(points, bits).spaced(points)
+    assert (levels.spacing != 0).any()
+    every = levels.values(np.tile(np.arange(2**bits, dtype=np.uint8), (3, 1)))
+    assert (np.diff(every) > 0).all()
+    gaps = np.abs(points.T[:, :, None] - every[:, None])
+    np.testing.assert_allclose(
+        np.abs(points.T - levels.values(levels.codes(points))), gaps.min(axis=2), rtol=1e-9, atol=1e-12
+    )
 
 
 # --- the codec ---
