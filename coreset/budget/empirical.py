@@ -342,9 +342,7 @@ class _Search:
         # Codecs that were not tried, and sizes, are told apart by the most bytes that they can take.
         wanted, known = (codec.max_encoded_size((n_points, n_columns)) for codec in (quantizer, source))
         if len(trials) > 1:
-            rate = max(blocks[-1] - blocks[0], 0.0) / abs(sizes[-1] - sizes[0])
-            if sizes[-1] < sizes[0]:
-                rate = max(blocks[0] - blocks[-1], 0.0) / (sizes[0] - sizes[-1])
+            rate = max((blocks[-1] - blocks[0]) / (sizes[-1] - sizes[0]), 0.0)
             points = wanted / known * (blocks[-1] + rate * (n_points - sizes[-1]))
         else:
             points = blocks[0] * wanted / source.max_encoded_size((sizes[0], n_columns))

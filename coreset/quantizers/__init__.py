@@ -12,9 +12,11 @@ from .base import (
 from .bits import pack_bits, packed_size, unpack_bits
 from .context import ContextQuantizer
 from .rounding import RoundingQuantizer
+from .scoped import SCOPES
 from .uniform import UniformQuantizer
 
 __all__ = [
+    "SCOPES",
     "ContextQuantizer",
     "Quantizer",
     "RoundingQuantizer",

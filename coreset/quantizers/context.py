@@ -97,7 +97,7 @@ class ContextQuantizer(ScopedQuantizer):
 
     id: ClassVar[str] = "context"
     wire_id: ClassVar[int] = 3
-    _MOST_BITS: ClassVar[int] = 8
+    MOST_BITS: ClassVar[int] = 8
 
     def encode(self, points: NDArray[np.float64]) -> bytes:
         """See `Quantizer.encode`."""

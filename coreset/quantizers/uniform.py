@@ -58,7 +58,7 @@ class UniformQuantizer(ScopedQuantizer):
 
     id: ClassVar[str] = "uniform"
     wire_id: ClassVar[int] = 2
-    _MOST_BITS: ClassVar[int] = 32
+    MOST_BITS: ClassVar[int] = 32
 
     @property
     def nominal_bits(self) -> int:

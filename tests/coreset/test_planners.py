@@ -22,11 +22,12 @@ from coreset import (
     decode,
     default_quantizers,
     encoded_size,
+    max_encoded_size,
     plan_budget,
     published_quantizers,
 )
 from coreset.budget import PLANNERS
-from coreset.budget.building import Builder
+from coreset.budget.building import Bound, Builder
 from coreset.budget.candidates import families
 from coreset.budget.filling import fill
 from coreset.budget.nesting import MergeChain, merge_order
@@ -277,3 +278,11 @@ def test_odd_tables_are_planned(planner):
         fitted.fit(X, y, weights)
         assert decode(fitted.message_).n_source in (len(X), 50), name
         assert fitted.plan_.n_points >= 1
+
+
+def test_bounds_are_those_of_messages(rng):
+    X, y = rng.normal(size=(20_000, 3)), np.arange(20_000) % 300
+    bound = Bound(check_rows(BaseEstimator(), X, y, None), None)
+    for n_points in (300, 16_383, 16_384, 20_000, 301, 16_385):  # where the number of points takes a byte more
+        for codec in (UniformQuantizer(2), RoundingQuantizer(10)):
+            assert bound(n_points, codec) == max_encoded_size((n_points, 3), codec, classes=y, n_source=20_000)
