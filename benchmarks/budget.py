@@ -13,7 +13,7 @@ split into training and test rows and a run of everything that is random. The me
 
 Models have one setting each, the same for all tables and methods: see ``MODELS``. Scalers and encoders are fitted on
 all training rows, for all methods. Scores are relative to the same model trained on all training rows. Writes
-``results/budget.json``, which ``plot.py`` draws.
+``results/budget.json``, which ``plot.py`` draws; tables that are not run anew stay in it.
 """
 
 from __future__ import annotations
@@ -321,6 +321,11 @@ def main() -> None:
         rows += run
         print(f"{run[0]['data']}, seed {run[0]['seed']}: {len(run)} results", flush=True)
     table = summarised(rows)
+    if arguments.out.exists():
+        # Tables that were not run keep what was stored.
+        stored = pd.DataFrame(json.loads(arguments.out.read_text(encoding="utf-8"))["table"])
+        table = pd.concat([stored[~stored["data"].isin(arguments.only)], table], ignore_index=True)
+        table = table.sort_values("data", key=lambda names: names.map(list(TABLES).index), kind="stable")
     sizes = bytes_at_loss(table)
     with pd.option_context("display.width", 200, "display.max_rows", None, "display.float_format", "{:.4g}".format):
         print(table[["data", "share", "method", "n_bytes", "n_points", *MODELS, "all models", "all models ±"]])

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from .evaluation import accounting
+from .tables import READERS, WRITERS
 from .wire import DEFAULT_MAX_OUTPUT_BYTES, decode
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def _parsed_size(text: str) -> tuple[float, str]:
     number, unit = float(found[1]), found[2].lower()
     if not 0 < number < 1e18:
         raise ValueError(f"{text!r} must be more than nothing and less than 10**18")
+    if number * _UNITS.get(unit, 1) < 1 and unit != "%":
+        raise ValueError(f"{text!r} is less than a byte")
     return number, unit
 
 
@@ -178,7 +181,8 @@ def _build(options: argparse.Namespace) -> None:
         raise _Failure("--workers needs --backend ray", _BAD_USE)
     _check_output(options.out)
     for path in options.inputs:
-        _check_input(path, _READERS)
+        _check_input(path)
+        _check_suffix(path, READERS)
     from .ray_driver import DistributedCoreset
 
     shards = [_table(path, options.label_column, options.weight_column) for path in options.inputs]
@@ -215,12 +219,12 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _decode(options: argparse.Namespace) -> None:
-    write = _writer(options.out)
+    _check_suffix(options.out, WRITERS)
     _check_output(options.out)
     frame = decode(_message(options.file), max_output_bytes=options.max_output).to_frame()
     with _replacing(options.out) as file:
         try:
-            write(frame, file)
+            WRITERS[options.out.suffix.lower()](frame, file)
         except ImportError:
             raise
         except Exception as error:  # whatever the writer of a format raises, it is about the data
@@ -238,13 +242,23 @@ Shard = tuple[Any, Any, Any]  # table, labels, weights
 def _table(path: Path, label_column: str | None, weight_column: str | None) -> Shard:
     print(f"coreset: reading {path}", file=sys.stderr)
     try:
-        table = _READERS[path.suffix.lower()](path)
+        table = READERS[path.suffix.lower()](path)
     except ImportError as error:
         raise _Failure(f"{path}: reading it needs pyarrow: pip install pyarrow", _BAD_USE) from error
     except Exception as error:  # whatever the reader of a format raises, it is about the file
         raise _Failure(f"{path}: {_first_line(error)}") from error
+    if len(table) == 0:
+        raise _Failure(f"{path}: it has no rows")
     if isinstance(table, np.ndarray):
-        return _taken_by_number(path, table, label_column, weight_column)
+        shard = _taken_by_number(path, table, label_column, weight_column)
+    else:
+        shard = _taken_by_name(path, table, label_column, weight_column)
+    if shard[0].shape[1] == 0:
+        raise _Failure(f"{path}: it has no columns but labels and weights")
+    return shard
+
+
+def _taken_by_name(path: Path, table: pd.DataFrame, label_column: str | None, weight_column: str | None) -> Shard:
     columns = {"--label-column": label_column, "--weight-column": weight_column}
     taken = {option: name for option, name in columns.items() if name is not None}
     for option, name in taken.items():
@@ -253,9 +267,11 @@ def _table(path: Path, label_column: str | None, weight_column: str | None) -> S
     if len(set(taken.values())) < len(taken):
         raise _Failure(f"--label-column and --weight-column are both {label_column!r}", _BAD_USE)
     features = table.drop(columns=list(taken.values()))
-    for name, dtype in features.dtypes.items():
+    if label_column is not None and (n_missing := int(table[label_column].isna().sum())):
+        raise _Failure(f"{path}: --label-column {label_column!r} is missing in {n_missing:,} of {len(table):,} rows")
+    for column, dtype in features.dtypes.items():
         if not isinstance(dtype, np.dtype) or dtype.kind not in "biuf":
-            raise _Failure(f"{path}: column {name!r} holds {dtype}, not numbers")
+            raise _Failure(f"{path}: column {column!r} holds {dtype}, not numbers")
     y, weights = (None if name is None else table[name].to_numpy() for name in columns.values())
     return features, y, weights
 
@@ -291,71 +307,15 @@ def _raw_bytes(shards: Sequence[Shard]) -> int:
     return total
 
 
-def _read_npy(path: Path) -> Any:
-    table = np.load(path, allow_pickle=False)
-    if not isinstance(table, np.ndarray):
-        raise ValueError("it is an archive, not one array")
-    if table.dtype.names is not None and table.ndim == 1:
-        import pandas as pd
-
-        return pd.DataFrame.from_records(table)
-    if table.ndim != 2 or 0 in table.shape or table.dtype.kind not in "biuf":
-        raise ValueError(f"it holds {table.dtype} of shape {table.shape}, expected numbers of shape (n, d)")
-    return table
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.read_csv(path)
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.read_parquet(path)
-
-
-_READERS: dict[str, Callable[[Path], Any]] = {
-    ".npy": _read_npy,
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
-    ".pq": _read_parquet,
-}
-
-
-def _writer(path: Path) -> Callable[[pd.DataFrame, IO[bytes]], None]:
-    writers = {".npy": _write_npy, ".csv": _write_csv, ".parquet": _write_parquet, ".pq": _write_parquet}
-    if path.suffix.lower() not in writers:
-        raise _Failure(f"{path}: the name must end in one of {', '.join(writers)}", _BAD_USE)
-    return writers[path.suffix.lower()]
-
-
-def _write_npy(frame: pd.DataFrame, file: IO[bytes]) -> None:
-    columns = {str(name): frame[name].to_numpy() for name in frame.columns}
-    # Strings of pandas are objects, which only pickles hold.
-    arrays = {name: a.astype(str) if a.dtype == object else a for name, a in columns.items()}
-    table = np.empty(len(frame), dtype=[(name, array.dtype) for name, array in arrays.items()])
-    for name, array in arrays.items():
-        table[name] = array
-    np.save(file, table, allow_pickle=False)
-
-
-def _write_csv(frame: pd.DataFrame, file: IO[bytes]) -> None:
-    frame.to_csv(file, index=False)
-
-
-def _write_parquet(frame: pd.DataFrame, file: IO[bytes]) -> None:
-    try:
-        frame.to_parquet(file, index=False)
-    except ImportError as error:
-        raise ImportError("writing parquet needs pyarrow: pip install pyarrow") from error
-
-
-def _check_input(path: Path, known: Sequence[str] | dict[str, Any] | None = None) -> None:
-    if not path.is_file():
+def _check_input(path: Path) -> None:
+    if not path.exists():
         raise _Failure(f"{path}: there is no such file", _BAD_USE)
-    if known is not None and path.suffix.lower() not in known:
+    if not path.is_file():
+        raise _Failure(f"{path}: it is no ordinary file", _BAD_USE)
+
+
+def _check_suffix(path: Path, known: Iterable[str]) -> None:
+    if path.suffix.lower() not in known:
         raise _Failure(f"{path}: the name must end in one of {', '.join(known)}", _BAD_USE)
 
 

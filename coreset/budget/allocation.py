@@ -107,7 +107,7 @@ def _checked_levels(curves: Sequence[ArrayLike]) -> tuple[_Ints, _Ints, Floats]:
     """Node, bytes and error of every level of every curve."""
     if len(curves) == 0:
         raise ValueError("curves is empty, so there is no node to share the budget")
-    tables = [_table(node, curve) for node, curve in enumerate(curves)]
+    tables = [_table(f"curves[{node}]", curve) for node, curve in enumerate(curves)]
     nodes = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
     sizes, errors = np.concatenate(tables).T
     for name, values, good, wanted in (
@@ -120,21 +120,25 @@ def _checked_levels(curves: Sequence[ArrayLike]) -> tuple[_Ints, _Ints, Floats]:
     return nodes, sizes.astype(np.int64), errors
 
 
-def _table(node: int, curve: ArrayLike) -> Floats:
-    try:
-        table = np.asarray(curve, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"curves[{node}] is no table of numbers: {error}") from error
+def _table(name: str, curve: ArrayLike) -> Floats:
+    table = _numbers(name, curve)
     if table.ndim != 2 or table.shape[1] != 2 or len(table) == 0:
-        raise ValueError(f"curves[{node}] has the shape {table.shape}, which must be (n_levels, 2), n_levels >= 1")
+        raise ValueError(f"{name} has the shape {table.shape}, which must be (n_levels, 2), n_levels >= 1")
     return table
+
+
+def _numbers(name: str, values: ArrayLike) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} is no table of numbers: {error}") from error
 
 
 def _checked_weights(weights: ArrayLike | None, n_nodes: int) -> Floats:
     """Weights over a power of two, which changes no order, so that no product with an error overflows."""
     if weights is None:
         return np.ones(n_nodes)
-    factors = np.asarray(weights, dtype=np.float64)
+    factors = _numbers("weights", weights)
     if factors.shape != (n_nodes,):
         raise ValueError(f"weights has the shape {factors.shape}, which must be ({n_nodes},), one for each of curves")
     good = np.isfinite(factors) & (factors >= 0)

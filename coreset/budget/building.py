@@ -6,8 +6,10 @@ import bisect
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from ..construction import RobustCoreset, Rows
@@ -31,7 +33,9 @@ def checked_base(base: BaseEstimator | None) -> BaseEstimator:
     """
     if base is None:
         return RobustCoreset()
-    missing = {"n_points", "random_state"} - set(base.get_params() if hasattr(base, "get_params") else ())
+    missing = {"n_points", "random_state"} - set(
+        base.get_params() if hasattr(base, "get_params") and not isinstance(base, type) else ()
+    )
     if missing:
         raise TypeError(f"base={base!r} must be an estimator with the parameters n_points and random_state")
     return base
@@ -72,14 +76,25 @@ class Bound:
         self._feature_names = feature_names
         self._source_zstd_bytes = source_zstd_bytes
         self._classes = None if rows.labels is None or rows.target_type == NUMERIC else np.unique(rows.labels)
+        self._label_bytes: dict[int, int] = {}
         self.least_points = 1 if self._classes is None else len(self._classes)
 
     def __call__(self, n_points: int, quantizer: Quantizer) -> int:
         """Bytes that a message of so many points takes at most."""
+        size = self._size(n_points, quantizer, None)
+        if self._classes is None:
+            return size
+        # A table of many classes takes long to write, and depends on points by the bytes of their number alone.
+        width = (n_points.bit_length() - 1) // 7
+        if width not in self._label_bytes:
+            self._label_bytes[width] = self._size(n_points, quantizer, self._classes) - size
+        return size + self._label_bytes[width]
+
+    def _size(self, n_points: int, quantizer: Quantizer, classes: NDArray[Any] | None) -> int:
         return max_encoded_size(
             (n_points, self._rows.X.shape[1]),
             quantizer,
-            classes=self._classes,
+            classes=classes,
             numeric_target=self._rows.target_type == NUMERIC,
             feature_names=self._feature_names,
             n_source=len(self._rows),

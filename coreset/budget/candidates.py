@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable, Sequence
 
-from ..quantizers import ContextQuantizer, Quantizer, RoundingQuantizer, UniformQuantizer
+from ..quantizers import SCOPES, ContextQuantizer, Quantizer, RoundingQuantizer, UniformQuantizer
 
 # A context quantizer walks through its columns one by one, which takes too long beyond so many.
 MOST_CONTEXT_COLUMNS = 4096
-_SCOPES = ("column", "table")
 _UNIFORM_BITS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 _PUBLISHED_BITS = (*range(0, 8), *range(9, 24, 2), 30, 40, 52)
 
@@ -39,9 +37,9 @@ def default_quantizers(n_features: int | None = None) -> list[Quantizer]:
     UniformQuantizer(bits=1, scope='column')
     """
     wide = n_features is not None and n_features > MOST_CONTEXT_COLUMNS
-    context = [] if wide else [ContextQuantizer(bits, scope) for scope in _SCOPES for bits in _context_bits()]  # type: ignore[arg-type]
-    most = max((codec.bits for codec in context), default=0)
-    uniform = [UniformQuantizer(bits, scope) for scope in _SCOPES for bits in _UNIFORM_BITS if bits > most]  # type: ignore[arg-type]
+    most = 0 if wide else ContextQuantizer.MOST_BITS
+    context = [ContextQuantizer(bits, scope) for scope in SCOPES for bits in range(1, most + 1)]
+    uniform = [UniformQuantizer(bits, scope) for scope in SCOPES for bits in _UNIFORM_BITS if bits > most]
     return [*context, *uniform, RoundingQuantizer(10), RoundingQuantizer(23)]
 
 
@@ -83,16 +81,3 @@ def bits_of(quantizer: Quantizer) -> int:
 def _family(quantizer: Quantizer) -> Hashable:
     config = {key: value for key, value in quantizer.get_config().items() if key not in ("bits", "significant_bits")}
     return type(quantizer), tuple(sorted((key, repr(value)) for key, value in config.items()))
-
-
-def _context_bits() -> list[int]:
-    """All numbers of bits that the context quantizer takes."""
-    return list(itertools.takewhile(_is_context_width, itertools.count(1)))
-
-
-def _is_context_width(bits: int) -> bool:
-    try:
-        ContextQuantizer(bits)
-    except ValueError:
-        return False
-    return True

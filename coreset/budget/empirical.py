@@ -139,11 +139,15 @@ class _Pilot:
 
     def cells(self, n_points: int) -> float:
         """Mean squared distance of rows to the nearest of so many points, were all rows read."""
-        trials = sorted(self.trials, key=lambda trial: trial.n_points)
+        trials = sorted(self._telling(), key=lambda trial: trial.n_points)
         sizes = np.array([trial.n_points for trial in trials], dtype=np.float64)
         errors = np.array([trial.cells for trial in trials])
         pure = self._extrapolation.removed(errors, sizes)
         return self._extrapolation.restored(_power_law(sizes, pure, n_points), n_points, self._n_rows)
+
+    def _telling(self) -> list[_Trial]:
+        """Trials but for one of all rows, which says nothing of the error of fewer points."""
+        return [trial for trial in self.trials if trial.n_points < len(self.builder.rows)] or self.trials
 
     def other_bytes(self, n_points: int) -> float:
         """Bytes of a message besides its points."""
@@ -195,6 +199,7 @@ class _Search:
         self._settled: set[int] = set()
         self._family = {position: family for family in families(task.quantizers) for position in family}
         self._first_bits = _FIRST_BITS
+        self._fading = self._how_rounding_fades()
 
     def run(self) -> list[Forecast]:
         """Try as few codecs as tell the best one, and forecast all."""
@@ -203,6 +208,16 @@ class _Search:
                 self._climb(family)
         self._look_again()
         return [self._forecast(position) for position in range(len(self._task.quantizers))]
+
+    def _how_rounding_fades(self) -> float:
+        """Power of the number of points with which that falls which rounding adds, as one codec shows."""
+        codec = min(self._task.quantizers, key=lambda quantizer: abs(bits_of(quantizer) - _FIRST_BITS))
+        if len(self._pilot.trials) == 1:
+            return 0.0
+        (few, many), added = zip(*sorted((t.n_points, t.of(codec)[1]) for t in self._pilot.trials[:2]), strict=True)
+        if min(added) <= 0:
+            return 0.0
+        return float(np.clip(math.log(added[1] / added[0]) / math.log(many / few), -1, 0))
 
     def _is_too_slow(self, family: list[int]) -> bool:
         """Whether codecs would take minutes while there are others."""
@@ -307,6 +322,7 @@ class _Search:
             return nothing_fits()
         trial = min(trials, key=lambda trial: abs(math.log(trial.n_points / n_points)))
         added = trial.of(source)[1 + (n_points == len(self._task.builder.rows))] * 4.0 ** -min(more_bits, 32)
+        added *= (n_points / trial.n_points) ** self._fading
         cells = self._pilot.cells(n_points)
         whole = max(cells + added, 0.0)
         size = min(self._bytes(n_points, quantizer, source, trials), self._task.budget)
@@ -326,9 +342,7 @@ class _Search:
         # Codecs that were not tried, and sizes, are told apart by the most bytes that they can take.
         wanted, known = (codec.max_encoded_size((n_points, n_columns)) for codec in (quantizer, source))
         if len(trials) > 1:
-            rate = max(blocks[-1] - blocks[0], 0.0) / abs(sizes[-1] - sizes[0])
-            if sizes[-1] < sizes[0]:
-                rate = max(blocks[0] - blocks[-1], 0.0) / (sizes[0] - sizes[-1])
+            rate = max((blocks[-1] - blocks[0]) / (sizes[-1] - sizes[0]), 0.0)
             points = wanted / known * (blocks[-1] + rate * (n_points - sizes[-1]))
         else:
             points = blocks[0] * wanted / source.max_encoded_size((sizes[0], n_columns))

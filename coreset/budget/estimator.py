@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from ..construction import check_rows, target_settings
-from ..quantizers import Quantizer
+from ..quantizers import Quantizer, check_quantizer
 from ..validation import RandomState
 from ..wire import decode
 from .plan import search
@@ -100,7 +100,7 @@ class BudgetedCoreset(BaseEstimator):
             self.budget_bytes,
             feature_names=None if names is None else tuple(names),
             base=self.base,
-            quantizers=None if self.quantizer is None else [self.quantizer],
+            quantizers=None if self.quantizer is None else [check_quantizer("quantizer", self.quantizer)],
             planner=self.planner,
             random_state=self.random_state,
         )

@@ -89,7 +89,8 @@ def merge_order(columns: Floats, weights: Floats, classes: NDArray[Any] | None) 
     tuple of int
         Position that stays, which is that of the heavier point, and position that goes.
     """
-    points, masses = columns.copy(), weights.copy()
+    points = columns.copy()
+    masses = np.ldexp(weights, -np.frexp(weights.max())[1])  # which changes no order, so that no product overflows
     codes = np.zeros(len(points), dtype=np.intp) if classes is None else np.unique(classes, return_inverse=True)[1]
     members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
     alive = np.ones(len(points), dtype=bool)
@@ -210,7 +211,7 @@ class _Merged:
         share = _share(self._weights, into, gone)
         moves = np.array([share, 1 - share])
         masses = self._weights[[into, gone]]
-        lost = float(_factors(masses[0], masses[1:])[0])
+        lost = float(masses[0] * share)  # of two masses the product over the sum
         squared = float(gap @ gap)
         reach = squared
         if self._numeric and self._labels is not None:

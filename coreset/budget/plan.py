@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from ..construction import Rows, check_rows, target_settings, with_scale
-from ..quantizers import Quantizer
+from ..quantizers import Quantizer, check_quantizer
 from ..targets import NUMERIC
 from ..validation import RandomState, as_generator, check_count
 from ..wire import encode
@@ -126,21 +126,20 @@ def search(
 ) -> tuple[BudgetPlan, bytes]:
     """The plan and the message that it chose, for rows that are checked; see `plan_budget`."""
     budget = check_count("budget_bytes", budget_bytes)
-    if planner not in _PLANNERS:
+    if planner not in PLANNERS:
         raise ValueError(f"planner={planner!r} must be one of {PLANNERS}")
     if quantizers is None:
         quantizers = published_quantizers() if planner in _PUBLISHED else default_quantizers(rows.X.shape[1])
-    if not quantizers:
-        raise ValueError("quantizers is empty, so there is no candidate to choose from")
+    candidates = _checked_candidates(quantizers)
     rng = as_generator(random_state)
     seed = int(rng.integers(2**31))
     measured = rows
     if rows.target_type == NUMERIC:
         measured = with_scale(dataclasses.replace(rows, label_scale=None), _MEASURED_SHARE)
         rows = with_scale(rows)
-    zstd_bytes = affordable_zstd_bytes(rows, feature_names, quantizers, budget)
+    zstd_bytes = affordable_zstd_bytes(rows, feature_names, candidates, budget)
     builder = Builder(rows, feature_names, checked_base(base), seed, zstd_bytes)
-    task = Task(builder, measured, list(quantizers), budget, rng)
+    task = Task(builder, measured, candidates, budget, rng)
     _check_budget(task)
     outcome = _PLANNERS[planner](task)
     chosen, filled = _best_that_fits(task, outcome.forecasts)
@@ -150,6 +149,15 @@ def search(
         len(filled.coreset), task.quantizers[chosen], table, planner, budget, outcome.measure, outcome.remark
     )
     return plan, message
+
+
+def _checked_candidates(quantizers: Iterable[Quantizer]) -> list[Quantizer]:
+    if not isinstance(quantizers, Iterable):
+        raise TypeError(f"quantizers={quantizers!r} must be a sequence of Quantizer")
+    candidates = [check_quantizer(f"quantizers[{position}]", codec) for position, codec in enumerate(quantizers)]
+    if not candidates:
+        raise ValueError("quantizers is empty, so there is no candidate to choose from")
+    return candidates
 
 
 def least_message_bytes(

@@ -16,6 +16,9 @@ def remembering(quantizer: Quantizer) -> Quantizer:
     return _Remembering(quantizer) if isinstance(quantizer, ContextQuantizer) else quantizer
 
 
+_MOST_KNOWN = 2  # tables that a codec remembers, each with its values: a search comes back to one of the last
+
+
 @final
 class _Remembering(Quantizer):
     """Writes what another codec writes; it is never registered itself."""
@@ -36,9 +39,11 @@ class _Remembering(Quantizer):
     def encode_and_decode(self, points: NDArray[np.float64]) -> tuple[bytes, NDArray[np.float64]]:
         """See `Quantizer.encode_and_decode`."""
         key = repr(points.shape).encode() + hashlib.sha256(np.ascontiguousarray(points).tobytes()).digest()
-        if key not in self._known:
-            self._known[key] = self._quantizer.encode_and_decode(points)
-        return self._known[key]
+        found = self._known.pop(key, None) or self._quantizer.encode_and_decode(points)
+        self._known[key] = found  # at the end, so that the one used longest ago is first
+        if len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        return found
 
     def decode(self, data: bytes, shape: Shape) -> NDArray[np.float64]:
         """See `Quantizer.decode`."""

@@ -4,6 +4,7 @@ from .base import (
     Quantizer,
     Shape,
     check_points,
+    check_quantizer,
     get_quantizer,
     quantizer_from_wire,
     register_quantizer,
@@ -11,15 +12,18 @@ from .base import (
 from .bits import pack_bits, packed_size, unpack_bits
 from .context import ContextQuantizer
 from .rounding import RoundingQuantizer
+from .scoped import SCOPES
 from .uniform import UniformQuantizer
 
 __all__ = [
+    "SCOPES",
     "ContextQuantizer",
     "Quantizer",
     "RoundingQuantizer",
     "Shape",
     "UniformQuantizer",
     "check_points",
+    "check_quantizer",
     "get_quantizer",
     "pack_bits",
     "packed_size",

@@ -113,7 +113,11 @@ def register_quantizer(cls: type[Quantizer]) -> type[Quantizer]:
     ------
     ValueError
         When the `id` or `wire_id` is taken, or `wire_id` is no byte.
+    TypeError
+        When `cls` is no subclass of `Quantizer`.
     """
+    if not (isinstance(cls, type) and issubclass(cls, Quantizer)):
+        raise TypeError(f"cls={cls!r} must be a subclass of Quantizer")
     if not 0 <= cls.wire_id <= 255:
         raise ValueError(f"wire_id={cls.wire_id} of {cls.__name__} must be in 0..255")
     for other in _REGISTRY.values():
@@ -139,6 +143,8 @@ def get_quantizer(config: dict[str, Any]) -> Quantizer:
     ------
     ValueError
         When no codec of that `id` is registered.
+    TypeError
+        When `config` is no dict, or lacks a parameter or has one that the codec does not take.
 
     Examples
     --------
@@ -146,9 +152,11 @@ def get_quantizer(config: dict[str, Any]) -> Quantizer:
     >>> get_quantizer({"id": "uniform", "bits": 4})
     UniformQuantizer(bits=4, scope='column')
     """
+    if not isinstance(config, dict):
+        raise TypeError(f"config={config!r} must be a dict")
     arguments = dict(config)
     name = arguments.pop("id", None)
-    if name not in _REGISTRY:
+    if not isinstance(name, str) or name not in _REGISTRY:
         raise ValueError(f"config has id={name!r}, known are {sorted(_REGISTRY)}")
     return _REGISTRY[name](**arguments)
 
@@ -183,8 +191,34 @@ def check_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return checked
 
 
-def check_bits(name: str, value: object, low: int, high: int) -> None:
-    """Check an integer parameter.
+def check_span(points: NDArray[np.float64]) -> None:
+    """Check that differences of values, and sums of a few, are in a double's range.
+
+    Raises
+    ------
+    ValueError
+        When they are not.
+    """
+    low, high = float(points.min()), float(points.max())
+    if max(-low, high) > np.finfo(np.float64).max / 4:
+        raise ValueError(f"points spans {low:g} to {high:g}, too wide for levels in a double's range")
+
+
+def check_quantizer(name: str, value: object) -> Quantizer:
+    """Return `value` if it is a codec.
+
+    Raises
+    ------
+    TypeError
+        Otherwise.
+    """
+    if not isinstance(value, Quantizer):
+        raise TypeError(f"{name}={value!r} is no Quantizer")
+    return value
+
+
+def check_bits(name: str, value: object, low: int, high: int) -> int:
+    """Return an integer parameter as Python's own, since powers of two overflow NumPy's narrow ones.
 
     Raises
     ------
@@ -197,3 +231,4 @@ def check_bits(name: str, value: object, low: int, high: int) -> None:
         raise TypeError(f"{name}={value!r} must be an integer")
     if not low <= int(value) <= high:
         raise ValueError(f"{name}={value} must be in {low}..{high}")
+    return int(value)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _CHUNK = 1 << 16  # codes taken at a time, so that what is between stays in the cache
+_RAGGED_CHUNK = 1 << 12  # numbers of digits that are read at a time
 
 
 def packed_size(n_codes: int, width: int) -> int:
@@ -110,6 +111,16 @@ def ragged_digits(numbers: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> N
 
 def ragged_numbers(digits: NDArray[np.uint8], lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Inverse of `ragged_digits`; there are as many digits as the lengths sum up to, each at most 64."""
+    numbers = np.empty(len(lengths), dtype=np.uint64)
+    end = 0
+    for start in range(0, len(lengths), _RAGGED_CHUNK):  # since every digit takes some forty bytes meanwhile
+        some = lengths[start : start + _RAGGED_CHUNK]
+        first, end = end, end + int(some.sum())
+        numbers[start : start + len(some)] = _ragged_chunk(digits[first:end], some)
+    return numbers
+
+
+def _ragged_chunk(digits: NDArray[np.uint8], lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
     # Sums of the digits up to each number's end; uint64 wraps, and differences of wrapped sums are still right.
     running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(digits.astype(np.uint64) << _countdown(lengths))])
     places = np.concatenate([np.zeros(1, np.uint64), np.cumsum(lengths)]).astype(np.int64)

@@ -65,7 +65,7 @@ def walk(table: Codes, order: Order, bits: int, code: Coder) -> None:
     n_points = table.shape[1]
     every = passes(n_points, len(order.columns))
     n_groups = len(order.starts) - 1
-    for step in range(n_groups + len(every) - 1 if n_groups else 0):
+    for step in range(order.n_batches(n_points)):
         parts = []
         end = 0
         for index, part in enumerate(every):
@@ -199,7 +199,7 @@ class _Model:
         counts = own.reshape(len(own), 1 << self._leading, -1).sum(axis=2, dtype=np.int32)
         if parts[0].index == 0:
             near = self._counts[self._ruled[:2, parts[0].start : parts[0].stop]].sum(axis=0, dtype=np.int32)
-            counts[: len(near[0:])] = near.reshape(len(near), 1 << self._leading, -1).sum(axis=2)
+            counts[: len(near)] = near.reshape(len(near), 1 << self._leading, -1).sum(axis=2)
         return counts, own
 
     def _leading_contexts(

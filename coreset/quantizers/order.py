@@ -62,6 +62,11 @@ class Order:
     starts: NDArray[np.intp]
     stride: int
 
+    def n_batches(self, n_points: int) -> int:
+        """Steps of a walk through the table: each group comes to every pass, one step after the group before."""
+        n_groups = len(self.starts) - 1
+        return n_groups + len(passes(n_points, len(self.columns))) - 1 if n_groups else 0
+
     @classmethod
     def of(cls, columns: NDArray[np.intp], n_points: int, stride: int) -> Order:
         """Diagonals of an image, each with those pixels that have all neighbours above and to the left before them.

@@ -60,7 +60,7 @@ class RoundingQuantizer(Quantizer):
     _RANGE: ClassVar[struct.Struct] = struct.Struct("<HBB")  # lowest exponent, exponent bits, sign bits
 
     def __post_init__(self) -> None:
-        check_bits("significant_bits", self.significant_bits, 0, 52)
+        object.__setattr__(self, "significant_bits", check_bits("significant_bits", self.significant_bits, 0, 52))
         if self.layout not in self._LAYOUTS:
             raise ValueError(f"layout={self.layout!r} must be one of {self._LAYOUTS}")
 

@@ -7,21 +7,23 @@ from typing import ClassVar, Literal, Self
 
 from .base import Quantizer, check_bits
 
+Scope = Literal["column", "table"]
+SCOPES: tuple[Scope, ...] = ("column", "table")
+
 
 @dataclasses.dataclass(frozen=True)
 class ScopedQuantizer(Quantizer):
     """A codec of `bits` and `scope`; see the subclasses for what they mean there."""
 
     bits: int
-    scope: Literal["column", "table"] = "column"
+    scope: Scope = "column"
 
-    _MOST_BITS: ClassVar[int]
-    _SCOPES: ClassVar[tuple[Literal["column"], Literal["table"]]] = ("column", "table")
+    MOST_BITS: ClassVar[int]
 
     def __post_init__(self) -> None:
-        check_bits("bits", self.bits, 1, self._MOST_BITS)
-        if self.scope not in self._SCOPES:
-            raise ValueError(f"scope={self.scope!r} must be one of {self._SCOPES}")
+        object.__setattr__(self, "bits", check_bits("bits", self.bits, 1, self.MOST_BITS))
+        if self.scope not in SCOPES:
+            raise ValueError(f"scope={self.scope!r} must be one of {SCOPES}")
 
     @property
     def precision(self) -> int:
@@ -30,11 +32,11 @@ class ScopedQuantizer(Quantizer):
 
     def config_bytes(self) -> bytes:
         """Bits, then 0 for columns and 1 for the table."""
-        return bytes([self.bits, self._SCOPES.index(self.scope)])
+        return bytes([self.bits, SCOPES.index(self.scope)])
 
     @classmethod
     def from_config_bytes(cls, data: bytes) -> Self:
         """Inverse of `config_bytes`."""
-        if data[1] >= len(cls._SCOPES):
+        if data[1] >= len(SCOPES):
             raise ValueError(f"scope {data[1]} of the {cls.id} quantizer is unknown")
-        return cls(data[0], cls._SCOPES[data[1]])
+        return cls(data[0], SCOPES[data[1]])

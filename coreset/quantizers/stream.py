@@ -11,6 +11,13 @@ from .order import Order
 from .rans import BitDecoder, BitEncoder
 
 Codes = NDArray[np.uint8]
+_FREE_STEPS, _BITS_A_STEP = 1 << 11, 512  # for how often a batch's bits are predicted, which has a cost of its own
+
+
+def has_large_batches(order: Order, n_points: int, bits: int) -> bool:
+    """Whether batches are few, or have many bits on average; few points of a large image can have many small ones."""
+    n_bits = len(order.columns) * n_points * bits
+    return order.n_batches(n_points) * bits <= _FREE_STEPS + n_bits // _BITS_A_STEP
 
 
 def encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int) -> bytes:
@@ -49,9 +56,13 @@ def decode_codes(data: bytes, shape: Shape, active: NDArray[np.intp], bits: int,
     Raises
     ------
     ValueError
-        When the bytes are corrupt.
+        When the bytes are corrupt, or batches so small that they would take long.
     """
     order = Order.of(active, shape[1], stride)
+    if not has_large_batches(order, shape[1], bits):
+        raise ValueError(
+            f"the point block says that {stride} columns are a row: {shape[1]} points are too few for that"
+        )
     decoder = BitDecoder(data, len(active) * shape[1] * bits)
     found = _unknown((len(active), shape[1]))
     walk(found, order, bits, lambda ones, parts, depth: decoder.get(ones))

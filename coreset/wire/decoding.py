@@ -12,6 +12,7 @@ import numpy as np
 from ..points import Coreset
 from ..quantizers import Quantizer, Shape, quantizer_from_wire
 from ..targets import CLASS, NUMERIC
+from ..validation import check_count
 from .fields import Reader, unseal, varint
 from .labels import count_classes, decode_labels, decode_names
 from .layout import (
@@ -42,7 +43,8 @@ def decode(message: bytes, *, max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) 
         May come from anywhere: it is checked before it is believed.
     max_output_bytes : int, default=2**30
         The most bytes that the decoded points, weights and labels may take; a message that says more is refused before
-        anything of that size is allocated.
+        anything of that size is allocated. Some 60 bytes can stand for a table of this size, which takes about two
+        seconds at the default; for less, lower it.
 
     Returns
     -------
@@ -53,10 +55,10 @@ def decode(message: bytes, *, max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) 
     ValueError
         When the bytes are truncated, corrupt, of an unknown version, or larger than allowed when decoded.
     TypeError
-        When `message` is not bytes-like.
+        When `message` is not bytes-like, or `max_output_bytes` no integer.
     """
     coresets = []
-    left = max_output_bytes
+    left = check_count("max_output_bytes", max_output_bytes, 0)
     for body, _ in _bodies(bytes(memoryview(message))):
         coresets.append(_decode_body(Reader(body), left))
         left -= coresets[-1].nbytes

@@ -14,8 +14,9 @@ from ..clustering import seed_centers
 from ..labels import as_labels
 from ..nearest import clustering_cost, squared_distances_to
 from ..points import Coreset
-from ..quantizers import Quantizer, Shape
+from ..quantizers import Quantizer, Shape, check_quantizer
 from ..targets import NUMERIC
+from ..validation import storable_count
 from .fields import block, seal, varint
 from .labels import encode_label_table, encode_names
 from .layout import DTYPES, EXPONENT, HAS_LABELS, HAS_NAMES, HAS_SOURCE_ZSTD, HAS_TARGET, MAGIC, NUMBERS, VERSION
@@ -59,6 +60,8 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     ------
     ValueError
         When the quantizer cannot express a point or a target.
+    TypeError
+        When an argument has the wrong type.
 
     Examples
     --------
@@ -72,7 +75,8 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     >>> decode(message).total_weight
     500.0
     """
-    _check_quantizer(quantizer)
+    _check_coreset(coreset)
+    check_quantizer("quantizer", quantizer)
     ordered = arranged(coreset, quantizer)
     columns = columns_sent(ordered)
     point_block, received = quantizer.encode_and_decode(columns)
@@ -107,9 +111,12 @@ def encoded_size(coreset: Coreset, quantizer: Quantizer) -> int:
     Raises
     ------
     ValueError
-        When the quantizer cannot express a point.
+        When the quantizer cannot express a point or a target.
+    TypeError
+        When an argument has the wrong type.
     """
-    _check_quantizer(quantizer)
+    _check_coreset(coreset)
+    check_quantizer("quantizer", quantizer)
     ordered = arranged(coreset, quantizer)
     return _message_size(
         len(_body_head(ordered)),
@@ -155,7 +162,10 @@ def max_encoded_size(
     Raises
     ------
     ValueError
-        When the shape is not positive, or messages are to have both classes and a numeric target.
+        When the shape is not positive, names are more or fewer than features, a number is one that no message holds, or
+        messages are to have both classes and a numeric target.
+    TypeError
+        When an argument has the wrong type.
 
     Examples
     --------
@@ -163,21 +173,23 @@ def max_encoded_size(
     >>> max_encoded_size((20, 4), UniformQuantizer(bits=4))
     182
     """
-    _check_quantizer(quantizer)
-    n_points, n_features = shape
-    if n_points < 1 or n_features < 1:
-        raise ValueError(f"shape={shape} must be positive")
+    check_quantizer("quantizer", quantizer)
+    n_points, n_features = _checked_shape(shape)
     if numeric_target and classes is not None:
         raise ValueError("classes are given and numeric_target is true: a message has one kind of labels")
-    head = 2 + sum(len(varint(value)) for value in (n_source, n_points, n_features))
-    head += 0 if source_zstd_bytes is None else len(varint(source_zstd_bytes))
+    head = 2 + sum(len(varint(value)) for value in (storable_count("n_source", n_source), n_points, n_features))
+    if source_zstd_bytes is not None:
+        head += len(varint(storable_count("source_zstd_bytes", source_zstd_bytes)))
     tables = EXPONENT.size if numeric_target else 0
     if classes is not None:
         distinct = np.unique(as_labels(classes, "classes"))
         size = len(encode_label_table(distinct)) + len(distinct) * len(varint(n_points))
         tables += len(varint(size)) + size
     if feature_names is not None:
-        tables += len(block(encode_names(feature_names)))
+        names = [str(name) for name in feature_names]
+        if len(names) != n_features:
+            raise ValueError(f"feature_names has {len(names)} names, shape={shape} has {n_features} features")
+        tables += len(block(encode_names(names)))
     return _message_size(
         head,
         max_weights_size(n_points, quantizer.precision),
@@ -186,9 +198,17 @@ def max_encoded_size(
     )
 
 
-def _check_quantizer(quantizer: object) -> None:
-    if not isinstance(quantizer, Quantizer):
-        raise TypeError(f"quantizer={quantizer!r} is no Quantizer")
+def _check_coreset(coreset: object) -> None:
+    if not isinstance(coreset, Coreset):
+        raise TypeError(f"coreset is a {type(coreset).__name__}, not a Coreset")
+
+
+def _checked_shape(shape: Shape) -> Shape:
+    if not isinstance(shape, Sequence) or len(shape) != 2:
+        raise TypeError(f"shape={shape!r} must be two integers, of points and of features")
+    if any(storable_count(f"shape[{axis}]", size) == 0 for axis, size in enumerate(shape)):
+        raise ValueError(f"shape={shape} must be positive")
+    return int(shape[0]), int(shape[1])
 
 
 def arranged(coreset: Coreset, quantizer: Quantizer) -> Coreset:

@@ -29,7 +29,7 @@ def encode_logs(values: NDArray[np.float64], tolerance: float, max_bits: int) ->
     Parameters
     ----------
     values : ndarray of shape (n,)
-        At least 0; zeros stay zeros.
+        At least 0; zeros stay zeros, and what is less than some 1e-308 of the largest becomes one.
     tolerance : float
         No logarithm is off by more, unless `max_bits` are too few for that.
     max_bits : int

@@ -292,6 +292,7 @@ def test_many_nodes(objective, rng):
         ({"budget_bytes": 99.0}, TypeError, "budget_bytes=99.0 must be an integer"),
         ({"objective": "mean"}, ValueError, "objective='mean' must be one of ('max', 'sum')"),
         ({"weights": [1, 2, 3]}, ValueError, "weights has the shape (3,), which must be (2,)"),
+        ({"weights": ["heavy", "light"]}, ValueError, "weights is no table of numbers"),
         ({"weights": [1, -2]}, ValueError, "weights[1]=-2.0 must be finite and not negative"),
         ({"weights": [np.nan, 1]}, ValueError, "weights[0]=nan must be finite and not negative"),
     ],

@@ -178,7 +178,9 @@ def test_default_candidates_are_distinct():
         ({"budget_bytes": 1e3}, TypeError, "budget_bytes=1000.0 must be an integer"),
         ({"planner": "magic"}, ValueError, "planner='magic' must be one of"),
         ({"base": object()}, TypeError, "must be an estimator with the parameters n_points and random_state"),
-        ({"quantizer": "uniform"}, TypeError, "is no Quantizer"),
+        ({"base": RobustCoreset}, TypeError, "must be an estimator with the parameters n_points and random_state"),
+        ({"planner": ["empirical"]}, ValueError, r"planner=\['empirical'\] must be one of"),
+        ({"quantizer": "uniform"}, TypeError, "quantizer='uniform' is no Quantizer"),
     ],
 )
 def test_bad_parameters_are_named(rng, changes, error, message):
@@ -189,6 +191,17 @@ def test_bad_parameters_are_named(rng, changes, error, message):
 def test_no_candidates_is_an_error(rng):
     with pytest.raises(ValueError, match="quantizers is empty"):
         plan_budget(rng.normal(size=(20, 3)), 500, quantizers=[])
+
+
+def test_candidates_are_read_once_and_each_is_checked(rng):
+    X = rng.normal(size=(20, 3))
+    some = [UniformQuantizer(1), UniformQuantizer(3)]
+    for candidates in (iter(some), np.array(some)):
+        assert plan_budget(X, 500, quantizers=candidates, random_state=0).table["quantizer"].tolist() == some
+    with pytest.raises(TypeError, match=r"quantizers\[1\]=5 is no Quantizer"):
+        plan_budget(X, 500, quantizers=[UniformQuantizer(1), 5])
+    with pytest.raises(TypeError, match=r"quantizers=UniformQuantizer.* must be a sequence"):
+        plan_budget(X, 500, quantizers=UniformQuantizer(1))
 
 
 def test_a_plan_of_foreign_codecs_draws_itself(rng):

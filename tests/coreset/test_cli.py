@@ -131,6 +131,12 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
     (tmp_path / "empty.csv").touch()
     (tmp_path / "text.npy").write_text("no array")
     np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    (tmp_path / "header.csv").write_text("a,b\n")
+    np.savez(tmp_path / "archive", a=1)
+    (tmp_path / "archive.npz").rename(tmp_path / "archive.npy")
+    frame.assign(kind=frame["kind"].where(frame["a"] < 1)).to_csv(tmp_path / "unlabelled.csv", index=False)
+    frame[["kind"]].to_csv(tmp_path / "labels.csv", index=False)
+    np.save(tmp_path / "one.npy", np.ones((9, 1)))
     build = ("--budget", "2kB", "--out", out)
     for code, said, *arguments in [
         (2, "required", "build"),
@@ -138,6 +144,8 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
         (2, "there is no such file", "build", tmp_path / "none.csv", *build),
         (2, "must end in one of", "build", summary, *build),
         (2, "--workers needs", "build", rows, *build, "--workers", 2),
+        (2, "no ordinary file", "inspect", tmp_path),
+        (2, "'0.5' is less than a byte", "build", rows, "--budget", "0.5", "--out", out),
         (2, "no positive integer", "build", rows, *build, "--workers", 0),
         (2, "are both 'a'", "build", rows, *build, "--label-column", "a", "--weight-column", "a"),
         (2, "its folder is not there", "build", rows, "--budget", 99, "--out", tmp_path / "no" / "out.cset"),
@@ -150,6 +158,11 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
         (1, "is too small", "build", rows, "--budget", 10, "--out", out, "--label-column", "kind"),
         (1, "less than a byte", "build", rows, "--budget", "0.001%", "--out", out, "--label-column", "kind"),
         (1, "empty.csv", "build", tmp_path / "empty.csv", *build),
+        (1, "header.csv: it has no rows", "build", tmp_path / "header.csv", *build),
+        (1, "it does not hold one array", "build", tmp_path / "archive.npy", *build),
+        (1, "'kind' is missing in", "build", tmp_path / "unlabelled.csv", *build, "--label-column", "kind"),
+        (1, "no columns but labels", "build", tmp_path / "labels.csv", *build, "--label-column", "kind"),
+        (1, "no columns but labels", "build", tmp_path / "one.npy", *build, "--label-column", "0"),
         (1, "text.npy", "build", tmp_path / "text.npy", *build),
         (1, "objects.npy", "build", tmp_path / "objects.npy", *build),
         (1, "does not begin with", "inspect", rows),
@@ -182,6 +195,13 @@ def test_a_name_that_to_frame_uses_itself_is_an_error(tmp_path, capsys):
     path.write_bytes(encode(Coreset([[1.0]], [1], feature_names=("weight",)), RoundingQuantizer(52)))
     assert run("decode", path, "--out", tmp_path / "t.csv") == 1
     assert "['weight']" in capsys.readouterr().err
+
+
+def test_an_array_has_no_two_fields_of_a_name(tmp_path, capsys):
+    path = tmp_path / "twice.cset"
+    path.write_bytes(encode(Coreset([[1.0, 2.0]], [1], feature_names=("a", "a")), RoundingQuantizer(52)))
+    assert run("decode", path, "--out", tmp_path / "t.npy") == 1
+    assert "several columns are called 'a'" in capsys.readouterr().err
 
 
 def test_the_command_as_a_process(summary, tmp_path):

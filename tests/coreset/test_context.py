@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 import tracemalloc
 import zlib
 
@@ -17,14 +18,16 @@ from sklearn.datasets import load_digits
 
 from coreset import ContextQuantizer, Coreset, RobustCoreset, UniformQuantizer, decode, encode, encoded_size
 from coreset.quantizers.bits import pack_bits
-from coreset.quantizers.levels import ColumnLevels, TableLevels
+from coreset.quantizers.column_levels import ColumnLevels
 from coreset.quantizers.mixing import Mixer, logit_table, probability_table
 from coreset.quantizers.modelling import walk
 from coreset.quantizers.order import Order, passes
 from coreset.quantizers.parents import correlated_columns, ruled_parents
 from coreset.quantizers.rans import BitDecoder, BitEncoder, n_lanes
-from coreset.quantizers.stream import encode_codes
+from coreset.quantizers.spacing import SPACED_BITS
+from coreset.quantizers.stream import encode_codes, has_large_batches
 from coreset.quantizers.stride import find_stride
+from coreset.quantizers.table_levels import TableLevels
 
 BOTH = pytest.mark.parametrize("scope", ["column", "table"])
 EVERY = [ContextQuantizer(bits, scope) for bits in (1, 2, 3, 4, 5, 8) for scope in ("column", "table")]
@@ -259,7 +262,7 @@ def test_levels_of_columns_by_hand():
     st.sampled_from([ColumnLevels, TableLevels]),
 )
 def test_levels_come_back_with_what_follows(points, bits, kind):
-    levels = kind.fit(points, bits)
+    levels = kind.fit(points, bits).spaced(points)
     data = levels.to_bytes()
     assert len(data) <= kind.max_bytes(points.shape, bits)
     again, rest = kind.from_bytes(data + b"more", points.shape[1], bits)
@@ -279,6 +282,32 @@ def test_levels_are_near_the_best_for_a_bell(rng, bits):
         levels = kind.fit(points, bits)
         error = np.square(points - levels.values(levels.codes(points)).T).mean()
         assert 0.95 * best < error < 1.06 * best
+
+
+@pytest.mark.parametrize("bits", SPACED_BITS)
+def test_long_tails_are_met_by_levels_closer_where_most_values_are(rng, bits):
+    tail = rng.lognormal(sigma=1.0, size=4000)
+    points = np.column_stack([tail, -tail, np.where(rng.random(4000) < 0.5, tail, -tail), rng.uniform(size=4000)])
+    equal = ColumnLevels.fit(points, bits)
+    spaced = equal.spaced(points)
+    assert spaced.spacing.tolist() == [1, 2, 3, 0]  # near the low end, the high one, the middle; equal
+    errors = [np.square(points - levels.values(levels.codes(points)).T).mean(axis=0) for levels in (spaced, equal)]
+    assert (errors[0][:3] < 0.85 * errors[1][:3]).all()
+    assert errors[0][3] == errors[1][3]
+    assert spaced.to_bytes()[-1] == 0b01_10_11_00  # two bits a column
+
+
+@pytest.mark.parametrize("bits", SPACED_BITS)
+def test_codes_are_those_of_the_nearest_level(rng, bits):
+    points = rng.lognormal(size=(500, 3)) * [1, -1, 1]
+    levels = ColumnLevels.fit(points, bits).spaced(points)
+    assert (levels.spacing != 0).any()
+    every = levels.values(np.tile(np.arange(2**bits, dtype=np.uint8), (3, 1)))
+    assert (np.diff(every) > 0).all()
+    gaps = np.abs(points.T[:, :, None] - every[:, None])
+    np.testing.assert_allclose(
+        np.abs(points.T - levels.values(levels.codes(points))), gaps.min(axis=2), rtol=1e-9, atol=1e-12
+    )
 
 
 # --- the codec ---
@@ -480,6 +509,17 @@ def test_decoding_takes_a_few_times_the_output(rng, codec):
     assert peak < 4e6 + 6 * (points.nbytes + len(data))
 
 
+def test_decoding_levels_far_from_zero_takes_a_few_times_the_output(rng):
+    points = 1e12 + rng.normal(size=(2, 50_000))
+    codec = ContextQuantizer(1)
+    data = codec.encode(points)
+    tracemalloc.start()
+    codec.decode(data, points.shape)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 14 * (points.nbytes + len(data))  # each column's ends, and a byte for each of their digits
+
+
 @given(st.binary(max_size=60), st.integers(1, 8), st.sampled_from(["column", "table"]), st.integers(0, 3))
 def test_any_bytes_are_refused_or_finite(data, bits, scope, flags):
     codec = ContextQuantizer(bits, scope)
@@ -504,6 +544,40 @@ def test_blocks_that_would_take_long_are_refused():
     one = b"\0\0\x80" + np.array([0.0, 1.0], "<f4").tobytes()
     with pytest.raises(ValueError, match="codes of 131073 points are squeezed"):
         codec.decode(b"\1\0\0" + one + bytes(1000), (131073, 1))
+
+
+def wide_block(stride):
+    """Eight bits of two points of 4000 columns, in as many batches as there are columns where these are an image's."""
+    codes = np.random.default_rng(0).integers(0, 256, (4000, 2), dtype=np.uint8)
+    codes[0, 0], codes[:, 1] = 0, codes[:, 0] + 1  # active all of them, with both ends
+    head = bytes([1]) + stride.to_bytes(2, "little") + b"\0\0" + b"\xff" * 500
+    ends = np.array([0.0, 255.0], "<f4").tobytes()
+    return head + ends + encode_codes(codes, np.arange(4000), 8, stride), codes
+
+
+def test_blocks_of_many_small_batches_are_refused():
+    codec = ContextQuantizer(8, "table")
+    block, codes = wide_block(0)
+    np.testing.assert_allclose(codec.decode(block, (2, 4000)), codes.T)
+    block = wide_block(2)[0]
+    start = time.process_time()
+    with pytest.raises(ValueError, match="says that 2 columns are a row: 2 points are too few"):
+        codec.decode(block, (2, 4000))
+    assert time.process_time() - start < 0.5
+
+
+def test_the_encoder_writes_no_block_of_many_small_batches(rng, monkeypatch):
+    monkeypatch.setattr("coreset.quantizers.context.find_stride", lambda codes: 2)
+    points = rng.normal(size=(2, 4000))
+    data = ContextQuantizer(8, "table").encode(points)
+    assert data[:3] == b"\1\0\0"
+    assert ContextQuantizer(8, "table").decode(data, points.shape).shape == points.shape
+
+
+@given(st.integers(1, 5000), st.integers(1, 1 << 17), st.integers(1, 8))
+@settings(max_examples=200)
+def test_batches_of_tables_are_large(n_columns, n_points, bits):
+    assert has_large_batches(Order.of(np.arange(n_columns), n_points, 0), n_points, bits)
 
 
 def test_more_points_than_are_squeezed_are_packed(rng):

@@ -29,7 +29,7 @@ MOST_SECONDS = 1.0
 MOST_TIMES = 8  # the bytes that are sent and those that are allowed
 MODEL_BYTES_A_POINT = 400  # of the context quantizer, beside that
 CODECS: dict[str, list[Quantizer]] = {
-    "context": [ContextQuantizer(bits, scope) for bits in (1, 2, 4, 6) for scope in ("column", "table")],
+    "context": [ContextQuantizer(bits, scope) for bits in (1, 2, 4, 8) for scope in ("column", "table")],
     "rounding": [RoundingQuantizer(bits, layout) for bits in (0, 3, 52) for layout in ("packed", "paper")],
     "uniform": [UniformQuantizer(bits, scope) for bits in (1, 4, 32) for scope in ("column", "table")],
 }
@@ -65,6 +65,7 @@ def coresets() -> list[Coreset]:
         Coreset(points, np.zeros(12)),
         Coreset(points * [0, 1, 0] + [7, 0, 0], weights),
         Coreset(points[:1], [5.0], labels=["only"], feature_names=("p", "q", "r")),
+        Coreset(1e9 + rng.normal(size=(2, 2000)), [1.0, 2.0]),
         Coreset(images, rng.integers(1, 3, 150), labels=rng.integers(0, 2, 150), source_dtype=np.uint8),
     ]
 

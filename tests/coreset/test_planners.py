@@ -22,15 +22,17 @@ from coreset import (
     decode,
     default_quantizers,
     encoded_size,
+    max_encoded_size,
     plan_budget,
     published_quantizers,
 )
 from coreset.budget import PLANNERS
-from coreset.budget.building import Builder
+from coreset.budget.building import Bound, Builder
 from coreset.budget.candidates import families
 from coreset.budget.filling import fill
 from coreset.budget.nesting import MergeChain, merge_order
 from coreset.budget.proxies import eigenvalue_errors, extrapolated, traversal_distances
+from coreset.budget.remembering import remembering
 from coreset.construction import Rows, check_rows, with_scale
 
 PLAIN = [UniformQuantizer(bits) for bits in (1, 2, 4, 8)]
@@ -156,6 +158,36 @@ def test_zero_weights_merge():
     assert merged.points.item() == 9.0
 
 
+@pytest.mark.filterwarnings("error")
+def test_masses_whose_products_overflow_merge():
+    rng = np.random.default_rng(2)
+    points, weights = rng.normal(size=(30, 2)), rng.uniform(1, 9, 30)
+    light = MergeChain(Coreset(points, weights, offset=1.0))(12)
+    heavy = MergeChain(Coreset(points, np.ldexp(weights, 900), offset=2.0**900))(12)
+    np.testing.assert_array_equal(heavy.points, light.points)
+    assert heavy.offset == 2.0**900 * light.offset
+
+
+def test_a_codec_remembers_the_last_tables_alone(monkeypatch):
+    encoded = []
+    encode_anew = ContextQuantizer.encode_and_decode
+    monkeypatch.setattr(
+        ContextQuantizer,
+        "encode_and_decode",
+        lambda codec, points: encoded.append(points[0, 0]) or encode_anew(codec, points),
+    )
+    codec = remembering(ContextQuantizer(2))
+    tables = [np.full((2, 2), float(number)) for number in range(6)]
+    sizes = [codec.encoded_size(table) for table in tables]
+    assert [codec.encoded_size(tables[number]) for number in (5, 4, 5)] == [sizes[number] for number in (5, 4, 5)]
+    assert encoded == [0, 1, 2, 3, 4, 5]
+    codec.encode(tables[0])
+    codec.encode(tables[5])
+    assert encoded == [0, 1, 2, 3, 4, 5, 0]
+    codec.encode(tables[4])
+    assert encoded[-1] == 4
+
+
 def test_the_empirical_choice_is_near_the_best_of_all():
     rng = np.random.default_rng(3)
     centers = 4 * rng.normal(size=(20, 6))
@@ -246,3 +278,11 @@ def test_odd_tables_are_planned(planner):
         fitted.fit(X, y, weights)
         assert decode(fitted.message_).n_source in (len(X), 50), name
         assert fitted.plan_.n_points >= 1
+
+
+def test_bounds_are_those_of_messages(rng):
+    X, y = rng.normal(size=(20_000, 3)), np.arange(20_000) % 300
+    bound = Bound(check_rows(BaseEstimator(), X, y, None), None)
+    for n_points in (300, 16_383, 16_384, 20_000, 301, 16_385):  # where the number of points takes a byte more
+        for codec in (UniformQuantizer(2), RoundingQuantizer(10)):
+            assert bound(n_points, codec) == max_encoded_size((n_points, 3), codec, classes=y, n_source=20_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
 from fractions import Fraction
 
@@ -15,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from coreset import ContextQuantizer, Quantizer, RoundingQuantizer, UniformQuantizer, get_quantizer, register_quantizer
 from coreset.quantizers import pack_bits, quantizer_from_wire, unpack_bits
 from coreset.quantizers.base import _REGISTRY
+from coreset.quantizers.bits import ragged_digits, ragged_numbers
 
 EXAMPLES: dict[str, list[Quantizer]] = {
     "context": [ContextQuantizer(b, scope) for b in (1, 2, 3, 4, 5, 8) for scope in ("column", "table")],
@@ -103,6 +105,13 @@ def test_bit_packing_by_hand_and_across_chunks(rng):
     assert pack_bits(np.array([1, 2, 3], dtype=np.uint64), 3) == bytes([0b00101001, 0b10000000])
     codes = rng.integers(0, 2**11, 200_001, dtype=np.uint64)
     np.testing.assert_array_equal(unpack_bits(pack_bits(codes, 11), len(codes), 11), codes)
+
+
+def test_digits_of_any_number_come_back_across_chunks(rng):
+    lengths = rng.integers(0, 65, 10_000).astype(np.uint64)
+    numbers = rng.integers(0, 2**64, 10_000, dtype=np.uint64) >> np.minimum(64 - lengths, 63)
+    numbers[lengths == 0] = 0
+    np.testing.assert_array_equal(ragged_numbers(ragged_digits(numbers, lengths), lengths), numbers)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False), st.integers(0, 51))
@@ -204,6 +213,10 @@ def test_wide_parameters_only_where_narrow_ones_would_shift_levels(rng):
         (lambda: UniformQuantizer(True), TypeError, "bits=True must be an integer"),
         (lambda: UniformQuantizer(3, "row"), ValueError, "scope='row'"),
         (lambda: get_quantizer({"id": "zip"}), ValueError, "id='zip', known are"),
+        (lambda: get_quantizer({"id": ["zip"]}), ValueError, r"id=\['zip'\], known are"),
+        (lambda: get_quantizer("uniform"), TypeError, "config='uniform' must be a dict"),
+        (lambda: register_quantizer("uniform"), TypeError, "cls='uniform' must be a subclass of Quantizer"),
+        (lambda: register_quantizer(dict), TypeError, "must be a subclass of Quantizer"),
         (lambda: quantizer_from_wire(250, b"\0\0"), ValueError, "quantizer 250, which is unknown"),
         (lambda: quantizer_from_wire(1, b"\x35\0"), ValueError, "significant_bits=53"),
         (lambda: quantizer_from_wire(1, b"\0\7"), ValueError, "layout 7"),
@@ -213,6 +226,25 @@ def test_wide_parameters_only_where_narrow_ones_would_shift_levels(rng):
 def test_bad_parameters_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("narrow", "plain"),
+    [
+        (UniformQuantizer(np.uint8(16)), UniformQuantizer(16)),
+        (UniformQuantizer(np.int8(8)), UniformQuantizer(8)),
+        (ContextQuantizer(np.int8(8)), ContextQuantizer(8)),
+        (ContextQuantizer(np.uint8(7), "table"), ContextQuantizer(7, "table")),
+        (RoundingQuantizer(np.uint8(52)), RoundingQuantizer(52)),
+        (RoundingQuantizer(np.int8(30), "paper"), RoundingQuantizer(30, "paper")),
+    ],
+    ids=repr,
+)
+def test_widths_of_any_integer_type_are_the_same(rng, narrow, plain):
+    points = rng.normal(size=(50, 3))
+    assert narrow.encode(points) == plain.encode(points)
+    assert narrow.max_encoded_size(points.shape) == plain.max_encoded_size(points.shape)
+    assert json.loads(json.dumps(narrow.get_config())) == plain.get_config()
 
 
 def test_ids_cannot_be_taken_twice():

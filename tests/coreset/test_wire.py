@@ -296,6 +296,39 @@ def test_wrong_types_are_named(rng):
         max_encoded_size((0, 3), UniformQuantizer(1))
     with pytest.raises(ValueError, match="too large"):
         encode(Coreset(np.zeros((1, 1)), [1], labels=[2**62]), UniformQuantizer(1))
+    for call in (encode, encoded_size):
+        with pytest.raises(TypeError, match="coreset is a ndarray, not a Coreset"):
+            call(np.zeros((2, 2)), UniformQuantizer(1))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("limit", "error"), [(None, TypeError), (float("nan"), TypeError), (-1, ValueError)])
+def test_the_most_output_is_a_number_of_bytes(rng, limit, error):
+    message = encode(labelled_coreset(rng), UniformQuantizer(1))
+    with pytest.raises(error, match=f"max_output_bytes={limit}"):
+        decode(message, max_output_bytes=limit)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"shape": 5}, TypeError, "shape=5 must be two integers"),
+        ({"shape": (3,)}, TypeError, r"shape=\(3,\) must be two integers"),
+        ({"shape": (2.5, 3)}, TypeError, r"shape\[0\]=2.5 must be an integer"),
+        ({"n_source": -1}, ValueError, r"n_source=-1 must be in 0"),
+        ({"n_source": 2**63}, ValueError, r"n_source=9223372036854775808 must be in 0"),
+        ({"source_zstd_bytes": 1.5}, TypeError, "source_zstd_bytes=1.5 must be an integer"),
+        ({"feature_names": ["a"]}, ValueError, "feature_names has 1 names, .* has 2 features"),
+    ],
+)
+def test_arguments_of_the_bound_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        max_encoded_size(**{"shape": (3, 2), "quantizer": UniformQuantizer(1), **arguments})
+
+
+def test_the_bound_takes_names_as_coresets_do():
+    coreset = Coreset(np.zeros((1, 2)), [1], feature_names=(10, 11))
+    codec = UniformQuantizer(1)
+    assert len(encode(coreset, codec)) <= max_encoded_size((1, 2), codec, feature_names=[10, 11])
 
 
 def test_points_whose_squares_overflow_are_refused():
