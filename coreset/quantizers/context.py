@@ -85,9 +85,11 @@ class ContextQuantizer(ScopedQuantizer):
     space levels, which take two bits; dither from a seed, by which the squared error of 1 to 3 bits rises to between
     1.4 and 10 times as much while the codes take more bytes.
 
-    Rough centres save 25 to 40 % of the bytes with 5 bits, and 20 to 30 % with 7, on blobs and Gaussian mixtures of
-    100 clusters in 50 columns, from some four points a cluster on; up to 20 % on tables of image segments; and nothing
-    on images, where codes around a code tell more. Encoding takes two to three times as long where they are tried.
+    Rough centres save 21 to 41 % of the bytes with 5 bits, and 16 to 29 % with 7, on 200 to 2000 points of blobs and
+    Gaussian mixtures of 32 and 100 clusters in 10 to 50 columns; 11 to 18 % with 6 and 7 bits on unscaled image
+    segments and breast cancer, with levels for the table; nothing on images, where the codes around a code tell more. Where they pay, encoding
+    takes two to three times as long. Few levels for what is left of values, fitted to that, were no better than codes
+    of equal distances, and made bytes and errors jump with the number of points.
 
     References
     ----------
