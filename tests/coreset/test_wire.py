@@ -183,15 +183,17 @@ def test_the_certificate_is_never_rounded_down(rng):
 def test_stored_messages_decode_for_ever(path):
     expected = np.load(path.with_suffix(".npz"))
     received = decode(path.read_bytes())
-    np.testing.assert_array_equal(received.points, expected["points"])
+    # Corrections by neighbours are sums in single precision, whose last digits differ between machines.
+    tolerance = 1e-5 * np.ptp(expected["points"]) if "corrected" in path.stem else 0
+    np.testing.assert_allclose(received.points, expected["points"], rtol=0, atol=tolerance)
     np.testing.assert_allclose(received.weights, expected["weights"], rtol=1e-12)
     np.testing.assert_array_equal(received.labels, expected["labels"])
     assert [received.offset, received.max_displacement, received.total_displacement] == expected["numbers"].tolist()
-    assert received.feature_names == ("a", "b", "c")
+    assert received.feature_names == tuple(expected["names"].tolist() if "names" in expected else "abc")
 
 
 def test_there_are_stored_messages():
-    assert len(list(FIXTURES.glob("v1-*.cset"))) >= 3
+    assert len(list(FIXTURES.glob("v1-*.cset"))) >= 14
 
 
 def test_every_flipped_bit_and_every_truncation_is_noticed(rng):
