@@ -82,7 +82,7 @@ class Quantizer(ABC):
 
     @property
     def nominal_bits(self) -> int | None:
-        """Bits that each value takes by definition, tables of levels and the like aside.
+        """Bits that each value takes by definition, before an entropy coder, and tables of levels and the like aside.
 
         None for codecs that give values as many bits as the data need.
         """

@@ -26,6 +26,11 @@ class ScopedQuantizer(Quantizer):
             raise ValueError(f"scope={self.scope!r} must be one of {SCOPES}")
 
     @property
+    def nominal_bits(self) -> int:
+        """Bits of a value in a column that varies, before they are squeezed where that is done."""
+        return self.bits
+
+    @property
     def precision(self) -> int:
         """See `Quantizer.precision`."""
         return self.bits

@@ -60,11 +60,6 @@ class UniformQuantizer(ScopedQuantizer):
     wire_id: ClassVar[int] = 2
     MOST_BITS: ClassVar[int] = 32
 
-    @property
-    def nominal_bits(self) -> int:
-        """Bits of a value in a column that varies; constant ones take none."""
-        return self.bits
-
     def encode(self, points: NDArray[np.float64]) -> bytes:
         """See `Quantizer.encode`."""
         checked = check_points(points)
