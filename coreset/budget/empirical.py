@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ..points import Coreset
 from ..quantizers import ContextQuantizer, Quantizer, UniformQuantizer
-from ..targets import CLASS
 from ..wire import columns_sent, encoded_size
 from .building import Builder
 from .candidates import MOST_CONTEXT_COLUMNS, bits_of, families
@@ -23,10 +22,10 @@ from .measuring import (
     drawn_by_class,
     energy_yardstick,
     held_out_rows,
-    sent_and_received,
+    held_out_yardstick,
     training_yardstick,
-    yardstick,
 )
+from .receiving import sent_and_received
 
 # Rows that trials are built of: a share of all within these limits, but some for each point.
 _PILOT_SHARE = 1 / 8
@@ -172,17 +171,15 @@ def _power_law(sizes: NDArray[np.float64], errors: NDArray[np.float64], n_points
 def _pilot(task: Task, wanted: int) -> tuple[Builder, Measure, Builder]:
     """Builders of about so many rows, and of as many as there are to build of, and what coresets are measured by."""
     whole = task.builder
-    if whole.rows.target_type == CLASS:
+    if whole.rows.target_type is not None:
         pilot = _builder_of(whole, drawn_by_class(whole.rows, wanted, task.rng))
-        energy = energy_yardstick(pilot.rows, task.rng)
-        if energy is not None:
-            return pilot, energy, whole
+        return pilot, energy_yardstick(pilot.rows, task.measured, task.rng), whole
     held_out = held_out_rows(whole.rows, task.rng)
     if len(held_out) == 0:
-        return whole, training_yardstick(task), whole
+        return whole, training_yardstick(task.measured, task.rng), whole
     rest = _builder_of(whole, np.delete(np.arange(len(whole.rows)), held_out))
     pilot = _builder_of(rest, drawn_by_class(rest.rows, wanted, task.rng))
-    return pilot, yardstick(task.measured, held_out, held_out=True), rest
+    return pilot, held_out_yardstick(task.measured, held_out), rest
 
 
 def _builder_of(builder: Builder, rows: NDArray[np.intp]) -> Builder:

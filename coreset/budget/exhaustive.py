@@ -12,7 +12,8 @@ from ..wire import encoded_size
 from .building import Builder
 from .filling import fill
 from .forecasts import Forecast, Outcome, Task, nothing_fits
-from .measuring import Measure, energy_yardstick, held_out_rows, sent_and_received, training_yardstick, yardstick
+from .measuring import Measure, energy_yardstick, held_out_rows, held_out_yardstick, training_yardstick
+from .receiving import sent_and_received
 
 
 def plan_exhaustively(task: Task) -> Outcome:
@@ -37,14 +38,14 @@ def plan_exhaustively(task: Task) -> Outcome:
 
 def measuring_builder(task: Task) -> tuple[Builder, Measure]:
     """A builder of the rows that are not held out, and the rows to measure by."""
-    energy = energy_yardstick(task.measured, task.rng)
-    if energy is not None:
-        return task.builder, energy
-    held_out = held_out_rows(task.builder.rows, task.rng)
+    rows = task.builder.rows
+    if rows.target_type is not None:
+        return task.builder, energy_yardstick(task.measured, task.measured, task.rng)
+    held_out = held_out_rows(rows, task.rng)
     if len(held_out) == 0:
-        return task.builder, training_yardstick(task)
-    rest = np.delete(np.arange(len(task.builder.rows)), held_out)
-    return task.builder.of(task.builder.rows.take(rest)), yardstick(task.measured, held_out, held_out=True)
+        return task.builder, training_yardstick(rows, task.rng)
+    rest = np.delete(np.arange(len(rows)), held_out)
+    return task.builder.of(rows.take(rest)), held_out_yardstick(rows, held_out)
 
 
 def measured_forecast(

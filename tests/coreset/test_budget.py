@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 
 import numpy as np
@@ -118,18 +119,17 @@ def test_error_is_the_distance_to_the_nearest_decoded_point(rng):
     assert plan.table["error"].item() == pytest.approx(np.sqrt(distances.min(axis=1).mean()))
 
 
-def test_error_of_classes_is_the_energy_distance_to_the_scatter_of_the_message(rng):
+def test_error_of_classes_is_that_of_the_points_and_scatter_of_the_message(rng):
     X, y = rng.normal(size=(60, 2)), np.arange(60) % 2
     codec = UniformQuantizer(3)
     plan = plan_budget(X, 150, y=y, quantizers=[codec], random_state=0)
     received = BudgetedCoreset(150, quantizer=codec, random_state=0).fit(X, y).coreset_
-    cloud = received.scatter(16)
     squared = 0.0
-    for label in range(2):
+    for cloud, label in itertools.product((received, received.scatter(16)), range(2)):
         own, there = X[y == label], cloud.labels == label
         masses = cloud.weights[there] / cloud.weights[there].sum()
         within = masses @ cdist(cloud.points[there], cloud.points[there]) @ masses
-        squared += (2 * cdist(own, cloud.points[there]).mean(axis=0) @ masses - cdist(own, own).mean() - within) / 2
+        squared += (2 * cdist(own, cloud.points[there]).mean(axis=0) @ masses - cdist(own, own).mean() - within) / 4
     assert plan.table["error"].item() == pytest.approx(np.sqrt(squared), rel=1e-3)
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from sklearn.base import BaseEstimator
 
 from coreset import Coreset, RobustCoreset, plan_budget
 from coreset.budget.energy import EnergyYardstick
 from coreset.budget.extrapolation import HeldOutRows, OwnRows
+from coreset.budget.measuring import energy_yardstick
+from coreset.construction import check_rows, with_scale
 from coreset.nearest import mean_distance
 
 
@@ -67,13 +70,32 @@ def test_the_scatter_is_measured_and_a_class_without_mass_is_infinitely_far(rng)
     X, classes = rng.normal(size=(2000, 2)), np.arange(2000) % 2
     yardstick = EnergyYardstick(X, np.ones(2000), classes)
     summary = RobustCoreset(8, random_state=0).fit(X, classes).coreset_
-    bare = Coreset(summary.points, summary.weights, labels=summary.labels)
-    assert yardstick.squared_error(summary) < 0.3 * yardstick.squared_error(bare)
+    bare = yardstick.squared_error(Coreset(summary.points, summary.weights, labels=summary.labels))
+    cloud = summary.scatter(16)
+    scattered = yardstick.squared_error(Coreset(cloud.points, cloud.weights, labels=cloud.labels))
+    assert scattered < 0.3 * bare
+    found = yardstick.squared_error(
+        Coreset(summary.points, summary.weights, labels=summary.labels, offset=summary.offset)
+    )
+    assert bare / 2 < found < 0.65 * bare  # the mean of both; without widths of groups the scatter is another
     assert yardstick.squared_error(Coreset(X[:3], np.ones(3), labels=np.zeros(3))) == np.inf
 
 
-def test_plans_of_classes_are_made_by_energy_and_others_by_distance(rng):
+def test_a_numeric_target_is_a_column_of_its_scale(rng):
+    X, y = rng.normal(size=(80, 3)), rng.normal(size=80)
+    rows = with_scale(check_rows(BaseEstimator(), X, y, None), 1.0)
+    points, targets, masses = rng.normal(size=(20, 3)), rng.normal(size=20), rng.uniform(1, 9, 20)
+    found = energy_yardstick(rows, rows, rng).squared_error(
+        Coreset(points, masses, labels=targets, target_type="numeric")
+    )
+    own = np.column_stack([X, rows.label_scale * y])
+    there, shares = np.column_stack([points, rows.label_scale * targets]), masses / masses.sum()
+    within = shares @ cdist(there, there) @ shares
+    assert found == pytest.approx(2 * cdist(own, there).mean(axis=0) @ shares - cdist(own, own).mean() - within)
+
+
+def test_plans_with_a_target_are_made_by_energy_and_others_by_distance(rng):
     X, classes = rng.normal(size=(600, 2)), np.arange(600) % 2
     assert "energy distances" in plan_budget(X, 400, y=classes, random_state=0).explain()
     assert "nearest decoded point" in plan_budget(X, 400, random_state=0).explain()
-    assert "nearest decoded point" in plan_budget(X, 400, y=rng.normal(size=600), random_state=0).explain()
+    assert "the target being a column" in plan_budget(X, 400, y=rng.normal(size=600), random_state=0).explain()

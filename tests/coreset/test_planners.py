@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
+from sklearn.datasets import make_friedman1
+from sklearn.svm import SVR
 
 from coreset import (
     BudgetedCoreset,
@@ -286,3 +288,14 @@ def test_bounds_are_those_of_messages(rng):
     for n_points in (300, 16_383, 16_384, 20_000, 301, 16_385):  # where the number of points takes a byte more
         for codec in (UniformQuantizer(2), RoundingQuantizer(10)):
             assert bound(n_points, codec) == max_encoded_size((n_points, 3), codec, classes=y, n_source=20_000)
+
+
+def test_plans_of_a_numeric_target_serve_models_of_it():
+    # Of two levels a column the nearest corner is near, which says nothing of how well a regression learns from it.
+    X, y = make_friedman1(3000, 10, noise=1.0, random_state=0)
+    fresh, wanted = make_friedman1(1000, 10, noise=0.0, random_state=1)
+    planned, two_levels = (
+        BudgetedCoreset(3000, quantizer=quantizer, random_state=0).fit(X, y).coreset_.train(SVR(C=10))
+        for quantizer in (None, ContextQuantizer(1))
+    )
+    assert planned.score(fresh, wanted) > two_levels.score(fresh, wanted) + 0.1
