@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 from sklearn.datasets import make_friedman1
-from sklearn.svm import SVR
+from sklearn.ensemble import RandomForestRegressor
 
 from coreset import (
     BudgetedCoreset,
@@ -295,7 +295,9 @@ def test_plans_of_a_numeric_target_serve_models_of_it():
     X, y = make_friedman1(3000, 10, noise=1.0, random_state=0)
     fresh, wanted = make_friedman1(1000, 10, noise=0.0, random_state=1)
     planned, two_levels = (
-        BudgetedCoreset(3000, quantizer=quantizer, random_state=0).fit(X, y).coreset_.train(SVR(C=10))
+        BudgetedCoreset(3000, quantizer=quantizer, random_state=0)
+        .fit(X, y)
+        .coreset_.train(RandomForestRegressor(50, random_state=0))
         for quantizer in (None, ContextQuantizer(1))
     )
     assert planned.score(fresh, wanted) > two_levels.score(fresh, wanted) + 0.1
