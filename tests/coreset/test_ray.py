@@ -15,7 +15,6 @@ import pytest
 from sklearn.datasets import load_digits
 
 from coreset import DistributedCoreset, UniformCoreset
-from coreset.ray_driver import _RayPool
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.timeout(300)
@@ -81,21 +80,10 @@ def test_errors_come_back_with_the_shard_and_leave_no_actor(shards):
 
 @pytest.mark.usefixtures("cluster")
 def test_a_round_that_takes_too_long_is_an_error(shards):
-    with pytest.raises(TimeoutError, match=r"loading: no answer from shards \[0.*within timeout_s=0.001"):
+    with pytest.raises(
+        TimeoutError, match=r"loading: no answer within timeout_s=0.001 from shard 0, .*2 workers have not"
+    ):
         run("ray", 2, timeout_s=0.001).fit(*shards)
-
-
-@pytest.mark.usefixtures("cluster")
-def test_the_time_limit_is_for_the_round_not_for_each_answer():
-    @ray.remote(num_cpus=2)
-    def slow() -> bytes:
-        time.sleep(0.8)
-        return b""
-
-    ray.get(slow.remote())  # the first call also starts a process
-    pool = _RayPool([], timeout_s=1.2, report=lambda round_name, done: None)
-    with pytest.raises(TimeoutError, match="statistics: no answer from shards"):
-        pool._collect([slow.remote() for _ in range(4)], "statistics")
 
 
 @pytest.mark.usefixtures("cluster")
