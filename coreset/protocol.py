@@ -20,8 +20,9 @@ from threadpoolctl import threadpool_limits
 
 from .budget import least_message_bytes, search
 from .clustering import rough_cost
-from .columns import ColumnsDiffer, check_numbers, describe_difference, take_columns
+from .columns import ColumnsDiffer, check_numbers, take_columns
 from .construction import Rows, check_rows, joint_rows, target_settings
+from .labels import label_kind
 from .points import Coreset
 from .targets import NUMERIC
 from .validation import check_count, from_polars
@@ -276,16 +277,29 @@ class Coordinator:
         self._check_number("messages", messages)
         self._record("summary", "up", messages)
         coresets = self._decoded(messages)
-        first, *others = self.present
-        for shard in others:
-            names, first_names = coresets[shard].feature_names, coresets[first].feature_names
-            if self._names_by_all and names != first_names:
-                difference = describe_difference(names, first_names)
-                raise ColumnsDiffer(self._other_names(shard) + f": {difference}", shard, first)
-            if coresets[shard].target_type != coresets[first].target_type:
-                kinds = f"{coresets[shard].target_type} target, {self.names[first]} a {coresets[first].target_type} one"
-                raise ValueError(f"{self.names[shard]} has a {kinds}: set target_type of base")
+        for shard in self.present[1:]:
+            self._check_fits(coresets, shard)
         return merge_within(list(coresets.values()))
+
+    def _check_fits(self, coresets: dict[int, Coreset], shard: int) -> None:
+        """Raise ValueError when a shard's coreset disagrees with the first on columns or target."""
+        first = self.present[0]
+        coreset, leading = coresets[shard], coresets[first]
+        name, first_name = self.names[shard], self.names[first]
+        if coreset.n_features != leading.n_features:
+            columns = f"{name} has {coreset.n_features} columns, {first_name} has {leading.n_features}"
+            raise ColumnsDiffer(columns, shard, first)
+        if self._names_by_all and coreset.feature_names != leading.feature_names:
+            raise ColumnsDiffer(self._other_names(shard), shard, first)
+        kind, first_kind = label_kind(coreset.labels), label_kind(leading.labels)
+        if kind != first_kind and "absent" in (kind, first_kind):
+            has, lacks = (first_name, name) if kind == "absent" else (name, first_name)
+            raise ValueError(f"{has} has labels, {lacks} has none")
+        if coreset.target_type != leading.target_type:
+            kinds = f"{coreset.target_type} target, {first_name} a {leading.target_type} one"
+            raise ValueError(f"{name} has a {kinds}: set target_type of base")
+        if kind != first_kind:
+            raise ValueError(f"{name} has labels of type {kind}, {first_name} of type {first_kind}")
 
     def _decoded(self, messages: Sequence[bytes]) -> dict[int, Coreset]:
         coresets: dict[int, Coreset] = {}

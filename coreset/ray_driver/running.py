@@ -96,8 +96,6 @@ def _in_order(coordinator: Coordinator, answers: dict[int, bytes]) -> list[bytes
 
 def _with_columns(error: ColumnsDiffer, pool: Pool) -> str:
     """The error's text with the columns that differ. They travel for this alone: the run has ended."""
-    if ": " in str(error):  # the summaries told
-        return str(error)
     columns = pool.ask("columns", dict.fromkeys(error.shards))
     names, others = (columns[shard] for shard in error.shards)
     return str(error) if names is None and others is None else f"{error}: {describe_difference(names, others)}"
