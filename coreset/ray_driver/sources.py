@@ -107,5 +107,9 @@ def is_reference(value: object) -> bool:
 
 def _fetch(reference: Any) -> Any:
     import ray
+    from ray.exceptions import RayTaskError
 
-    return ray.get(reference)  # the driver limits the time of the round
+    try:
+        return ray.get(reference)  # the driver limits the time of the round
+    except RayTaskError as error:  # the task that was to make it failed
+        raise error.cause from None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,12 @@ import pytest
 from sklearn.datasets import load_digits
 
 from coreset import DistributedCoreset, UniformCoreset
+from coreset.sources import Loader, Shard, Source, as_source
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200 << 20)
-    yield
-    ray.shutdown()
+# Actors have no way to import a test file.
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +50,63 @@ def test_workers_and_backend_change_no_byte(shards):
 def test_object_refs_stay_on_their_nodes(shards):
     refs = [[ray.put(part) for part in parts] for parts in shards]
     assert run("ray", 2).fit(*refs).messages_ == run("local").fit(*shards).messages_
+
+
+@pytest.mark.usefixtures("cluster")
+def test_parquet_is_read_by_the_actors(shards, tmp_path):
+    for number, (X, y) in enumerate(zip(*shards, strict=True)):
+        frame = pd.DataFrame(X, columns=[f"p{j}" for j in range(X.shape[1])]).assign(digit=y)
+        frame.to_parquet(tmp_path / f"part-{number}.parquet")
+    settings = {"label_column": "digit", "planner": "eigenvalue"}
+    source = as_source(tmp_path / "*.parquet")
+    fitted = run("ray", 2, **settings).fit(Watched(source, os.getpid()))
+    assert fitted.messages_ == run("local", **settings).fit(source).messages_
+    assert fitted.plan_["name"][4] == f"shard 4 ({tmp_path}/part-4.parquet)"
+
+
+class Watched(Source):
+    """Another source, which one process must not read."""
+
+    def __init__(self, source: Source, forbidden: int) -> None:
+        self.source, self.forbidden = source, forbidden
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def name(self, shard: int) -> str:
+        return self.source.name(shard)
+
+    def loader(self, shard: int) -> Loader:
+        sound, forbidden = self.source.loader(shard), self.forbidden
+
+        def load() -> Shard:
+            assert os.getpid() != forbidden
+            return sound()
+
+        return load
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.filterwarnings("ignore")  # Ray Data's own
+def test_data_sets_are_read_block_by_block_in_their_order(shards):
+    import ray.data
+
+    X, y = np.concatenate(shards[0]), np.concatenate(shards[1])
+    frame = pd.DataFrame(X, columns=[f"p{j}" for j in range(X.shape[1])]).assign(digit=y)
+    frames = [frame[:700], frame[700:1000], frame[1000:]]
+    settings = {"label_column": "digit", "planner": "eigenvalue"}
+    expected = run("local", **settings).fit(frames).messages_
+    dataset = ray.data.from_pandas(frames)
+    fitted = run("ray", 2, **settings).fit(dataset)
+    assert fitted.messages_ == expected
+    assert fitted.plan_["name"][2] == "shard 2 (block 2 of the data set)"
+    assert run("local", **settings).fit(dataset.map_batches(lambda batch: batch)).messages_ == expected
+    arrays = ray.data.from_numpy([X[:700], X[700:1000], X[1000:]])
+    parts = [X[:700], X[700:1000], X[1000:]]
+    expected = run("local", planner="eigenvalue").fit(parts).messages_
+    assert run("ray", 2, planner="eigenvalue").fit(arrays).messages_ == expected
+    with pytest.raises(TypeError, match="X is a data set, so y must be one of its columns"):
+        run("ray").fit(dataset, y)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -109,6 +162,58 @@ print("same bytes")
     assert done.returncode == 0, done.stderr
     assert "same bytes" in done.stdout
     assert "coreset: summary from 2 of 2 shards" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["loading", "starting"])
+def test_an_interrupt_leaves_no_process_and_no_shared_memory(tmp_path, state):
+    script = """
+import sys, time
+import numpy as np
+from coreset import DistributedCoreset
+from coreset.sources import ListSource
+class Slow(ListSource):
+    def loader(self, shard):
+        def load():
+            time.sleep(60)
+        return load
+print("starting", flush=True)
+DistributedCoreset(2000, num_workers=2, progress=False).fit(Slow([np.eye(3)] * 4))
+"""
+    kept = set(os.listdir("/dev/shm"))
+    # Ray's processes give themselves other names, but inherit the environment.
+    environment = {**os.environ, "RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "MARK": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        wait_until(lambda: len(marked(tmp_path)) >= 3, 60)  # of Ray
+        if state == "loading":
+            wait_until(lambda: any("ShardHost.load" in name for name in marked(tmp_path)), 60)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert b"KeyboardInterrupt" in errors
+    wait_until(lambda: not marked(tmp_path), 30)
+    assert not [name for name in set(os.listdir("/dev/shm")) - kept if "plasma" in name or "ray" in name]
+
+
+def marked(folder: Path) -> list[str]:
+    """Names of the processes whose environment has this test's mark."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"MARK={folder}".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue  # it has ended, or is another user's
+    return found
+
+
+def wait_until(done: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
