@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, final
 
 from ..protocol import WorkerSettings
-from ..sources import Source
+from ..sources import Loader, Source
 from .cluster import check_cpus, connection, cpus_for_each, node_cpus, shortage
 from .hosting import ERRORS, LOADING, Pool, Report, ShardHost, first_line
 from .queues import Queues
 
 _MAX_RETRIES = 3  # of a shard in a round
 _MAX_FAILED_STARTS = 3  # of an actor, one after the other
+_PATIENCE_S = 30.0  # before a word about workers none of which has started
 _PAUSE_S = 0.5  # after a failed start: Ray may take a moment to see that a node is gone
 
 
@@ -52,8 +55,6 @@ class RayPool(Pool):
     def __init__(
         self, source: Source, settings: WorkerSettings, n_actors: int, timeout_s: float, report: Report
     ) -> None:
-        import ray
-
         self._settings = settings
         self._timeout_s = timeout_s
         self._report = report
@@ -62,9 +63,11 @@ class RayPool(Pool):
         self._owners: dict[int, int] = {}
         self._slots = [_Slot(number) for number in range(n_actors)]
         self._cpus_each = cpus_for_each(node_cpus(), n_actors)
+        self._told_of_shortage = False
         self.retries = Counter()
         # Once into the object store, whence actors that take over read them, too.
-        self._loaders = [ray.put(source.loader(shard)) for shard in range(len(source))]
+        for shard, name in enumerate(self._names):
+            self._loaders.append(_put(name, source.loader(shard)))
 
     def start(self) -> None:
         """Start the actors; they join in when they are up."""
@@ -122,19 +125,26 @@ class RayPool(Pool):
         import ray
 
         slots = {slot.call: slot for slot in self._slots if slot.call is not None}
-        done, _ = ray.wait(list(slots), timeout=max(0.0, deadline - time.monotonic()))
+        left = max(0.0, deadline - time.monotonic())
+        if not self._told_of_shortage and not any(slot.up for slot in self._slots):
+            left = min(left, _PATIENCE_S)
+        done, _ = ray.wait(list(slots), timeout=left)
+        if not done and left == _PATIENCE_S:
+            self._told_of_shortage = True
+            warnings.warn(f"still waiting: {self._shortage()}", stacklevel=2)
+            return self._answered(deadline)
         return [slots[call] for call in done]
 
     def _receive(self, slot: _Slot, round_name: str, queues: Queues, answers: dict[int, Any], deadline: float) -> None:
         import ray
-        from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+        from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayTaskError
 
         call, slot.call = slot.call, None
         try:
             answer = ray.get(call, timeout=max(1.0, deadline - time.monotonic()))
         except RayTaskError as error:
             raise self._cause(error, slot.shard) from None
-        except (RayActorError, ObjectLostError) as error:
+        except (RayActorError, ObjectLostError, GetTimeoutError) as error:  # the last is an answer that cannot be had
             self._take_over(slot, round_name, queues, error)
             return
         if slot.shard is None:
@@ -185,15 +195,28 @@ class RayPool(Pool):
         slot.actor = host.remote(self._settings)
         slot.call = slot.actor.ready.remote()
 
+    def _shortage(self) -> str:
+        return shortage(self._cpus_each, sum(not slot.up for slot in self._slots))
+
     def _late(self, round_name: str, arguments: Mapping[int, Any], answers: dict[int, Any]) -> list[_Slot]:
         """Raise TimeoutError."""
         missing = [self._names[shard] for shard in arguments if shard not in answers]
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        n_waiting = sum(not slot.up for slot in self._slots)
-        advice = f": {shortage(self._cpus_each, n_waiting)}" if n_waiting else ""
+        advice = "" if all(slot.up for slot in self._slots) else f": {self._shortage()}"
         raise TimeoutError(
             f"{round_name}: no answer within timeout_s={self._timeout_s} from {', '.join(missing[:5])}{more}{advice}"
         )
+
+
+def _put(name: str, loader: Loader) -> Any:
+    import ray
+
+    try:
+        return ray.put(loader)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise TypeError(
+            f"{name}: its loader cannot be sent to a worker: {first_line(error.__cause__ or error)}"
+        ) from error
 
 
 def _doing(round_name: str) -> str:

@@ -51,7 +51,8 @@ class DistributedCoreset(BaseEstimator):
         "raise" ends the run with its name. "skip" leaves it out, with a warning and an entry in ``skipped_``; none
         left is an error. Whatever goes wrong with a shard after it was loaded ends the run.
     timeout_s : float, default=600.0
-        Seconds that one round may take before the run ends with TimeoutError.
+        Seconds that one round may take before the run ends with TimeoutError. Executing a Dataset comes before and has
+        no limit.
     progress : bool, default=True
         Report each round on standard error.
     random_state : int, RandomState, Generator or None, default=None

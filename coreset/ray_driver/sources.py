@@ -42,7 +42,8 @@ class DatasetSource(Source):
     """The blocks of a ray.data.Dataset, which is executed first. Labels and weights are columns.
 
     Blocks come in the order of the data. How many there are can depend on the cluster: after
-    ``dataset.repartition(n)`` it does not, nor do the messages.
+    ``dataset.repartition(n)`` it does not, nor do the messages. Ray Data itself limits the time of the execution, if
+    anybody does, and ends it when a block cannot be made.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -86,7 +87,7 @@ def as_source(X: Any, y: Any, sample_weight: Any, *, local: bool) -> Source:
     ValueError, TypeError, FileNotFoundError
         As `coreset.sources.as_source`; TypeError also for references that are to be read in this process.
     """
-    if type(X).__module__.startswith("ray.data"):
+    if type(X).__name__ in ("Dataset", "MaterializedDataset") and type(X).__module__.startswith("ray.data"):
         return columns_only("X is a data set", DatasetSource(X), y, sample_weight)
     shards = X if isinstance(X, list | tuple) else []
     entries = [part for parts in (shards, y, sample_weight) if isinstance(parts, list | tuple) for part in parts]

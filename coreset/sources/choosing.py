@@ -30,6 +30,8 @@ def as_source(X: Any, y: Any = None, sample_weight: Any = None) -> Source:
         When a path has no files.
     """
     if isinstance(X, Source):
+        if len(X) == 0:
+            raise ValueError("X is a Source without shards: there is nothing to summarise")
         return columns_only("X is a Source", X, y, sample_weight)
     if is_path(X):
         return columns_only("X is a path", ParquetSource(X), y, sample_weight)

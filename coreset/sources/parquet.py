@@ -38,7 +38,8 @@ class ParquetShard:
 class ParquetSource(Source):
     """Parquet files, of which workers read each a file or a row group at a time.
 
-    Only names and, for row groups, footers are read where the source is made. Labels and weights are columns.
+    Only names and, for row groups, footers are read where the source is made. Labels and weights are columns. What only
+    the names of folders say, such as ``year=2024``, is not read.
 
     Parameters
     ----------

@@ -40,16 +40,15 @@ def find_files(path: str | Path) -> tuple[Any, list[str]]:
     from pyarrow import fs
 
     filesystem, inside = _filesystem(path)
+    kind = filesystem.get_file_info(inside).type
+    if kind == fs.FileType.File:  # also one whose name has brackets
+        return filesystem, [inside]
     if _WILD.search(inside):
         pattern, root = _as_pattern(inside), _folder_before_wildcards(inside)
         found = [file for file in _files_below(filesystem, root) if pattern.fullmatch(file)]
         missing = "no file fits it"
     else:
-        kind = filesystem.get_file_info(inside).type
-        missing = "there is no such file"
-        if kind == fs.FileType.File:
-            return filesystem, [inside]
-        found = []
+        found, missing = [], "there is no such file"
         if kind == fs.FileType.Directory:
             found = [file for file in _files_below(filesystem, inside) if _is_data(file, inside)]
             missing = f"there is no file in this folder that ends in {' or '.join(_SUFFIXES)}"

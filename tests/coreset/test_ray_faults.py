@@ -17,6 +17,7 @@ import pytest
 
 from coreset import DistributedCoreset
 from coreset.protocol import WorkerSettings
+from coreset.ray_driver import actors
 from coreset.ray_driver.actors import RayPool
 from coreset.ray_driver.cluster import cpus_for_each
 from coreset.ray_driver.running import run as run_protocol
@@ -228,7 +229,9 @@ def test_arrays_of_the_object_store_are_read_only_and_taken(shards, undisturbed)
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_cluster_without_free_cpus_says_what_is_wanted_and_free(shards):
+def test_a_cluster_without_free_cpus_says_what_is_wanted_and_free(shards, monkeypatch):
+    monkeypatch.setattr(actors, "_PATIENCE_S", 0.5)
+
     @ray.remote(num_cpus=2)
     class Greedy:
         def ready(self) -> bool:
@@ -237,9 +240,17 @@ def test_a_cluster_without_free_cpus_says_what_is_wanted_and_free(shards):
     greedy = Greedy.remote()
     ray.get(greedy.ready.remote(), timeout=60)
     wanted = "2 workers have not started; each wants 0.75 CPUs, of which the Ray cluster has 2, 0 of them free now"
-    with pytest.raises(TimeoutError, match=f"loading: no answer within timeout_s=2.0 from shard 0, .*: {wanted}"):
+    late = f"loading: no answer within timeout_s=2.0 from shard 0, .*: {wanted}"
+    with pytest.warns(UserWarning, match=f"still waiting: {wanted}"), pytest.raises(TimeoutError, match=late):
         run(timeout_s=2.0).fit(shards)
     ray.kill(greedy)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_loader_that_cannot_be_sent_is_named(shards):
+    source = Faulty(shards, 1, threading.Lock().acquire)
+    with pytest.raises(TypeError, match=r"shard 1 \(rack 1\): its loader cannot be sent to a worker: cannot pickle"):
+        run().fit(source)
 
 
 @pytest.mark.usefixtures("cluster")

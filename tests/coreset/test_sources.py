@@ -134,6 +134,19 @@ def test_what_is_no_source_is_named(arguments, error, message, tmp_path, monkeyp
         as_source(*arguments)
 
 
+def test_brackets_may_be_part_of_a_name(folder):
+    (folder / "part-0.parquet").rename(folder / "part[0].parquet")
+    assert "part[0].parquet" in as_source(folder / "part[0].parquet").name(0)
+    assert "part-1.parquet" in as_source(folder / "part[-]1.parquet").name(0)
+
+
+def test_a_source_without_shards_is_an_error(folder):
+    source = as_source(folder)
+    source._loaders = []  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="X is a Source without shards"):
+        local().fit(source)
+
+
 def test_parameters_of_parquet_are_checked(tmp_path):
     with pytest.raises(ValueError, match="shards='rows' must be 'auto', 'file' or 'row_group'"):
         ParquetSource(tmp_path, shards="rows")
