@@ -84,6 +84,8 @@ def check_cpus(num_workers: int | None, n_shards: int) -> int:
         When the cluster has too few CPUs, even for small parts of one.
     """
     cpus = node_cpus()
+    if not sum(cpus):
+        raise RuntimeError(f"workers want CPUs, but the Ray cluster has none on its {len(cpus)} nodes")
     n_actors = min(n_shards, num_workers or max(1, int(sum(cpus))))
     if cpus_for_each(cpus, n_actors) < _LEAST_CPUS:
         raise RuntimeError(

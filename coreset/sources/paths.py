@@ -23,8 +23,9 @@ def find_files(path: str | Path) -> tuple[Any, list[str]]:
     ----------
     path : str or Path
         A file; a folder, for the parquet files below it, but for those whose name or folder begins with "_" or "."; or
-        a glob with ``*``, ``?``, ``[...]`` and ``**`` for any folders. A URI, such as ``s3://bucket/rows/*.parquet``,
-        is read by the filesystem that pyarrow has for it.
+        a glob with ``*``, ``?``, ``[...]`` and ``**`` for any folders. A URI, such as
+        ``s3://bucket/rows/*.parquet?region=us-west-2``, is read by the filesystem that pyarrow has for it; its ``?`` is
+        no wildcard.
 
     Returns
     -------
@@ -65,11 +66,12 @@ def _filesystem(path: str | Path) -> tuple[Any, str]:
     if "://" not in text:
         # Absolute, since a worker's working folder is another one.
         return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(text)).replace(os.sep, "/")
-    # A URI's own parser would take "?" for a query, so that it only sees what stands before the wildcards.
-    scheme, _, rest = text.partition("://")
-    folder = _folder_before_wildcards(rest) if _WILD.search(rest) else rest
+    # Not all filesystems take wildcards in a URI, so that pyarrow sees the folder before them, and the query.
+    whole, question, query = text.partition("?")
+    scheme, _, rest = whole.partition("://")
+    folder = _folder_before_wildcards(rest)
     try:
-        filesystem, root = fs.FileSystem.from_uri(f"{scheme}://{folder}")
+        filesystem, root = fs.FileSystem.from_uri(f"{scheme}://{folder}{question}{query}")
     except pa.ArrowInvalid as error:
         raise ValueError(f"X={text!r}: pyarrow has no filesystem for it: {error}") from error
     return filesystem, root.rstrip("/") + rest[len(folder) :]

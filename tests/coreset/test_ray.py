@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +144,42 @@ def test_a_round_that_takes_too_long_is_an_error(shards):
 def test_a_running_cluster_is_left_running(shards):
     run("ray", 1).fit(*shards)
     assert ray.is_initialized()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_an_interrupt_leaves_no_actor_on_a_running_cluster(shards, tmp_path):
+    class Telling(Watched):
+        def loader(self, shard: int) -> Loader:
+            def load() -> Shard:
+                (tmp_path / str(shard)).touch()
+                time.sleep(60)
+                raise AssertionError("it was not interrupted")
+
+            return load
+
+    def interrupt() -> None:
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2, 60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run("ray", 2).fit(Telling(as_source(*shards), os.getpid()))
+    thread.join()
+    wait_until(lambda: ray.available_resources().get("CPU", 0) == 2, 20)
+
+
+@pytest.mark.slow
+def test_a_cluster_without_cpus_is_an_error_at_once(tmp_path):
+    script = """
+import numpy as np, ray
+from coreset import DistributedCoreset
+ray.init(address="local", num_cpus=0, include_dashboard=False, log_to_driver=False)
+DistributedCoreset(2000).fit([np.eye(3)])
+"""
+    done = run_script(script, tmp_path)
+    assert "RuntimeError: workers want CPUs, but the Ray cluster has none on its 1 nodes" in done.stderr
 
 
 @pytest.mark.slow

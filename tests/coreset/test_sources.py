@@ -17,6 +17,7 @@ import pytest
 from coreset import DistributedCoreset, decode
 from coreset.sources import ListSource, ParquetSource, Source, TableSource, as_source
 from coreset.sources.arrow import table_of
+from coreset.sources.paths import _filesystem
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -132,6 +133,15 @@ def test_what_is_no_source_is_named(arguments, error, message, tmp_path, monkeyp
     pq.write_table(pa.table({"a": [1.0]}), tmp_path / "a.parquet")
     with pytest.raises(error, match=message):
         as_source(*arguments)
+
+
+def test_queries_of_uris_reach_the_filesystem():
+    fs = pytest.importorskip("pyarrow.fs")
+    if not hasattr(fs, "S3FileSystem"):
+        pytest.skip("this pyarrow knows no S3")
+    for path, inside in (("rows/*.parquet", "bucket/rows/*.parquet"), ("a.parquet", "bucket/a.parquet")):
+        found, rest = _filesystem(f"s3://bucket/{path}?region=eu-west-1&endpoint_override=127.0.0.1:9")
+        assert (found.region, rest) == ("eu-west-1", inside)
 
 
 def test_brackets_may_be_part_of_a_name(folder):
