@@ -227,6 +227,34 @@ def test_summaries_larger_than_allowed_or_garbled_are_refused(rng):
         coordinator.merge([messages[0][:-1], messages[1]])
 
 
+def test_shards_that_take_no_part_are_skipped_and_held_to_it(rng):
+    workers, _ = workers_and_statistics(rng)
+    coordinator = Coordinator(3, 4000, names=["zero", "one", "two"], absent={2})
+    answers = coordinator.allocate([worker.statistics() for worker in workers] + [b""])
+    assert answers[2] == b""
+    messages = [worker.summarise(answer) for worker, answer in zip(workers, answers, strict=False)]
+    assert coordinator.merge([*messages, b""]).n_source == 160
+    assert {row["node"] for row in coordinator.ledger} == {0, 1}
+    with pytest.raises(ValueError, match="two: it takes no part, but sent 3 bytes"):
+        coordinator.merge([*messages, b"???"])
+    with pytest.raises(ValueError, match="one: it answered with str instead of bytes"):
+        coordinator.merge([messages[0], "text", b""])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="one: message"):
+        coordinator.merge([messages[0], b"", b""])
+    with pytest.raises(ValueError, match="none of the 2 shards takes part"):
+        Coordinator(2, 4000, absent={0, 1})
+
+
+def test_the_first_shard_that_takes_part_alone_sends_names(rng):
+    frames = [pd.DataFrame(X, columns=["left", "middle", "right"]) for X in skewed_shards(rng, 3)[0]]
+    workers = [Worker(number, X, None, None, SETTINGS) for number, X in enumerate(frames)]
+    coordinator = Coordinator(3, 4000, absent={0})
+    answers = coordinator.allocate([b""] + [worker.statistics(1) for worker in workers[1:]])
+    messages = [workers[shard].summarise(answers[shard]) for shard in (1, 2)]
+    assert [b"middle" in message for message in messages] == [True, False]
+    assert coordinator.merge([b"", *messages]).feature_names == ("left", "middle", "right")
+
+
 def test_answers_for_another_shard_or_garbled_are_refused(rng):
     workers, statistics = workers_and_statistics(rng)
     answers = Coordinator(2, 4000).allocate(statistics)

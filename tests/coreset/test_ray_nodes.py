@@ -30,29 +30,32 @@ class Slow(ListSource):
         return load
 
 checks = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
-head = {"num_cpus": 1, "_system_config": checks, "object_store_memory": 100 << 20}
-cluster = Cluster(initialize_head=True, head_node_args=head)
-others = [cluster.add_node(num_cpus=1, object_store_memory=100 << 20) for _ in range(2)]
+small = {"object_store_memory": 100 << 20}
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": checks, **small})
+nodes = {node.node_id: node for node in (cluster.add_node(num_cpus=1, **small) for _ in range(3))}
 ray.init(address=cluster.address, log_to_driver=False)
 rng = np.random.default_rng(0)
-shards = [rng.normal(size=(60, 3)) for _ in range(9)]
+shards = [rng.normal(size=(60, 3)) for _ in range(7)]
 parameters = {"planner": "eigenvalue", "random_state": 0, "progress": False, "timeout_s": 150}
 expected = DistributedCoreset(6000, backend="local", **parameters).fit(shards).messages_
-lost = []
 
-def lose():
-    while len(list(Slow.folder.iterdir())) < 3:  # one actor a node
+def lose(n_workers, lost):
+    while len(used := list(Slow.folder.iterdir())) < n_workers:  # an actor a node
         time.sleep(0.05)
     lost.append(time.monotonic())
-    cluster.remove_node(others[0], allow_graceful=False)
+    cluster.remove_node(nodes[used[0].name], allow_graceful=False)
 
-thread = threading.Thread(target=lose)
-thread.start()
-fitted = DistributedCoreset(6000, num_workers=3, **parameters).fit(Slow(shards))
-thread.join()
-assert fitted.messages_ == expected
-assert fitted.ledger_["retries"].sum() >= 1
-print("same bytes", round(time.monotonic() - lost[0], 1), "s after the loss")
+for n_workers in (3, 1):  # the second time no actor is left
+    for file in Slow.folder.iterdir():
+        file.unlink()
+    lost = []
+    thread = threading.Thread(target=lose, args=(n_workers, lost))
+    thread.start()
+    fitted = DistributedCoreset(6000, num_workers=n_workers, **parameters).fit(Slow(shards))
+    thread.join()
+    assert fitted.messages_ == expected
+    assert fitted.ledger_["retries"].sum() >= 1
+    print("same bytes", round(time.monotonic() - lost[0], 1), "s after the loss")
 ray.shutdown()
 cluster.shutdown()
 """
@@ -72,6 +75,6 @@ def test_a_node_that_is_lost_changes_no_byte(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "same bytes" in done.stdout
-    seconds = float(done.stdout.split("same bytes ")[1].split()[0])
-    assert seconds < 60  # some ten on a free machine
+    seconds = [float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("same bytes")]
+    assert len(seconds) == 2
+    assert max(seconds) < 60  # some ten on a free machine

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from coreset import DistributedCoreset, decode
+from coreset.ray_driver import hosting
 from coreset.sources import ListSource, ParquetSource, Source, TableSource, as_source
 from coreset.sources.arrow import table_of
 from coreset.sources.paths import _filesystem
@@ -293,6 +294,25 @@ class Broken(ListSource):
 def test_a_loader_that_gives_no_shard_is_named(given):
     with pytest.raises((ValueError, TypeError), match="shard 1"):
         local().fit(Broken([np.eye(3), np.eye(3)], given))
+
+
+def test_rows_that_a_host_cannot_keep_are_loaded_again(rng, monkeypatch):
+    loads: list[int] = []
+
+    class Counted(ListSource):
+        def loader(self, shard: int) -> Any:
+            def load() -> Any:
+                loads.append(shard)
+                return self.shards[shard]
+
+            return load
+
+    source = Counted([rng.normal(size=(50, 3)) for _ in range(3)])
+    expected = local().fit(source).messages_
+    assert loads == [0, 1, 2]
+    monkeypatch.setattr(hosting, "_KEPT_BYTES", 50 * 3 * 8)  # the rows of one shard
+    assert local().fit(source).messages_ == expected
+    assert loads[3:] == [0, 1, 2, 1, 2, 1, 2]
 
 
 def test_no_result_is_left_of_an_earlier_run(rng):
