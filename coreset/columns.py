@@ -47,11 +47,22 @@ def check_numbers(X: Any) -> None:
     if not isinstance(X, pd.DataFrame):
         return
     for name, column in X.items():
+        if column.dtype.kind in "mMc":  # times have no place among numbers, nor have complex ones an order
+            raise ValueError(f"column {str(name)!r} of dtype {column.dtype} does not hold numbers")
         try:
             np.asarray(column[:_PROBED_ROWS], dtype=np.float64)
         except (ValueError, TypeError) as error:
             first = str(error).splitlines()[0]
             raise ValueError(f"column {str(name)!r} of dtype {column.dtype} does not hold numbers: {first}") from error
+
+
+def first_not_finite(X: Any) -> str:
+    """Where a frame holds NaN or infinity, in words; "" when it does not, or has no names."""
+    if isinstance(X, pd.DataFrame):
+        for name, column in X.items():
+            if not np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan)).all():
+                return f" (first in column {str(name)!r})"
+    return ""
 
 
 class ColumnsDiffer(ValueError):

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from .budget import least_message_bytes, search
 from .clustering import rough_cost
-from .columns import ColumnsDiffer, check_numbers, take_columns
+from .columns import ColumnsDiffer, check_numbers, first_not_finite, take_columns
 from .construction import Rows, check_rows, joint_rows, target_settings
 from .labels import label_kind
 from .points import Coreset
@@ -104,8 +104,11 @@ class Worker:
             self.rows: Rows = check_rows(checker, X, y, sample_weight, **target_settings(settings.base))
         except (ValueError, TypeError) as error:
             # The first line is about the data; scikit-learn's further lines advise on estimators.
+            reason = str(error).splitlines()[0]
+            if reason.startswith("Input X contains"):
+                reason = reason.rstrip(".") + first_not_finite(X)
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"{self.name}: {str(error).splitlines()[0]}") from error
+            raise kind(f"{self.name}: {reason}") from error
         names = getattr(checker, "feature_names_in_", None)
         self.names = None if names is None else tuple(names)
 

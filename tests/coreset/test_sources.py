@@ -264,6 +264,12 @@ def test_a_column_too_few_and_a_column_of_text_are_named(rng):
             local(budget).fit([table, table[["a", "c"]]])
     with pytest.raises(ValueError, match=r"shard 1: column 'b' of dtype \w+ does not hold numbers: .*'high'"):
         local().fit([table, table.assign(b="high")])
+    for values in (pd.date_range("2026", periods=60), np.arange(60) * 1j):
+        with pytest.raises(ValueError, match=r"shard 1: column 'c' of dtype [\w\[\]]+ does not hold numbers$"):
+            local().fit([table, table.assign(c=values)])
+    for values in (np.r_[np.ones(59), np.nan], pd.array([1, None] * 30, dtype="Int64")):
+        with pytest.raises(ValueError, match=r"shard 1: Input X contains NaN \(first in column 'c'\)$"):
+            local().fit([table, table.assign(c=values)])
     narrow = table.astype({"a": np.float32, "b": np.float64})
     assert local().fit([table, narrow]).coreset_.n_source == 120  # numbers of any width fit each other
 
