@@ -61,6 +61,11 @@ def _of_one_type(array: NDArray[Any], name: str) -> NDArray[Any]:
     return made
 
 
+def label_kind(labels: NDArray[Any] | None) -> str:
+    """What labels are, in a word: those of several tables must be of one kind to be merged."""
+    return "absent" if labels is None else _KINDS[labels.dtype.kind]
+
+
 def merge_labels(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
     """Labels of tables put together; None when none has labels.
 

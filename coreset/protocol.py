@@ -11,17 +11,18 @@ import dataclasses
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, final
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
 from .budget import least_message_bytes, search
 from .clustering import rough_cost
+from .columns import ColumnsDiffer, check_numbers, first_not_finite, take_columns
 from .construction import Rows, check_rows, joint_rows, target_settings
+from .labels import label_kind
 from .points import Coreset
 from .targets import NUMERIC
 from .validation import check_count, from_polars
@@ -73,11 +74,13 @@ class Worker:
         Class labels or a numeric target, as the settings' base takes them.
     sample_weight : array-like of shape (n,) or None
     settings : WorkerSettings
+    name : str, optional
+        What errors call the shard; by default "shard" and its number.
 
     Raises
     ------
     ValueError, TypeError
-        When the shard's data are bad; the message begins with the shard's number.
+        When the shard's data are bad; the message begins with the shard's name.
     """
 
     def __init__(
@@ -87,31 +90,42 @@ class Worker:
         y: Any,
         sample_weight: Any,
         settings: WorkerSettings,
+        name: str | None = None,
     ) -> None:
         self.shard = shard
         self.settings = settings
+        self.name = f"shard {shard}" if name is None else name
         try:
-            X, y, sample_weight = _take_columns(from_polars(X), y, sample_weight, settings)
+            X, y, sample_weight = take_columns(
+                from_polars(X), y, sample_weight, settings.label_column, settings.weight_column
+            )
+            check_numbers(X)
             checker = BaseEstimator()
             self.rows: Rows = check_rows(checker, X, y, sample_weight, **target_settings(settings.base))
         except (ValueError, TypeError) as error:
             # The first line is about the data; scikit-learn's further lines advise on estimators.
-            raise type(error)(f"shard {shard}: {str(error).splitlines()[0]}") from error
+            reason = str(error).splitlines()[0]
+            if reason.startswith("Input X contains"):
+                reason = reason.rstrip(".") + first_not_finite(X)
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{self.name}: {reason}") from error
         names = getattr(checker, "feature_names_in_", None)
         self.names = None if names is None else tuple(names)
 
-    def _sent_names(self, by_all: bool) -> tuple[str, ...] | None:
-        """Names travel once where the statistics prove that all shards have the same, else in every summary."""
-        return self.names if by_all or self.shard == 0 else None
+    def statistics(self, leader: int = 0) -> bytes:
+        """What the coordinator needs to share the budget out: rough cost, least message, schema.
 
-    def statistics(self) -> bytes:
-        """What the coordinator needs to share the budget out: rough cost, least message, schema."""
+        Parameters
+        ----------
+        leader : int
+            The shard that alone sends names of columns: the first that takes part.
+        """
         with threadpool_limits(1):
             cost = sum(
                 rough_cost(part.X, part.weights, _COST_CENTERS, self._rng("statistics", position))
                 for position, part in enumerate(self._classes())
             )
-        least = least_message_bytes(self.rows, self._sent_names(by_all=False))
+        least = least_message_bytes(self.rows, self.names if self.shard == leader else None)
         schema = zlib.crc32("\0".join(self.names or ()).encode("utf-8", "surrogatepass"))
         kind = _NUMERIC_STATISTICS if self.rows.target_type == NUMERIC else _STATISTICS
         head = bytes([kind]) + varint(self.shard) + varint(self.rows.X.shape[1])
@@ -128,23 +142,23 @@ class Worker:
         """
         reader = Reader(unseal(allocation))
         kind, shard = reader.take(1, "the kind")[0], reader.varint("the shard")
-        budget, names_by_all = reader.varint("the budget"), reader.varint("who sends names")
+        budget, sends_names = reader.varint("the budget"), reader.varint("who sends names")
         reader.end("who sends names")
         if kind != _ALLOCATION or shard != self.shard:
-            raise ValueError(f"shard {self.shard}: got a message of kind {kind} for shard {shard}")
+            raise ValueError(f"{self.name}: got a message of kind {kind} for shard {shard}")
         with threadpool_limits(1):
             try:
                 message = search(
                     self.rows,
                     budget,
-                    feature_names=self._sent_names(by_all=bool(names_by_all)),
+                    feature_names=self.names if sends_names else None,
                     base=self.settings.base,
                     quantizers=None,
                     planner=self.settings.planner,
                     random_state=self._rng("summary"),
                 )[1]
             except ValueError as error:
-                raise ValueError(f"shard {self.shard}, given {budget} bytes of the whole budget: {error}") from error
+                raise ValueError(f"{self.name}, given {budget} bytes of the whole budget: {error}") from error
         return message
 
     def _classes(self) -> list[Rows]:
@@ -157,25 +171,6 @@ class Worker:
     def _rng(self, round_name: str, *path: int) -> np.random.Generator:
         key = (self.shard, ROUNDS.index(round_name), *path)
         return np.random.default_rng(np.random.SeedSequence(self.settings.entropy, spawn_key=key))
-
-
-def _take_columns(X: Any, y: Any, sample_weight: Any, settings: WorkerSettings) -> tuple[Any, Any, Any]:
-    taken = {"label_column": settings.label_column, "weight_column": settings.weight_column}
-    for argument, given, name in (("y", y, "label_column"), ("sample_weight", sample_weight, "weight_column")):
-        column = taken[name]
-        if column is None:
-            continue
-        if given is not None:
-            raise ValueError(f"both {argument} and {name}={column!r} are given")
-        if not isinstance(X, pd.DataFrame):
-            raise TypeError(f"{name}={column!r} needs a DataFrame, not {type(X).__name__}")
-        if column not in X.columns:
-            raise ValueError(f"{name}={column!r} is none of the columns {list(map(str, X.columns))[:20]}")
-    if settings.label_column is not None:
-        X, y = X.drop(columns=settings.label_column), X[settings.label_column]
-    if settings.weight_column is not None:
-        X, sample_weight = X.drop(columns=settings.weight_column), X[settings.weight_column]
-    return X, y, sample_weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,24 +191,36 @@ class Coordinator:
     n_shards : int
     budget_bytes : int
         The most that all shards together may send up.
+    names : sequence of str, optional
+        What errors call the shards; by default "shard" and the number.
+    absent : collection of int
+        Shards that take no part, because they have no rows or were left out. Their entries in lists are empty bytes.
 
     Attributes
     ----------
     ledger : list of dict
         Every message: ``node``, ``round``, ``direction`` ("up" or "down") and ``bytes``.
+    present : list of int
+        The shards that take part. The first, the leader, alone sends names of columns where there are statistics.
     """
 
-    def __init__(self, n_shards: int, budget_bytes: int) -> None:
+    def __init__(
+        self, n_shards: int, budget_bytes: int, *, names: Sequence[str] | None = None, absent: Collection[int] = ()
+    ) -> None:
         self.n_shards = check_count("n_shards", n_shards)
         self.budget_bytes = check_count("budget_bytes", budget_bytes)
+        self.names = [f"shard {shard}" for shard in range(n_shards)] if names is None else list(names)
+        self.present = [shard for shard in range(n_shards) if shard not in absent]
+        if not self.present:
+            raise ValueError(f"none of the {n_shards} shards takes part")
         self.ledger: list[dict[str, Any]] = []
-        self._budgets: list[int] = []
+        self._budgets: dict[int, int] = {}
         self._names_by_all = False
 
     @property
     def wants_statistics(self) -> bool:
         """Whether the budget can spare the bytes of the statistics."""
-        return self.n_shards * _MAX_STATISTICS_BYTES <= _STATISTICS_SHARE * self.budget_bytes
+        return len(self.present) * _MAX_STATISTICS_BYTES <= _STATISTICS_SHARE * self.budget_bytes
 
     def allocate(self, statistics: Sequence[bytes] | None) -> list[bytes]:
         """Answer the statistics with each shard's budget.
@@ -232,22 +239,23 @@ class Coordinator:
         ValueError
             When a message is corrupt, shards disagree on their columns, or the budget is too small for all shards.
         """
+        n_present = len(self.present)
         if statistics is None:
-            budgets = np.full(self.n_shards, self.budget_bytes // self.n_shards)
+            budgets = np.full(n_present, self.budget_bytes // n_present)
             if budgets[0] == 0:
-                raise ValueError(f"budget_bytes={self.budget_bytes} is too small for {self.n_shards} shards")
+                raise ValueError(f"budget_bytes={self.budget_bytes} is too small for {n_present} shards")
         else:
             self._check_number("statistics", statistics)
             self._record("statistics", "up", statistics)
-            checked = [self._read_statistics(shard, data) for shard, data in enumerate(statistics)]
-            _check_same_columns(checked)
-            budgets = self._shares(checked, self.budget_bytes - sum(map(len, statistics)))
-        self._budgets = [int(budget) for budget in budgets]
+            checked = {shard: self._read_statistics(shard, statistics[shard]) for shard in self.present}
+            self._check_same_columns(checked)
+            budgets = self._shares(list(checked.values()), self.budget_bytes - sum(map(len, statistics)))
+        self._budgets = dict(zip(self.present, map(int, budgets), strict=True))
         self._names_by_all = statistics is None
-        answers = [
-            seal(bytes([_ALLOCATION]) + varint(shard) + varint(budget) + varint(self._names_by_all))
-            for shard, budget in enumerate(self._budgets)
-        ]
+        answers = [b""] * self.n_shards
+        for shard, budget in self._budgets.items():
+            sends_names = self._names_by_all or shard == self.present[0]
+            answers[shard] = seal(bytes([_ALLOCATION]) + varint(shard) + varint(budget) + varint(sends_names))
         self._record("allocation", "down", answers)
         return answers
 
@@ -271,33 +279,60 @@ class Coordinator:
             raise ValueError("merge comes after allocate, which decides what each shard may send")
         self._check_number("messages", messages)
         self._record("summary", "up", messages)
-        coresets: list[Coreset] = []
-        for shard, (message, budget) in enumerate(zip(messages, self._budgets, strict=True)):
+        coresets = self._decoded(messages)
+        for shard in self.present[1:]:
+            self._check_fits(coresets, shard)
+        return merge_within(list(coresets.values()))
+
+    def _check_fits(self, coresets: dict[int, Coreset], shard: int) -> None:
+        """Raise ValueError when a shard's coreset disagrees with the first on columns or target."""
+        first = self.present[0]
+        coreset, leading = coresets[shard], coresets[first]
+        name, first_name = self.names[shard], self.names[first]
+        if coreset.n_features != leading.n_features:
+            columns = f"{name} has {coreset.n_features} columns, {first_name} has {leading.n_features}"
+            raise ColumnsDiffer(columns, shard, first)
+        if self._names_by_all and coreset.feature_names != leading.feature_names:
+            raise ColumnsDiffer(self._other_names(shard), shard, first)
+        kind, first_kind = label_kind(coreset.labels), label_kind(leading.labels)
+        if kind != first_kind and "absent" in (kind, first_kind):
+            has, lacks = (first_name, name) if kind == "absent" else (name, first_name)
+            raise ValueError(f"{has} has labels, {lacks} has none")
+        if coreset.target_type != leading.target_type:
+            kinds = f"{coreset.target_type} target, {first_name} a {leading.target_type} one"
+            raise ValueError(f"{name} has a {kinds}: set target_type of base")
+        if kind != first_kind:
+            raise ValueError(f"{name} has labels of type {kind}, {first_name} of type {first_kind}")
+
+    def _decoded(self, messages: Sequence[bytes]) -> dict[int, Coreset]:
+        coresets: dict[int, Coreset] = {}
+        left = DEFAULT_MAX_OUTPUT_BYTES
+        for shard, budget in self._budgets.items():
+            message = messages[shard]
             if len(message) > budget:
-                raise ValueError(f"shard {shard}: its summary takes {len(message)} bytes, {budget} were allowed")
+                raise ValueError(f"{self.names[shard]}: its summary takes {len(message)} bytes, {budget} were allowed")
             try:
-                left = DEFAULT_MAX_OUTPUT_BYTES - sum(coreset.nbytes for coreset in coresets)
-                coresets.append(decode(message, max_output_bytes=left))
-            except ValueError as error:
-                raise ValueError(f"shard {shard}: {error}") from error
-        for shard, coreset in enumerate(coresets):
-            if self._names_by_all and coreset.feature_names != coresets[0].feature_names:
-                raise ValueError(f"shard {shard} has other column names than shard 0")
-            if coreset.target_type != coresets[0].target_type:
-                kinds = f"{coreset.target_type} target, shard 0 a {coresets[0].target_type} one"
-                raise ValueError(f"shard {shard} has a {kinds}: set target_type of base")
-        return merge_within(coresets)
+                coresets[shard] = decode(message, max_output_bytes=left)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{self.names[shard]}: {error}") from error
+            left -= coresets[shard].nbytes
+        return coresets
 
     def _check_number(self, name: str, messages: Sequence[bytes]) -> None:
         if len(messages) != self.n_shards:
             raise ValueError(f"{name} has {len(messages)} messages, n_shards is {self.n_shards}")
+        for shard, message in enumerate(messages):
+            if not isinstance(message, bytes):
+                raise ValueError(f"{self.names[shard]}: it answered with {type(message).__name__} instead of bytes")
+            if message and shard not in self.present:
+                raise ValueError(f"{self.names[shard]}: it takes no part, but sent {len(message)} bytes")
 
     def _record(self, round_name: str, direction: str, messages: Sequence[bytes]) -> None:
-        for node, message in enumerate(messages):
-            self.ledger.append({"node": node, "round": round_name, "direction": direction, "bytes": len(message)})
+        for node in self.present:
+            size = len(messages[node])
+            self.ledger.append({"node": node, "round": round_name, "direction": direction, "bytes": size})
 
-    @staticmethod
-    def _read_statistics(expected: int, data: bytes) -> _Statistics:
+    def _read_statistics(self, expected: int, data: bytes) -> _Statistics:
         try:
             if len(data) > _MAX_STATISTICS_BYTES:
                 raise ValueError(f"its statistics take {len(data)} bytes, {_MAX_STATISTICS_BYTES} are allowed")
@@ -314,7 +349,7 @@ class Coordinator:
             ):
                 raise ValueError(f"statistics of kind {kind} for shard {shard} with cost {cost} are not usable")
         except ValueError as error:
-            raise ValueError(f"shard {expected}: {error}") from error
+            raise ValueError(f"{self.names[expected]}: {error}") from error
         return _Statistics(n_features, cost, schema, least_bytes, kind == _NUMERIC_STATISTICS)
 
     def _shares(self, statistics: Sequence[_Statistics], available: int) -> np.ndarray:
@@ -324,21 +359,26 @@ class Coordinator:
         if spare < 0:
             needed = self.budget_bytes - spare
             raise ValueError(
-                f"budget_bytes={self.budget_bytes} is too small for {self.n_shards} shards: one point (a class) of "
+                f"budget_bytes={self.budget_bytes} is too small for {len(least)} shards: one point (a class) of "
                 f"each and the statistics take up to {needed} bytes"
             )
         costs = np.array([s.cost for s in statistics])
         keys = costs / costs.max() if costs.max() > 0 else np.ones(len(costs))
         return least + np.floor(spare * (keys / keys.sum())).astype(np.int64)
 
+    def _check_same_columns(self, statistics: dict[int, _Statistics]) -> None:
+        leader = self.present[0]
+        first = statistics[leader]
+        for shard, other in statistics.items():
+            name, first_name = self.names[shard], self.names[leader]
+            if other.n_features != first.n_features:
+                columns = f"{name} has {other.n_features} columns, {first_name} has {first.n_features}"
+                raise ColumnsDiffer(columns, shard, leader)
+            if other.numeric != first.numeric:
+                has, lacks = (name, first_name) if other.numeric else (first_name, name)
+                raise ValueError(f"{has} has a numeric target, {lacks} has none: set target_type of base")
+            if other.schema != first.schema:
+                raise ColumnsDiffer(self._other_names(shard), shard, leader)
 
-def _check_same_columns(statistics: Sequence[_Statistics]) -> None:
-    first = statistics[0]
-    for shard, other in enumerate(statistics):
-        if other.n_features != first.n_features:
-            raise ValueError(f"shard {shard} has {other.n_features} columns, shard 0 has {first.n_features}")
-        if other.numeric != first.numeric:
-            has, lacks = (shard, 0) if other.numeric else (0, shard)
-            raise ValueError(f"shard {has} has a numeric target, shard {lacks} has none: set target_type of base")
-        if other.schema != first.schema:
-            raise ValueError(f"shard {shard} has other column names than shard 0")
+    def _other_names(self, shard: int) -> str:
+        return f"{self.names[shard]} has other column names than {self.names[self.present[0]]}"

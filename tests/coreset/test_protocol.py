@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 
 from coreset import Coreset, DistributedCoreset, RobustCoreset, decode, protocol
 from coreset.protocol import Coordinator, Worker, WorkerSettings
-from coreset.shards import split_into_shards
+from coreset.sources import TableSource
 from coreset.wire import seal
 
 SETTINGS = WorkerSettings(base=None, planner="empirical", entropy=5)
@@ -144,7 +144,7 @@ def test_references_need_ray():
 
 def test_one_table_is_cut_by_its_size_alone(rng):
     X = rng.normal(size=(150_000, 1))
-    shards = split_into_shards(X, np.arange(150_000), None)
+    shards = TableSource(X, np.arange(150_000)).shards
     assert [len(shard[0]) for shard in shards] == [50_000] * 3
     np.testing.assert_array_equal(np.concatenate([shard[1] for shard in shards]), np.arange(150_000))
     assert shards[0][2] is None
@@ -158,8 +158,6 @@ def test_shards_that_disagree_are_named(rng):
         local().fit(frames)
     with pytest.raises(ValueError, match="shard 1: Input X contains NaN"):
         local().fit([np.eye(3), np.full((3, 3), np.nan)])
-    with pytest.raises(ValueError, match=r"shard 0: .*0 sample"):
-        local().fit([np.zeros((0, 3)), np.eye(3)])
 
 
 @pytest.mark.parametrize(
@@ -227,6 +225,34 @@ def test_summaries_larger_than_allowed_or_garbled_are_refused(rng):
         coordinator.merge([messages[0], bytes(9999)])
     with pytest.raises(ValueError, match="shard 0: message"):
         coordinator.merge([messages[0][:-1], messages[1]])
+
+
+def test_shards_that_take_no_part_are_skipped_and_held_to_it(rng):
+    workers, _ = workers_and_statistics(rng)
+    coordinator = Coordinator(3, 4000, names=["zero", "one", "two"], absent={2})
+    answers = coordinator.allocate([worker.statistics() for worker in workers] + [b""])
+    assert answers[2] == b""
+    messages = [worker.summarise(answer) for worker, answer in zip(workers, answers, strict=False)]
+    assert coordinator.merge([*messages, b""]).n_source == 160
+    assert {row["node"] for row in coordinator.ledger} == {0, 1}
+    with pytest.raises(ValueError, match="two: it takes no part, but sent 3 bytes"):
+        coordinator.merge([*messages, b"???"])
+    with pytest.raises(ValueError, match="one: it answered with str instead of bytes"):
+        coordinator.merge([messages[0], "text", b""])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="one: message"):
+        coordinator.merge([messages[0], b"", b""])
+    with pytest.raises(ValueError, match="none of the 2 shards takes part"):
+        Coordinator(2, 4000, absent={0, 1})
+
+
+def test_the_first_shard_that_takes_part_alone_sends_names(rng):
+    frames = [pd.DataFrame(X, columns=["left", "middle", "right"]) for X in skewed_shards(rng, 3)[0]]
+    workers = [Worker(number, X, None, None, SETTINGS) for number, X in enumerate(frames)]
+    coordinator = Coordinator(3, 4000, absent={0})
+    answers = coordinator.allocate([b""] + [worker.statistics(1) for worker in workers[1:]])
+    messages = [workers[shard].summarise(answers[shard]) for shard in (1, 2)]
+    assert [b"middle" in message for message in messages] == [True, False]
+    assert coordinator.merge([b"", *messages]).feature_names == ("left", "middle", "right")
 
 
 def test_answers_for_another_shard_or_garbled_are_refused(rng):

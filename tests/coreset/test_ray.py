@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +17,12 @@ import pytest
 from sklearn.datasets import load_digits
 
 from coreset import DistributedCoreset, UniformCoreset
-from coreset.ray_driver import _RayPool
+from coreset.sources import Loader, Shard, Source, as_source
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200 << 20)
-    yield
-    ray.shutdown()
+# Actors have no way to import a test file.
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +34,17 @@ def shards() -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def run(backend: str = "ray", num_workers: int | None = None, **parameters: object) -> DistributedCoreset:
-    settings = {"budget_bytes": 6000, "random_state": 3, "progress": False, "timeout_s": 120.0, **parameters}
-    return DistributedCoreset(backend=backend, num_workers=num_workers, **settings)  # type: ignore[arg-type]
+    # The planner is the fastest one: these tests are about who does the work, not about the work.
+    settings = {"budget_bytes": 6000, "random_state": 3, "progress": False, "timeout_s": 120.0, "planner": "eigenvalue"}
+    return DistributedCoreset(backend=backend, num_workers=num_workers, **{**settings, **parameters})  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("cluster")
-def test_workers_and_backend_change_no_byte(shards):
-    expected = run("local").fit(*shards)
-    for num_workers in (1, 2, None):
-        fitted = run("ray", num_workers).fit(*shards)
+@pytest.mark.parametrize("planner", ["eigenvalue", pytest.param("empirical", marks=pytest.mark.slow)])
+def test_workers_and_backend_change_no_byte(shards, planner):
+    expected = run("local", planner=planner).fit(*shards)
+    for num_workers in (1, 2, 5):
+        fitted = run("ray", num_workers, planner=planner).fit(*shards)
         assert fitted.messages_ == expected.messages_
         pd.testing.assert_frame_equal(fitted.ledger_, expected.ledger_)
 
@@ -55,6 +53,63 @@ def test_workers_and_backend_change_no_byte(shards):
 def test_object_refs_stay_on_their_nodes(shards):
     refs = [[ray.put(part) for part in parts] for parts in shards]
     assert run("ray", 2).fit(*refs).messages_ == run("local").fit(*shards).messages_
+
+
+@pytest.mark.usefixtures("cluster")
+def test_parquet_is_read_by_the_actors(shards, tmp_path):
+    for number, (X, y) in enumerate(zip(*shards, strict=True)):
+        frame = pd.DataFrame(X, columns=[f"p{j}" for j in range(X.shape[1])]).assign(digit=y)
+        frame.to_parquet(tmp_path / f"part-{number}.parquet")
+    settings = {"label_column": "digit"}
+    source = as_source(tmp_path / "*.parquet")
+    fitted = run("ray", 2, **settings).fit(Watched(source, os.getpid()))
+    assert fitted.messages_ == run("local", **settings).fit(source).messages_
+    assert fitted.plan_["name"][4] == f"shard 4 ({tmp_path}/part-4.parquet)"
+
+
+class Watched(Source):
+    """Another source, which one process must not read."""
+
+    def __init__(self, source: Source, forbidden: int) -> None:
+        self.source, self.forbidden = source, forbidden
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def name(self, shard: int) -> str:
+        return self.source.name(shard)
+
+    def loader(self, shard: int) -> Loader:
+        sound, forbidden = self.source.loader(shard), self.forbidden
+
+        def load() -> Shard:
+            assert os.getpid() != forbidden
+            return sound()
+
+        return load
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.filterwarnings("ignore")  # Ray Data's own
+def test_data_sets_are_read_block_by_block_in_their_order(shards):
+    import ray.data
+
+    X, y = np.concatenate(shards[0]), np.concatenate(shards[1])
+    frame = pd.DataFrame(X, columns=[f"p{j}" for j in range(X.shape[1])]).assign(digit=y)
+    frames = [frame[:700], frame[700:1000], frame[1000:]]
+    settings = {"label_column": "digit"}
+    expected = run("local", **settings).fit(frames).messages_
+    dataset = ray.data.from_pandas(frames)
+    fitted = run("ray", 2, **settings).fit(dataset)
+    assert fitted.messages_ == expected
+    assert fitted.plan_["name"][2] == "shard 2 (block 2 of the data set)"
+    assert run("local", **settings).fit(dataset.map_batches(lambda batch: batch)).messages_ == expected
+    arrays = ray.data.from_numpy([X[:700], X[700:1000], X[1000:]])
+    parts = [X[:700], X[700:1000], X[1000:]]
+    expected = run("local").fit(parts).messages_
+    assert run("ray", 2).fit(arrays).messages_ == expected
+    with pytest.raises(TypeError, match="X is a data set, so y must be one of its columns"):
+        run("ray").fit(dataset, y)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -81,27 +136,52 @@ def test_errors_come_back_with_the_shard_and_leave_no_actor(shards):
 
 @pytest.mark.usefixtures("cluster")
 def test_a_round_that_takes_too_long_is_an_error(shards):
-    with pytest.raises(TimeoutError, match=r"loading: no answer from shards \[0.*within timeout_s=0.001"):
+    with pytest.raises(
+        TimeoutError, match=r"loading: no answer within timeout_s=0.001 from shard 0, .*2 workers have not"
+    ):
         run("ray", 2, timeout_s=0.001).fit(*shards)
-
-
-@pytest.mark.usefixtures("cluster")
-def test_the_time_limit_is_for_the_round_not_for_each_answer():
-    @ray.remote(num_cpus=2)
-    def slow() -> bytes:
-        time.sleep(0.8)
-        return b""
-
-    ray.get(slow.remote())  # the first call also starts a process
-    pool = _RayPool([], timeout_s=1.2, report=lambda round_name, done: None)
-    with pytest.raises(TimeoutError, match="statistics: no answer from shards"):
-        pool._collect([slow.remote() for _ in range(4)], "statistics")
 
 
 @pytest.mark.usefixtures("cluster")
 def test_a_running_cluster_is_left_running(shards):
     run("ray", 1).fit(*shards)
     assert ray.is_initialized()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_an_interrupt_leaves_no_actor_on_a_running_cluster(shards, tmp_path):
+    class Telling(Watched):
+        def loader(self, shard: int) -> Loader:
+            def load() -> Shard:
+                (tmp_path / str(shard)).touch()
+                time.sleep(60)
+                raise AssertionError("it was not interrupted")
+
+            return load
+
+    def interrupt() -> None:
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2, 60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run("ray", 2).fit(Telling(as_source(*shards), os.getpid()))
+    thread.join()
+    wait_until(lambda: ray.available_resources().get("CPU", 0) == 2, 20)
+
+
+@pytest.mark.slow
+def test_a_cluster_without_cpus_is_an_error_at_once(tmp_path):
+    script = """
+import numpy as np, ray
+from coreset import DistributedCoreset
+ray.init(address="local", num_cpus=0, include_dashboard=False, log_to_driver=False)
+DistributedCoreset(2000).fit([np.eye(3)])
+"""
+    done = run_script(script, tmp_path)
+    assert "RuntimeError: workers want CPUs, but the Ray cluster has none on its 1 nodes" in done.stderr
 
 
 @pytest.mark.slow
@@ -121,6 +201,58 @@ print("same bytes")
     assert done.returncode == 0, done.stderr
     assert "same bytes" in done.stdout
     assert "coreset: summary from 2 of 2 shards" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["loading", "starting"])
+def test_an_interrupt_leaves_no_process_and_no_shared_memory(tmp_path, state):
+    script = """
+import sys, time
+import numpy as np
+from coreset import DistributedCoreset
+from coreset.sources import ListSource
+class Slow(ListSource):
+    def loader(self, shard):
+        def load():
+            time.sleep(60)
+        return load
+print("starting", flush=True)
+DistributedCoreset(2000, num_workers=2, progress=False).fit(Slow([np.eye(3)] * 4))
+"""
+    kept = set(os.listdir("/dev/shm"))
+    # Ray's processes give themselves other names, but inherit the environment.
+    environment = {**os.environ, "RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "MARK": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        wait_until(lambda: len(marked(tmp_path)) >= 3, 60)  # of Ray
+        if state == "loading":
+            wait_until(lambda: any("ShardHost.load" in name for name in marked(tmp_path)), 60)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert b"KeyboardInterrupt" in errors
+    wait_until(lambda: not marked(tmp_path), 30)
+    assert not [name for name in set(os.listdir("/dev/shm")) - kept if "plasma" in name or "ray" in name]
+
+
+def marked(folder: Path) -> list[str]:
+    """Names of the processes whose environment has this test's mark."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"MARK={folder}".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue  # it has ended, or is another user's
+    return found
+
+
+def wait_until(done: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.slow

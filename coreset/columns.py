@@ -1,0 +1,92 @@
+"""Columns of a shard's table: which hold labels and weights, which hold no numbers, and how two tables differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+_PROBED_ROWS = 1000  # of a column that may not hold numbers; later ones are found when all are converted
+
+
+def take_columns(
+    X: Any, y: Any, sample_weight: Any, label_column: str | None, weight_column: str | None
+) -> tuple[Any, Any, Any]:
+    """Features, labels and weights, of which the latter two may be columns of a DataFrame.
+
+    Raises
+    ------
+    ValueError
+        When they are given twice, or there is no such column.
+    TypeError
+        When a column is asked for by name and X is no DataFrame.
+    """
+    for argument, given, name, column in (
+        ("y", y, "label_column", label_column),
+        ("sample_weight", sample_weight, "weight_column", weight_column),
+    ):
+        if column is None:
+            continue
+        if given is not None:
+            raise ValueError(f"both {argument} and {name}={column!r} are given")
+        if not isinstance(X, pd.DataFrame):
+            raise TypeError(f"{name}={column!r} needs a DataFrame, not {type(X).__name__}")
+        if column not in X.columns:
+            raise ValueError(f"{name}={column!r} is none of the columns {list(map(str, X.columns))[:20]}")
+    if label_column is not None:
+        X, y = X.drop(columns=label_column), X[label_column]
+    if weight_column is not None:
+        X, sample_weight = X.drop(columns=weight_column), X[weight_column]
+    return X, y, sample_weight
+
+
+def check_numbers(X: Any) -> None:
+    """Raise ValueError when a column of a frame does not hold numbers; the first such is named."""
+    if not isinstance(X, pd.DataFrame):
+        return
+    for name, column in X.items():
+        if column.dtype.kind in "mMc":  # times have no place among numbers, nor have complex ones an order
+            raise ValueError(f"column {str(name)!r} of dtype {column.dtype} does not hold numbers")
+        try:
+            np.asarray(column[:_PROBED_ROWS], dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            first = str(error).splitlines()[0]
+            raise ValueError(f"column {str(name)!r} of dtype {column.dtype} does not hold numbers: {first}") from error
+
+
+def first_not_finite(X: Any) -> str:
+    """Where a frame holds NaN or infinity, in words; "" when it does not, or has no names."""
+    if isinstance(X, pd.DataFrame):
+        for name, column in X.items():
+            if not np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan)).all():
+                return f" (first in column {str(name)!r})"
+    return ""
+
+
+class ColumnsDiffer(ValueError):
+    """Two shards disagree on their columns.
+
+    Attributes
+    ----------
+    shards : (int, int)
+        The shard that is named, and the one that it is compared with.
+    """
+
+    def __init__(self, message: str, shard: int, other: int) -> None:
+        super().__init__(message)
+        self.shards = (shard, other)
+
+
+def describe_difference(names: Sequence[str] | None, others: Sequence[str] | None) -> str:
+    """How the columns of one shard differ from another's, in words."""
+    if names is None or others is None:
+        return "one of them has names, the other has none"
+    lacking = [name for name in others if name not in set(names)]
+    extra = [name for name in names if name not in set(others)]
+    if not lacking and not extra:
+        position, name = next((i, name) for i, name in enumerate(names) if name != others[i])
+        return f"column {position} is {name!r} instead of {others[position]!r}"
+    parts = [("it lacks", lacking), ("it alone has", extra)]
+    return ", ".join(f"{verb} {', '.join(map(repr, columns[:5]))}" for verb, columns in parts if columns)

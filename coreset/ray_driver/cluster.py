@@ -1,0 +1,138 @@
+"""The Ray cluster that a run uses: joined or started, what its actors may take of it, and left as it was."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+_BUSY_CPUS = 0.75  # share of a node's CPUs that actors may hold; the rest stays free for Ray's own recovery
+_LEAST_CPUS = 1e-4  # Ray counts CPUs in such steps
+
+
+@contextmanager
+def connection(nbytes: int, timeout_s: float) -> Iterator[None]:
+    """A connection to Ray: the one that there is, or one to the cluster of ``RAY_ADDRESS``, or to one of its own.
+
+    Parameters
+    ----------
+    nbytes : int
+        Bytes of data that a cluster of its own is to hold.
+    timeout_s : float
+        Seconds to wait for an address that does not answer; at most ten.
+
+    Raises
+    ------
+    ImportError
+        When ray is missing.
+    ConnectionError
+        When ``RAY_ADDRESS`` names a cluster that does not answer.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportError("backend='ray' needs ray: pip install 'coreset-eval[ray]'") from error
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        _connect(nbytes, timeout_s)
+        yield
+    finally:
+        ray.shutdown()  # stops a cluster that was started here, and only leaves one that was not
+
+
+def _connect(nbytes: int, timeout_s: float) -> None:
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    if address == "local":
+        ray.init(address="local", include_dashboard=False, object_store_memory=(256 << 20) + 2 * nbytes, **quiet)
+        return
+    if address != "auto":
+        _check_reachable(address, timeout_s)
+    ray.init(address=address, **quiet)
+
+
+def _check_reachable(address: str, timeout_s: float) -> None:
+    """Raise ConnectionError at once where Ray would retry a dead address for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=min(10.0, timeout_s)).close()
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"RAY_ADDRESS={address!r} cannot be reached: {error}") from error
+
+
+def node_cpus() -> list[float]:
+    """CPUs of every node that is alive."""
+    import ray
+
+    return [float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"]]
+
+
+def check_cpus(num_workers: int | None, n_shards: int) -> int:
+    """The number of actors: those that are asked for, or one a CPU; never more than shards.
+
+    Raises
+    ------
+    RuntimeError
+        When the cluster has too few CPUs, even for small parts of one.
+    """
+    cpus = node_cpus()
+    if not sum(cpus):
+        raise RuntimeError(f"workers want CPUs, but the Ray cluster has none on its {len(cpus)} nodes")
+    n_actors = min(n_shards, num_workers or max(1, int(sum(cpus))))
+    if cpus_for_each(cpus, n_actors) < _LEAST_CPUS:
+        raise RuntimeError(
+            f"{n_actors} workers want at least {n_actors * _LEAST_CPUS:g} CPUs of the Ray cluster, which has "
+            f"{sum(cpus):g} on {len(cpus)} nodes and must keep {1 - _BUSY_CPUS:.0%} of them free: "
+            "set num_workers, or add CPUs"
+        )
+    return n_actors
+
+
+def cpus_for_each(cpus: Sequence[float], n_actors: int) -> float:
+    """The most CPUs that each of some actors can hold, at most one, so that all find room and nodes keep some free.
+
+    Parameters
+    ----------
+    cpus : sequence of float
+        Of each node; an actor is on one.
+    n_actors : int
+
+    Returns
+    -------
+    float
+        0 when there is no room.
+
+    Examples
+    --------
+    >>> from coreset.ray_driver.cluster import cpus_for_each
+    >>> cpus_for_each([1, 1], 2), cpus_for_each([1, 1], 3)
+    (0.75, 0.375)
+    """
+    # A node holds k actors of its room / k CPUs: the answer is the n-th largest of all these, as in d'Hondt's method.
+    quotients = [(-_BUSY_CPUS * room, _BUSY_CPUS * room, 1) for room in cpus if room > 0]
+    if not quotients:
+        return 0.0
+    heapq.heapify(quotients)
+    for _ in range(n_actors - 1):
+        _, room, count = quotients[0]
+        heapq.heapreplace(quotients, (-room / (count + 1), room, count + 1))
+    return min(1.0, math.floor(-quotients[0][0] / _LEAST_CPUS * (1 + 1e-12)) * _LEAST_CPUS)
+
+
+def shortage(cpus_each: float, n_waiting: int) -> str:
+    """What workers that do not start want, and what the cluster has, in words."""
+    import ray
+
+    free = float(ray.available_resources().get("CPU", 0.0))
+    return (
+        f"{n_waiting} workers have not started; each wants {cpus_each:g} CPUs, of which the Ray cluster has "
+        f"{sum(node_cpus()):g}, {free:g} of them free now"
+    )
