@@ -1,12 +1,12 @@
 """Planners against the best of all candidates; writes ``results/planner.json``.
 
 For each table and budget every default codec gets the largest coreset of the training rows that fits, and its error is
-measured. Of tables with classes that is the root of the mean energy distance between the training rows of a class and
-the scatter of the decoded points, some 2048 deviates; of others the root mean squared distance of fresh rows to the
-nearest decoded point (a numeric target counts as a column with the mean deviation of the others). ``excess`` is the
-error of a planner's message over the least of these, less one. ``cpu_constructions`` is CPU time of planning, building
-and encoding over that of building the coreset of the chosen size once; ``cpu_messages`` over that of building, encoding
-and decoding it once.
+measured. Of tables with a target that is the root of the mean of two squared energy distances, from the training rows
+to the decoded points and to their scatter, some 2048 deviates: class by class, or with a numeric target as a column
+that has the mean deviation of the others. Of others it is the root mean squared distance of fresh rows to the nearest
+decoded point. ``excess`` is the error of a planner's message over the least of these, less one. ``cpu_constructions``
+is CPU time of planning, building and encoding over that of building the coreset of the chosen size once;
+``cpu_messages`` over that of building, encoding and decoding it once.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
     with threadpool_limits(1):
         for name in arguments.tables:
             for budget in BUDGETS[name]:
-                runs.append({"table": name, **compared(*split(name), budget, slow=name != "friedman")})
+                runs.append({"table": name, **compared(*split(name)[:3], budget, slow=name != "friedman")})
                 print(json.dumps(runs[-1], indent=1), flush=True)
                 write(path, runs)
     print(f"wrote {path}")
@@ -80,8 +80,8 @@ def split(name: str) -> list[Any]:
         X = mixture("balanced", np.random.default_rng(0))
         return [X[2000:], X[:2000], None, None]
     if name == "friedman":
-        X, y = make_friedman1(12_000, 10, noise=1.0, random_state=0)
-        return train_test_split(X, 1000 * y, test_size=2000, random_state=0)
+        X, y = make_friedman1(6_000, 10, noise=1.0, random_state=0)
+        return train_test_split(X, 1000 * y, test_size=1000, random_state=0)
     X, y = {"mnist": mnist_data, "digits": lambda: load_digits(return_X_y=True), "cancer": cancer}[name]()
     return train_test_split(X, y, test_size=0.2, stratify=y, random_state=0)
 
@@ -91,13 +91,9 @@ def cancer() -> tuple[np.ndarray, np.ndarray]:
     return scale(X), y
 
 
-def compared(X: Any, fresh_X: Any, y: Any, fresh_y: Any, budget: int, *, slow: bool) -> dict[str, Any]:
-    numeric = y is not None and y.dtype.kind == "f"
-
+def compared(X: Any, fresh_X: Any, y: Any, budget: int, *, slow: bool) -> dict[str, Any]:
     def error(received: Coreset) -> float:
-        if y is not None and not numeric:
-            return energy_distance(received, X, y)
-        return fresh_error(received, fresh_X, fresh_y, X.std(axis=0).mean() / y.std() if numeric else None)
+        return fresh_error(received, fresh_X) if y is None else energy_distance(received, X, y)
 
     candidates, seconds = timed(lambda: best_of_all(X, y, budget, error))
     best = min(candidates, key=lambda row: row["error"])
@@ -139,27 +135,34 @@ def best_of_all(X: Any, y: Any, budget: int, error: Callable[[Coreset], float]) 
     return found
 
 
-def fresh_error(received: Coreset, X: Any, y: Any, target_scale: float | None) -> float:
-    if target_scale is not None:
-        X, points = (
-            np.column_stack([table, target_scale * target])
-            for table, target in ((X, y), (received.points, received.labels))
-        )
-        return float(np.sqrt(nearest(X, points)[1].mean()))
+def fresh_error(received: Coreset, X: Any) -> float:
     return float(np.sqrt(nearest(X, received.points)[1].mean()))
 
 
 def energy_distance(received: Coreset, X: Any, y: Any) -> float:
-    """Root of the squared energy distance of each class, in proportion to its rows."""
+    """Root mean of the squared energy distances of points and scatter."""
     copies = min(max(DEVIATES // len(received) // 2 * 2, 2), 16)
-    cloud = received.scatter(copies) if received.offset > 0 else received
-    total = 0.0
-    for label, count in zip(*np.unique(y, return_counts=True), strict=True):
-        own, there = X[y == label], cloud.labels == label
-        points, masses = cloud.points[there], cloud.weights[there] / cloud.weights[there].sum()
-        within = masses @ cdist(points, points) @ masses
-        total += count * (2 * cdist(own, points).mean(axis=0) @ masses - cdist(own, own).mean() - within)
-    return float(np.sqrt(max(total, 0.0) / len(X)))
+    clouds = [received, received.scatter(copies)] if received.offset > 0 else [received]
+    if y.dtype.kind == "f":
+        scale = X.std(axis=0).mean() / y.std()
+        parts = [
+            (np.column_stack([X, scale * y]), np.column_stack([cloud.points, scale * cloud.labels]), cloud.weights)
+            for cloud in clouds
+        ]
+    else:
+        parts = [
+            (X[y == label], cloud.points[cloud.labels == label], cloud.weights[cloud.labels == label])
+            for cloud in clouds
+            for label in np.unique(y)
+        ]
+    squares = sum(len(own) * squared_energy(own, points, weights) for own, points, weights in parts)
+    return float(np.sqrt(max(squares, 0.0) / len(X) / len(clouds)))
+
+
+def squared_energy(own: np.ndarray, points: np.ndarray, weights: np.ndarray) -> float:
+    masses = weights / weights.sum()
+    own_pairs, pairs = cdist(own, own).mean(), masses @ cdist(points, points) @ masses
+    return float(2 * cdist(own, points).mean(axis=0) @ masses - own_pairs - pairs)
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:

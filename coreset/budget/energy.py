@@ -19,7 +19,7 @@ from .receiving import received
 _LEAST_POINTS, _MOST_POINTS, _MOST_VALUES = 1024, 8192, 1 << 22
 _NONE = np.empty(0, dtype=np.intp)
 _LEAST_ADDED = 0.05
-_DEVIATES, _MOST_COPIES = 2048, 16  # of few points more, whose chance would show
+_DEVIATES, _MOST_COPIES = 2048, 16  # of few points more, whose chance would show; fewer in wide tables
 
 
 @final
@@ -88,7 +88,8 @@ class EnergyYardstick:
         )
         found = self._squared_distance(bare)
         if offset > 0:
-            copies = min(max(_DEVIATES // len(coreset) // 2 * 2, 2), _MOST_COPIES)
+            deviates = min(_DEVIATES, _MOST_VALUES // points.shape[1])
+            copies = min(max(deviates // len(coreset) // 2 * 2, 2), _MOST_COPIES)
             found = (found + self._squared_distance(bare.scatter(copies))) / 2
         return found
 
