@@ -168,11 +168,16 @@ def test_an_interrupt_leaves_no_actor_on_a_running_cluster(shards, tmp_path):
 
     ended = threading.Event()
     thread = threading.Thread(target=interrupt)
+    # What is started in the background ignores interrupts unless told otherwise.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        run("ray", 2).fit(Telling(as_source(*shards), os.getpid()))
-    ended.set()
-    thread.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run("ray", 2).fit(Telling(as_source(*shards), os.getpid()))
+    finally:
+        ended.set()
+        thread.join()
+        signal.signal(signal.SIGINT, handler)
     wait_until(lambda: ray.available_resources().get("CPU", 0) == 2, 20)
 
 
