@@ -277,7 +277,7 @@ def test_the_plan_measures_distances_with_a_target_that_counts_as_a_column():
         masses = cloud.weights / cloud.weights.sum()
         within = masses @ cdist(there, there) @ masses
         squared += (2 * cdist(own, there).mean(axis=0) @ masses - cdist(own, own).mean() - within) / 2
-    assert plan.table["error"].item() == pytest.approx(np.sqrt(squared), rel=1e-2)  # what rounding adds has a bound
+    assert plan.table["error"].item() == pytest.approx(np.sqrt(squared), rel=1e-2)  # weights are sent coarsely
 
 
 def test_a_base_decides_what_the_target_is():
