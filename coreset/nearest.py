@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ Floats = NDArray[np.floating]
 
 # Values in a block of rows, or in a quarter of its n x k product: 256 KiB of float32, so that both stay in the cache.
 _BLOCK_VALUES = 1 << 16
+# Rows of a tile of pairs: products of two stay in the cache, and wide rows still fill the units that multiply.
+_TILE_ROWS = 384
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
@@ -319,14 +322,46 @@ def mean_distance(X: Floats, Y: Floats, shares: NDArray[np.float64], others: NDA
     float
     """
     middle = _middle(Y)
-    centred = (Y - middle).astype(np.float64)
-    norms = squared_norms(centred.copy())
-    total = 0.0
-    for positions in row_blocks(len(X), max(X.shape[1], len(Y))):
-        block = (X[positions] - middle).astype(np.float64)
-        squared = block @ (-2 * centred.T)
-        squared += norms
-        squared += squared_norms(block)[:, None]
-        np.sqrt(np.maximum(squared, 0.0, out=squared), out=squared)
-        total += float(shares[positions] @ (squared @ others))
-    return total
+    tiles, other_tiles = _tiles(X, shares, middle), _tiles(Y, others, middle)
+    return sum(_summed_distances(tile, other) for tile in tiles for other in other_tiles)
+
+
+def mean_distance_within(X: Floats, shares: NDArray[np.float64]) -> float:
+    """Weighted mean of the distances from every row of a table to every row of it, itself included.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    shares : ndarray of shape (n,)
+        Weights of the rows, which sum to 1.
+
+    Returns
+    -------
+    float
+    """
+    tiles = _tiles(X, shares, _middle(X))
+    on_the_diagonal = sum(_summed_distances(tile, tile) for tile in tiles)
+    return on_the_diagonal + 2 * sum(itertools.starmap(_summed_distances, itertools.combinations(tiles, 2)))
+
+
+class _Tile(NamedTuple):
+    """Some rows as factors: those of one tile times those of another are squared distances."""
+
+    left: NDArray[np.float64]
+    right: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+
+def _tiles(X: Floats, shares: NDArray[np.float64], middle: Floats) -> list[_Tile]:
+    """Cut a table so that the distances of two tiles stay in the cache."""
+    centred = (X - middle).astype(np.float64)
+    norms, ones = squared_norms(centred.copy())[:, None], np.ones((len(X), 1))
+    factors = np.hstack([-2 * centred, norms, ones]), np.hstack([centred, ones, norms])
+    starts = range(0, len(X), _TILE_ROWS)
+    return [_Tile(*(part[start : start + _TILE_ROWS] for part in (*factors, shares))) for start in starts]
+
+
+def _summed_distances(tile: _Tile, other: _Tile) -> float:
+    squared = tile.left @ other.right.T
+    np.sqrt(np.maximum(squared, 0.0, out=squared), out=squared)
+    return float(tile.shares @ (squared @ other.shares))

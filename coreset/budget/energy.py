@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..construction import Rows, with_target_column
-from ..nearest import Floats, mean_distance
+from ..nearest import Floats, mean_distance, mean_distance_within
 from ..points import Coreset
 from ..wire import calibrated_offset, columns_sent
 from .extrapolation import OwnRows
@@ -108,7 +108,7 @@ class EnergyYardstick:
             own = own[:: -(-len(own) // most)]
             some, masses = points[own], cloud.weights[own] / cloud.weights[own].sum()
             across = mean_distance(part.X, some, part.shares, masses)
-            found += part.mass * (2 * across - part.among - mean_distance(some, some, masses, masses))
+            found += part.mass * (2 * across - part.among - mean_distance_within(some, masses))
         return float(max(found / self._mass, 0.0))
 
     def what_rounding_adds(self, coreset: Coreset, columns: NDArray[np.float64], excess: float) -> tuple[float, float]:
@@ -143,7 +143,7 @@ def _part(
     mass = float(weights[members].sum())
     shares = weights[rows] / weights[rows].sum()
     own_rows = X[rows]
-    among = mean_distance(own_rows, own_rows, shares, shares)
+    among = mean_distance_within(own_rows, shares)
     if len(rows) < len(members):
         # Pairs of a row with itself are rarer among all rows.
         all_shares = weights[members] / mass

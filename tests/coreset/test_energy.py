@@ -12,7 +12,7 @@ from coreset.budget.energy import EnergyYardstick
 from coreset.budget.extrapolation import HeldOutRows, OwnRows
 from coreset.budget.measuring import energy_yardstick
 from coreset.construction import check_rows, with_scale
-from coreset.nearest import mean_distance
+from coreset.nearest import mean_distance, mean_distance_within
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e6])
@@ -20,6 +20,7 @@ def test_mean_distances_are_those_of_scipy(rng, shift):
     X, Y = rng.normal(size=(700, 3)) + shift, rng.normal(size=(450, 3)) + shift
     shares, others = rng.dirichlet(np.ones(700)), rng.dirichlet(np.ones(450))
     assert mean_distance(X, Y, shares, others) == pytest.approx(shares @ cdist(X, Y) @ others, rel=1e-9)
+    assert mean_distance_within(X, shares) == pytest.approx(shares @ cdist(X, X) @ shares, rel=1e-9)
 
 
 def test_the_error_is_the_energy_distance_of_each_class(rng):
