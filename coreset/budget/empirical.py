@@ -6,13 +6,14 @@ import bisect
 import dataclasses
 import functools
 import math
+from collections.abc import Hashable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..points import Coreset
 from ..quantizers import ContextQuantizer, Quantizer, UniformQuantizer
-from ..wire import columns_sent, encoded_size
+from ..wire import arranged, columns_sent, encoded_size
 from .building import Builder
 from .candidates import MOST_CONTEXT_COLUMNS, bits_of, families
 from .exhaustive import measured_forecast
@@ -25,7 +26,7 @@ from .measuring import (
     held_out_yardstick,
     training_yardstick,
 )
-from .receiving import sent_and_received
+from .receiving import bytes_and_columns
 
 # Rows that trials are built of: a share of all within these limits, but some for each point.
 _PILOT_SHARE = 1 / 8
@@ -82,10 +83,15 @@ class _Trial:
         plain = UniformQuantizer(1)
         self.other_bytes = encoded_size(self.coreset, plain) - plain.encoded_size(columns_sent(self.coreset))
         self.of = functools.cache(self._of)
+        self._arranged: dict[Hashable, Coreset] = {}
 
     def _of(self, quantizer: Quantizer) -> tuple[int, float, float]:
         """Bytes of the point block, and what rounding adds to the squared error of some and of all rows."""
-        ordered, n_bytes, columns = sent_and_received(self.coreset, quantizer)
+        key = quantizer.arrangement_key
+        if key not in self._arranged:
+            self._arranged[key] = arranged(self.coreset, quantizer)
+        ordered = self._arranged[key]
+        n_bytes, columns = bytes_and_columns(ordered, quantizer)
         excess = self._measure.squared_error(ordered, columns) - self.cells
         return n_bytes, *self._measure.what_rounding_adds(ordered, columns, excess)
 

@@ -8,12 +8,12 @@ import math
 import numpy as np
 
 from ..quantizers import Quantizer
-from ..wire import encoded_size
+from ..wire import arranged, encoded_size
 from .building import Builder
 from .filling import fill
 from .forecasts import Forecast, Outcome, Task, nothing_fits
 from .measuring import Measure, energy_yardstick, held_out_rows, held_out_yardstick, training_yardstick
-from .receiving import sent_and_received
+from .receiving import bytes_and_columns
 
 
 def plan_exhaustively(task: Task) -> Outcome:
@@ -69,7 +69,8 @@ def measured_forecast(
     filled = fill(builder, quantizer, budget, guess or builder.bound.most_points(quantizer, budget))
     if filled is None:
         return nothing_fits()
-    coreset, _, columns = sent_and_received(filled.coreset, filled.quantizer)
+    coreset = arranged(filled.coreset, filled.quantizer)
+    columns = bytes_and_columns(coreset, filled.quantizer)[1]
     cells = measure.squared_error(coreset)
     excess = measure.squared_error(coreset, columns) - cells
     added = measure.what_rounding_adds(coreset, columns, excess)[len(coreset) == len(builder.rows)]

@@ -10,27 +10,25 @@ from numpy.typing import NDArray
 from ..points import Coreset
 from ..quantizers import Quantizer
 from ..targets import NUMERIC
-from ..wire import arranged, columns_sent
+from ..wire import columns_sent
 
 
-def sent_and_received(coreset: Coreset, quantizer: Quantizer) -> tuple[Coreset, int, NDArray[np.float64]]:
-    """A coreset in the order in which it is sent, bytes of its point block, and the columns that a receiver decodes.
+def bytes_and_columns(ordered: Coreset, quantizer: Quantizer) -> tuple[int, NDArray[np.float64]]:
+    """Bytes of a coreset's point block, and the columns that a receiver decodes.
 
     Parameters
     ----------
-    coreset : Coreset
+    ordered : Coreset
+        In the order in which it is sent.
     quantizer : Quantizer
 
     Returns
     -------
-    ordered : Coreset
     n_bytes : int
     columns : ndarray
     """
-    ordered = arranged(coreset, quantizer)
-    sent = columns_sent(ordered)
-    block, columns = quantizer.encode_and_decode(sent)
-    return ordered, len(block), columns
+    block, columns = quantizer.encode_and_decode(columns_sent(ordered))
+    return len(block), columns
 
 
 def received(coreset: Coreset, columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[Any] | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import numbers
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -59,6 +60,11 @@ class Quantizer(ABC):
     def arrangement(self, points: NDArray[np.float64]) -> NDArray[np.intp] | None:
         """An order in which the points are likely to take fewer bytes; None where the order makes no difference."""
         return None
+
+    @property
+    def arrangement_key(self) -> Hashable:
+        """Quantizers with equal keys arrange points alike, so that these are arranged once for all of them."""
+        return type(self), self.config_bytes()
 
     @abstractmethod
     def config_bytes(self) -> bytes:

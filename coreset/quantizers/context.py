@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Hashable
 from typing import ClassVar, final
 
 import numpy as np
@@ -238,6 +239,11 @@ class ContextQuantizer(ScopedQuantizer):
             return tour
         order = np.arange(len(points)) if tour is None else tour
         return order[np.argsort(renumbered(groups[order]), kind="stable")]
+
+    @property
+    def arrangement_key(self) -> Hashable:
+        """See `Quantizer.arrangement_key`."""
+        return type(self), self.scope, self.bits > _MOST_CORRECTED
 
     def max_encoded_size(self, shape: Shape) -> int:
         """See `Quantizer.max_encoded_size`."""
