@@ -70,7 +70,9 @@ def _checked_covariance(covariance: ArrayLike, n_features: int, numeric: bool) -
     wanted = (n_features, n_features + numeric)
     if checked.shape != wanted:
         raise ValueError(f"within_covariance has shape {checked.shape}, expected {wanted}")
-    square, deviations = checked[:, :n_features], np.sqrt(np.maximum(np.diag(checked), 0.0))
+    square = checked[:, :n_features]
+    # Variances below the least normal number are rounded, or zero, where their square roots would not be.
+    deviations = np.sqrt(np.maximum(np.diag(checked), 0.0) + np.finfo(np.float64).tiny)
     tolerance = 1e-4 * np.outer(deviations, deviations)
     alike = (np.abs(square - square.T) <= tolerance).all()
     bounded = (np.abs(square) <= np.outer(deviations, deviations) + tolerance).all()
