@@ -16,7 +16,7 @@ from ..quantizers import ContextQuantizer, Quantizer, UniformQuantizer
 from ..wire import arranged, columns_sent, encoded_size
 from .building import Builder
 from .candidates import MOST_CONTEXT_COLUMNS, bits_of, families
-from .exhaustive import measured_forecast
+from .exhaustive import measured_error, measured_forecast
 from .forecasts import Forecast, Outcome, Task, nothing_fits
 from .measuring import (
     Measure,
@@ -69,7 +69,8 @@ def plan_empirically(task: Task) -> Outcome:
     if task.builder.rows.X.size <= _EXACT_VALUES:
         forecasts = _exact(task, pilot, forecasts)
         built_of = "coresets of the other rows"
-    return Outcome(forecasts, f"{pilot.measure.described}, for {built_of}")
+    described = f"{pilot.measure.described}, for {built_of}"
+    return Outcome(forecasts, described, error_of=functools.partial(measured_error, pilot.measure))
 
 
 class _Trial:

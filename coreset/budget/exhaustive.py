@@ -10,7 +10,7 @@ import numpy as np
 from ..quantizers import Quantizer
 from ..wire import arranged, encoded_size
 from .building import Builder
-from .filling import fill
+from .filling import Filled, fill
 from .forecasts import Forecast, Outcome, Task, nothing_fits
 from .measuring import Measure, energy_yardstick, held_out_rows, held_out_yardstick, training_yardstick
 from .receiving import bytes_and_columns
@@ -83,6 +83,13 @@ def measured_forecast(
         math.sqrt(max(cells + added, 0.0)),
         filled=filled,
     )
+
+
+def measured_error(measure: Measure, filled: Filled) -> float:
+    """Error of a message as it is received."""
+    ordered = arranged(filled.coreset, filled.quantizer)
+    columns = bytes_and_columns(ordered, filled.quantizer)[1]
+    return math.sqrt(max(measure.squared_error(ordered, columns), 0.0))
 
 
 def least_size(builder: Builder, quantizer: Quantizer) -> int:

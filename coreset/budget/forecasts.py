@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -84,11 +84,14 @@ class Outcome:
         What the errors are, to be read after "Errors are".
     remark : str
         What else a reader should know, as whole sentences.
+    error_of : callable, optional
+        The error of a message of all rows, where forecasts are extrapolated.
     """
 
     forecasts: list[Forecast]
     measure: str
     remark: str = ""
+    error_of: Callable[[Filled], float] | None = None
 
 
 def nothing_fits(note: str = "fits no point") -> Forecast:

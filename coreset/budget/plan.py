@@ -36,6 +36,9 @@ PLANNERS = tuple(_PLANNERS)
 _PUBLISHED = PLANNERS[2:]
 # Cells are best cut with little regard to the target, but its rounding spoils regressions as much as a column's.
 _MEASURED_SHARE = 1.0
+# A message whose error is larger than was forecast by this gives way to other codecs, of which so many are filled.
+_AS_EXPECTED = 1.1
+_MOST_MESSAGES = 4
 
 
 def plan_budget(
@@ -143,7 +146,7 @@ def search(
     task = Task(builder, measured, candidates, budget, rng)
     _check_budget(task)
     outcome = _PLANNERS[planner](task)
-    chosen, filled = _best_that_fits(task, outcome.forecasts)
+    chosen, filled = _best_that_fits(task, outcome)
     message = encode(filled.coreset, filled.quantizer)
     table = _table(task, outcome.forecasts, chosen, filled)
     plan = BudgetPlan(
@@ -205,20 +208,40 @@ def _hint(rows: Rows, base: BaseEstimator) -> str:
     return "; target_type='numeric' of the base takes y for numbers" if hasattr(base, "target_type") else ""
 
 
-def _best_that_fits(task: Task, forecasts: list[Forecast]) -> tuple[int, Filled]:
-    """The candidate of the least error and its largest coreset, by true encodings."""
+def _best_that_fits(task: Task, outcome: Outcome) -> tuple[int, Filled]:
+    """The candidate of the least error and its largest coreset, by true encodings.
+
+    A message that turns out worse than was forecast gives way to the next candidates, as long as these are expected to
+    be better than the best message so far: levels of a codec can fall badly at one size and well at others.
+    """
+    forecasts = outcome.forecasts
 
     def rank(position: int) -> tuple[float, int, float]:
         forecast = forecasts[position]
         least_bytes = task.builder.bound(task.builder.bound.least_points, task.quantizers[position])
         return (forecast.error if forecast.fits and forecast.tried else math.inf, not forecast.tried, least_bytes)
 
+    best: tuple[int, Filled] | None = None
+    least, tries_left = math.inf, _MOST_MESSAGES
     for position in sorted(range(len(forecasts)), key=rank):
         forecast, quantizer = forecasts[position], task.quantizers[position]
+        if best is not None and (tries_left == 0 or rank(position) >= (least,)):
+            break
         filled = forecast.filled or fill(task.builder, quantizer, task.budget, forecast.n_points)
-        if filled is not None:
-            return position, filled
-    raise AssertionError("some candidate fits, since the budget was checked")
+        if filled is None:
+            continue
+        if forecast.filled or outcome.error_of is None:
+            found = forecast.error
+        else:
+            found = outcome.error_of(filled)
+        if best is None or found < least:
+            best, least = (position, filled), found
+        if not found > _AS_EXPECTED * forecast.error:
+            break
+        tries_left -= 1
+    if best is None:
+        raise AssertionError("some candidate fits, since the budget was checked")
+    return best
 
 
 def _table(task: Task, forecasts: list[Forecast], chosen: int, filled: Filled) -> pd.DataFrame:
