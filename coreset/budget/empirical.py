@@ -218,7 +218,8 @@ class _Search:
         if len(self._pilot.trials) == 1:
             return 0.0
         fast = [position for position, family in self._family.items() if not self._is_too_slow(family)]
-        codec = min((self._task.quantizers[p] for p in fast), key=lambda quantizer: abs(bits_of(quantizer) - _FIRST_BITS))
+        quantizers = self._task.quantizers
+        codec = quantizers[min(fast, key=lambda position: abs(bits_of(quantizers[position]) - _FIRST_BITS))]
         (few, many), added = zip(*sorted((t.n_points, t.of(codec)[1]) for t in self._pilot.trials[:2]), strict=True)
         if min(added) <= 0:
             return 0.0

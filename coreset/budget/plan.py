@@ -230,10 +230,7 @@ def _best_that_fits(task: Task, outcome: Outcome) -> tuple[int, Filled]:
         filled = forecast.filled or fill(task.builder, quantizer, task.budget, forecast.n_points)
         if filled is None:
             continue
-        if forecast.filled or outcome.error_of is None:
-            found = forecast.error
-        else:
-            found = outcome.error_of(filled)
+        found = forecast.error if forecast.filled or outcome.error_of is None else outcome.error_of(filled)
         if best is None or found < least:
             best, least = (position, filled), found
         if not found > _AS_EXPECTED * forecast.error:
