@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from .base import Shape, check_points, check_span, register_quantizer
 from .bits import pack_bits, packed_size, unpack_bits
 from .centers import Centers
+from .choices import decode_choices, encode_choices
 from .column_levels import ColumnLevels
 from .correction import Correction
 from .grouping import rough_groups
+from .limits import MOST_POINTS, check_time, is_worth_its_time
 from .order import Order
 from .runs import renumbered
 from .scoped import ScopedQuantizer
@@ -27,15 +29,12 @@ from .tour import nearest_neighbour_tour
 _LEAST_SIDE = 8
 Codes = NDArray[np.uint8]
 Levels = ColumnLevels | TableLevels
-# Flags of a block: codes through the entropy coder; values corrected by neighbours; codes relative to rough centres.
-_CODED, _CORRECTED, _GROUPED = 1, 2, 4
-_FREE_COLUMNS = 1024  # columns that a coded block may have whatever its size
-_COLUMNS_A_BYTE = 8  # and those for each of its bytes, which bounds what a hostile block takes in time
-_FREE_BITS, _BITS_A_BYTE = 1 << 20, 1024  # likewise for the bits of its codes
+# Flags of a block: codes through the entropy coder; values corrected by neighbours; codes relative to rough centres;
+# columns of which one is chosen written as that choice.
+_CODED, _CORRECTED, _GROUPED, _CHOSEN = 1, 2, 4, 8
 _MOST_CORRECTED = 4  # bits, beyond which neighbours have little to add, and rough centres begin to pay
 _PROMISING = 0.95  # of the bytes: codes relative to centres take a little more than their counts let expect
 _MOST_ARRANGED = 2048  # points: a tour through them takes the square of that
-_MOST_POINTS = 1 << 17  # in a coded block: the model takes some hundred bytes for each
 
 
 @register_quantizer
@@ -136,25 +135,27 @@ class ContextQuantizer(ScopedQuantizer):
         active = np.flatnonzero(levels.active)
         packed = b"\0" + head + pack_bits(codes[active].ravel().astype(np.uint64), self.bits)
         plain = packed, levels, codes, None
-        if len(checked) > _MOST_POINTS:
+        if len(checked) > MOST_POINTS:
             return plain
         if not has_large_batches(Order.of(active, len(checked), stride), len(checked), self.bits):
             stride = 0  # a table's batches are large
         stream = encode_codes(codes, active, self.bits, stride)
         n_bits = len(active) * len(checked) * self.bits
-        if not (_is_worth_its_time(len(active), len(stream)) and _are_few(n_bits, len(stream))):
+        if not is_worth_its_time(len(active), n_bits, len(stream)):
             return plain
-        coded = b"".join([bytes([_CODED]), stride.to_bytes(2, "little"), head, stream])
+        chosen = None if stride else encode_choices(codes[active], self.bits, len(stream))
+        flags = _CODED if chosen is None else _CODED | _CHOSEN
+        coded = b"".join([bytes([flags]), stride.to_bytes(2, "little"), head, chosen or stream])
         if len(coded) >= len(packed):
             return plain
         if self.bits > _MOST_CORRECTED:
             return self._grouped(codes, active, head, len(coded)) or coded, levels, codes, None
-        if not _is_worth_its_time(codes.shape[0], len(stream)):
+        if not is_worth_its_time(len(codes), 0, len(chosen or stream)):
             return coded, levels, codes, None
         correction = self._correction(checked, levels, codes, stride, len(coded))
         if correction is None:
             return coded, levels, codes, None
-        corrected = b"".join([bytes([_CODED | _CORRECTED]), coded[1:3], correction.to_bytes(), coded[3:]])
+        corrected = b"".join([bytes([flags | _CORRECTED]), coded[1:3], correction.to_bytes(), coded[3:]])
         return plain if len(corrected) >= len(packed) else (corrected, levels, codes, correction)
 
     def _grouped(self, codes: Codes, active: NDArray[np.intp], head: bytes, most: int) -> bytes | None:
@@ -167,7 +168,7 @@ class ContextQuantizer(ScopedQuantizer):
             return None
         stream = encode_codes(distances, np.arange(len(active)), centers.width, 0)
         stream = centers.to_bytes(self.bits) + stream
-        if not (_is_worth_its_time(len(active), len(stream)) and _are_few(distances.size * self.bits, len(stream))):
+        if not is_worth_its_time(len(active), distances.size * self.bits, len(stream)):
             return None
         grouped = b"".join([bytes([_CODED | _GROUPED, 0, 0]), head, stream])
         return grouped if len(grouped) < most else None
@@ -193,8 +194,7 @@ class ContextQuantizer(ScopedQuantizer):
     def decode(self, data: bytes, shape: Shape) -> NDArray[np.float64]:
         """See `Quantizer.decode`."""
         n_points, n_features = shape
-        refined = _CODED | (_CORRECTED if self.bits <= _MOST_CORRECTED else _GROUPED)
-        if not data or data[0] not in (0, _CODED, refined):
+        if not data or data[0] not in self._known_flags:
             raise ValueError("the point block's header is not one of a context quantizer")
         flags, rest = data[0], data[1:]
         stride, coefficients = 0, b""
@@ -203,16 +203,20 @@ class ContextQuantizer(ScopedQuantizer):
             if len(rest) < 2 + n_coefficients:
                 raise ValueError(f"the point block has {len(data)} bytes, its header alone takes {3 + n_coefficients}")
             stride = int.from_bytes(rest[:2], "little")
-            if stride and flags & _GROUPED:
-                raise ValueError("the point block's header has both centres and rows of an image")
+            if stride and flags & (_GROUPED | _CHOSEN):
+                raise ValueError("the point block's header has rows of an image, and centres or choices of a table")
             coefficients, rest = rest[2 : 2 + n_coefficients], rest[2 + n_coefficients :]
         levels, rest = self._kind.from_bytes(rest, n_features, self.bits)
         active = np.flatnonzero(levels.active)
         if flags:
-            _check_time(shape, n_features if flags & _CORRECTED else len(active), len(active) * self.bits, len(rest))
+            # Choices are fewer than the columns that they stand for, and are checked where they are read.
+            walked = 0 if flags & _CHOSEN else len(active)
+            check_time(n_points, n_features if flags & _CORRECTED else walked, walked * self.bits, len(rest))
         codes = np.zeros((n_features, n_points), dtype=np.uint8)
         if flags & _GROUPED:
             codes[active] = _read_grouped(rest, (len(active), n_points), self.bits)
+        elif flags & _CHOSEN:
+            codes[active] = decode_choices(rest, (len(active), n_points), self.bits)
         elif flags:
             # An image's pixels have neighbours among columns that are not active, too.
             codes = decode_codes(rest, codes.shape, active, self.bits, stride)
@@ -234,7 +238,7 @@ class ContextQuantizer(ScopedQuantizer):
             spans = points.max(axis=0) / 2 - points.min(axis=0) / 2
             points = (points / 2 - points.min(axis=0) / 2) / np.where(spans > 0, spans, 1.0)
         tour = nearest_neighbour_tour(points) if len(points) <= _MOST_ARRANGED else None
-        groups = rough_groups(points) if self.bits > _MOST_CORRECTED and len(points) <= _MOST_POINTS else None
+        groups = rough_groups(points) if self.bits > _MOST_CORRECTED and len(points) <= MOST_POINTS else None
         if groups is None:
             return tour
         order = np.arange(len(points)) if tour is None else tour
@@ -248,6 +252,12 @@ class ContextQuantizer(ScopedQuantizer):
     def max_encoded_size(self, shape: Shape) -> int:
         """See `Quantizer.max_encoded_size`."""
         return 1 + self._kind.max_bytes(shape, self.bits) + packed_size(shape[0] * shape[1], self.bits)
+
+    @property
+    def _known_flags(self) -> tuple[int, ...]:
+        if self.bits > _MOST_CORRECTED:
+            return 0, _CODED, _CODED | _GROUPED, _CODED | _CHOSEN
+        return 0, _CODED, _CODED | _CORRECTED, _CODED | _CHOSEN, _CODED | _CHOSEN | _CORRECTED
 
     @property
     def _kind(self) -> type[ColumnLevels] | type[TableLevels]:
@@ -264,27 +274,6 @@ class ContextQuantizer(ScopedQuantizer):
             return missing
 
         return Correction.fit(codes, residuals, self.bits, stride, n_bytes)
-
-
-def _is_worth_its_time(n_columns: int, n_bytes: int) -> bool:
-    """Whether a stream of codes is long enough for the columns that are walked through for it."""
-    return n_columns <= _FREE_COLUMNS + _COLUMNS_A_BYTE * n_bytes
-
-
-def _are_few(n_bits: int, n_bytes: int) -> bool:
-    """Whether a stream of codes is long enough for the bits that it stands for."""
-    return n_bits <= _FREE_BITS + _BITS_A_BYTE * n_bytes
-
-
-def _check_time(shape: Shape, n_columns: int, bits_a_point: int, n_bytes: int) -> None:
-    if shape[0] > _MOST_POINTS:
-        raise ValueError(
-            f"the point block's header says that codes of {shape[0]} points are squeezed, too many for that"
-        )
-    if not _is_worth_its_time(n_columns, n_bytes):
-        raise ValueError(f"the point block has {n_bytes} bytes of codes, too few for {n_columns} columns")
-    if not _are_few(shape[0] * bits_a_point, n_bytes):
-        raise ValueError(f"the point block has {n_bytes} bytes of codes, too few for {shape[0]} points")
 
 
 def _read_grouped(data: bytes, shape: Shape, bits: int) -> Codes:

@@ -34,9 +34,28 @@ def encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int)
     stride : int
         Columns a row of an image, or 0 for tables.
     """
-    order = Order.of(active, codes.shape[1], stride)
-    known = codes[order.columns]
     encoder = BitEncoder()
+    _put(encoder, codes, Order.of(active, codes.shape[1], stride), bits)
+    return encoder.finish()
+
+
+def encode_tables(tables: list[tuple[int, Codes]]) -> bytes:
+    """Write several tables one after the other, which know nothing of each other.
+
+    Parameters
+    ----------
+    tables : list of (int, ndarray)
+        Bits of the codes, and these, of shape (d, n).
+    """
+    encoder = BitEncoder()
+    for bits, codes in tables:
+        if len(codes):
+            _put(encoder, codes, Order.of(np.arange(len(codes)), codes.shape[1], 0), bits)
+    return encoder.finish()
+
+
+def _put(encoder: BitEncoder, codes: Codes, order: Order, bits: int) -> None:
+    known = codes[order.columns]
 
     def code(ones: NDArray[np.integer], parts: list[Part], depth: int) -> Codes:
         if depth == 0:
@@ -47,7 +66,6 @@ def encode_codes(codes: Codes, active: NDArray[np.intp], bits: int, stride: int)
 
     wanted: list[Codes] = []
     walk(_unknown(known.shape), order, bits, code)
-    return encoder.finish()
 
 
 def decode_codes(data: bytes, shape: Shape, active: NDArray[np.intp], bits: int, stride: int) -> Codes:
@@ -64,12 +82,42 @@ def decode_codes(data: bytes, shape: Shape, active: NDArray[np.intp], bits: int,
             f"the point block says that {stride} columns are a row: {shape[1]} points are too few for that"
         )
     decoder = BitDecoder(data, len(active) * shape[1] * bits)
-    found = _unknown((len(active), shape[1]))
-    walk(found, order, bits, lambda ones, parts, depth: decoder.get(ones))
-    decoder.close()
     codes = np.zeros(shape, dtype=np.uint8)
-    codes[order.columns] = found[:-1]
+    codes[order.columns] = _get(decoder, order, shape[1], bits)
+    decoder.close()
     return codes
+
+
+def decode_tables(data: bytes, forms: list[tuple[int, int]], n_points: int) -> list[Codes]:
+    """Inverse of `encode_tables` for bytes that may be hostile.
+
+    Parameters
+    ----------
+    data : bytes
+    forms : list of (int, int)
+        Bits and columns of each table.
+    n_points : int
+
+    Raises
+    ------
+    ValueError
+        When the bytes are corrupt.
+    """
+    decoder = BitDecoder(data, n_points * sum(bits * n_columns for bits, n_columns in forms))
+    tables = []
+    for bits, n_columns in forms:
+        order = Order.of(np.arange(n_columns), n_points, 0)
+        codes = np.zeros((n_columns, n_points), dtype=np.uint8)
+        codes[order.columns] = _get(decoder, order, n_points, bits)
+        tables.append(codes)
+    decoder.close()
+    return tables
+
+
+def _get(decoder: BitDecoder, order: Order, n_points: int, bits: int) -> Codes:
+    found = _unknown((len(order.columns), n_points))
+    walk(found, order, bits, lambda ones, parts, depth: decoder.get(ones))
+    return found[:-1]
 
 
 def _unknown(shape: Shape) -> Codes:
