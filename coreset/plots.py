@@ -72,6 +72,7 @@ def plot_plan(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _codec_name(config: dict[str, Any]) -> tuple[str, str]:
-    """The words of a configuration, and its numbers."""
+    """The words of a configuration, with what it turns on, and its numbers."""
     words = [str(value) for value in config.values() if isinstance(value, str)]
-    return " ".join(words), " ".join(str(value) for value in config.values() if not isinstance(value, str))
+    words += [name.replace("_", "-") for name, value in config.items() if value is True]
+    return " ".join(words), " ".join(str(value) for value in config.values() if not isinstance(value, (str, bool)))

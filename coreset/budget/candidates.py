@@ -12,7 +12,7 @@ _UNIFORM_BITS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 _PUBLISHED_BITS = (*range(0, 8), *range(9, 24, 2), 30, 40, 52)
 
 
-def default_quantizers(n_features: int | None = None) -> list[Quantizer]:
+def default_quantizers(n_features: int | None = None, *, one_hot: bool = False) -> list[Quantizer]:
     """The codecs that a planner tries unless told otherwise.
 
     The context quantizer in all its widths, which makes uniform levels of so few bits superfluous; uniform levels of
@@ -23,6 +23,8 @@ def default_quantizers(n_features: int | None = None) -> list[Quantizer]:
     ----------
     n_features : int, optional
         Columns of the table; not too many by default.
+    one_hot : bool, default=False
+        Whether the table has one-hot columns: the context quantizer is tried with and without rounding their averages.
 
     Returns
     -------
@@ -39,6 +41,8 @@ def default_quantizers(n_features: int | None = None) -> list[Quantizer]:
     wide = n_features is not None and n_features > MOST_CONTEXT_COLUMNS
     most = 0 if wide else ContextQuantizer.MOST_BITS
     context = [ContextQuantizer(bits, scope) for scope in SCOPES for bits in range(1, most + 1)]
+    if one_hot:
+        context += [ContextQuantizer(bits, "column", one_hot=True) for bits in range(1, most + 1)]
     uniform = [UniformQuantizer(bits, scope) for scope in SCOPES for bits in _UNIFORM_BITS if bits > most]
     return [*context, *uniform, RoundingQuantizer(10), RoundingQuantizer(23)]
 

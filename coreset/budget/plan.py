@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from ..construction import Rows, check_rows, target_settings, with_scale
-from ..quantizers import Quantizer, check_quantizer
+from ..quantizers import Quantizer, check_quantizer, has_one_hot_columns
 from ..targets import NUMERIC
 from ..validation import RandomState, as_generator, check_count
 from ..wire import encode
 from .building import Bound, Builder, affordable_zstd_bytes, checked_base
-from .candidates import default_quantizers, published_quantizers
+from .candidates import MOST_CONTEXT_COLUMNS, default_quantizers, published_quantizers
 from .empirical import plan_empirically
 from .exhaustive import least_size, plan_exhaustively
 from .filling import Filled, fill
@@ -133,7 +133,11 @@ def search(
     if planner not in PLANNERS:
         raise ValueError(f"planner={planner!r} must be one of {PLANNERS}")
     if quantizers is None:
-        quantizers = published_quantizers() if planner in _PUBLISHED else default_quantizers(rows.X.shape[1])
+        if planner in _PUBLISHED:
+            quantizers = published_quantizers()
+        else:
+            one_hot = rows.X.shape[1] <= MOST_CONTEXT_COLUMNS and has_one_hot_columns(rows.X)
+            quantizers = default_quantizers(rows.X.shape[1], one_hot=one_hot)
     candidates = _checked_candidates(quantizers)
     rng = as_generator(random_state)
     seed = int(rng.integers(2**31))

@@ -11,6 +11,7 @@ from .base import (
 )
 from .bits import pack_bits, packed_size, unpack_bits
 from .context import ContextQuantizer
+from .one_hot import has_one_hot_columns
 from .rounding import RoundingQuantizer
 from .scoped import SCOPES
 from .uniform import UniformQuantizer
@@ -25,6 +26,7 @@ __all__ = [
     "check_points",
     "check_quantizer",
     "get_quantizer",
+    "has_one_hot_columns",
     "pack_bits",
     "packed_size",
     "quantizer_from_wire",

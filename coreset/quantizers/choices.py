@@ -40,7 +40,7 @@ class Choices:
     --------
     >>> import numpy as np
     >>> codes = np.array([[3, 0, 0], [0, 3, 3], [1, 2, 3], [0, 0, 3]], dtype=np.uint8)
-    >>> choices = Choices.find(codes)
+    >>> choices = Choices.find(codes, np.ones(4, dtype=bool))
     >>> choices.chosen.tolist(), choices.starts.tolist(), choices.always.tolist()
     ([True, True, False, True], [True, False, True], [True, False])
     >>> [(bits, table.tolist()) for bits, table in choices.tables(codes)]
@@ -54,15 +54,17 @@ class Choices:
     always: NDArray[np.bool_]
 
     @classmethod
-    def find(cls, codes: Codes) -> Self | None:
+    def find(cls, codes: Codes, among: NDArray[np.bool_]) -> Self | None:
         """Runs as long as they can be, from the first column on; None where fewer than two columns have like codes.
 
         Parameters
         ----------
         codes : ndarray of shape (d, n)
+        among : ndarray of bool of shape (d,)
+            Columns that may be chosen.
         """
         low, high = codes.min(axis=1), codes.max(axis=1)
-        binary = (low < high) & ((codes == low[:, None]) | (codes == high[:, None])).all(axis=1)
+        binary = among & (low < high) & ((codes == low[:, None]) | (codes == high[:, None])).all(axis=1)
         if np.count_nonzero(binary) < 2:
             return None
         pairs = low.astype(np.intp) << 8 | high
@@ -147,7 +149,9 @@ class Choices:
         return cls(low, high, chosen, starts, always), data
 
 
-def encode_choices(codes: Codes, bits: int, most: int) -> bytes | None:
+def encode_choices(
+    codes: Codes, bits: int, most: int, among: NDArray[np.bool_]
+) -> tuple[bytes, NDArray[np.bool_]] | None:
     """Choices and the other columns, or None where there are no choices, or that takes no less than so many bytes.
 
     Parameters
@@ -156,8 +160,16 @@ def encode_choices(codes: Codes, bits: int, most: int) -> bytes | None:
     bits : int
         Of the codes.
     most : int
+    among : ndarray of bool of shape (d,)
+        Columns that may be written as choices.
+
+    Returns
+    -------
+    data : bytes
+    chosen : ndarray of bool of shape (d,)
+        Columns that are written as choices.
     """
-    choices = Choices.find(codes)
+    choices = Choices.find(codes, among)
     if choices is None:
         return None
     tables = [*choices.tables(codes), (bits, codes[~choices.chosen])]
@@ -165,11 +177,16 @@ def encode_choices(codes: Codes, bits: int, most: int) -> bytes | None:
     n_columns, bits_a_point = _totals([(width, len(table)) for width, table in tables])
     if len(data) >= most or not is_worth_its_time(n_columns, bits_a_point * codes.shape[1], len(data)):
         return None
-    return data
+    return data, choices.chosen
 
 
-def decode_choices(data: bytes, shape: Shape, bits: int) -> Codes:
+def decode_choices(data: bytes, shape: Shape, bits: int) -> tuple[Codes, NDArray[np.bool_]]:
     """Inverse of `encode_choices` for bytes that may be hostile.
+
+    Returns
+    -------
+    codes : ndarray of shape (d, n)
+    chosen : ndarray of bool of shape (d,)
 
     Raises
     ------
@@ -183,7 +200,7 @@ def decode_choices(data: bytes, shape: Shape, bits: int) -> Codes:
     codes = np.empty(shape, dtype=np.uint8)
     codes[choices.chosen] = choices.codes_of(tables, shape[1])
     codes[~choices.chosen] = others
-    return codes
+    return codes, choices.chosen
 
 
 def _totals(forms: list[tuple[int, int]]) -> tuple[int, int]:

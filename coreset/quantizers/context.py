@@ -17,6 +17,7 @@ from .column_levels import ColumnLevels
 from .correction import Correction
 from .grouping import rough_groups
 from .limits import MOST_POINTS, check_time, is_worth_its_time
+from .one_hot import as_one_hot
 from .order import Order
 from .runs import renumbered
 from .scoped import ScopedQuantizer
@@ -30,8 +31,9 @@ _LEAST_SIDE = 8
 Codes = NDArray[np.uint8]
 Levels = ColumnLevels | TableLevels
 # Flags of a block: codes through the entropy coder; values corrected by neighbours; codes relative to rough centres;
-# columns of which one is chosen written as that choice.
+# columns of two values, of which at most one has the higher, written as choices.
 _CODED, _CORRECTED, _GROUPED, _CHOSEN = 1, 2, 4, 8
+_ONE_HOT = 2  # beside the scope in the configuration
 _MOST_CORRECTED = 4  # bits, beyond which neighbours have little to add, and rough centres begin to pay
 _PROMISING = 0.95  # of the bytes: codes relative to centres take a little more than their counts let expect
 _MOST_ARRANGED = 2048  # points: a tour through them takes the square of that
@@ -68,6 +70,11 @@ class ContextQuantizer(ScopedQuantizer):
         Whether each column has its own levels between two ends (some three bytes a column), or the table has one list
         of them, where its values are. The latter suits images. Levels of a column stand at equal distances, or with two
         to five bits, in tables, closer near the low end, the high end or the middle, where long tails ask for it.
+
+    one_hot : bool, default=False
+        Whether neighbouring columns that are not negative and sum to one at every point, such as averages of one-hot
+        columns, are rounded to one of them. Points then look like rows, and such columns take far fewer bytes. Which
+        column that is follows from what the points before have missed of each, so that columns keep their sums.
 
     Raises
     ------
@@ -111,9 +118,32 @@ class ContextQuantizer(ScopedQuantizer):
     (True, True)
     """
 
+    one_hot: bool = False
+
     id: ClassVar[str] = "context"
     wire_id: ClassVar[int] = 3
     MOST_BITS: ClassVar[int] = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.one_hot, (bool, np.bool_)):
+            raise TypeError(f"one_hot={self.one_hot!r} must be True or False")
+        object.__setattr__(self, "one_hot", bool(self.one_hot))
+
+    def __repr__(self) -> str:
+        one_hot = ", one_hot=True" if self.one_hot else ""
+        return f"{type(self).__name__}(bits={self.bits}, scope={self.scope!r}{one_hot})"
+
+    def config_bytes(self) -> bytes:
+        """Bits, then 0 for columns and 1 for the table, and 2 more where one-hot columns are rounded."""
+        bits, scope = super().config_bytes()
+        return bytes([bits, scope | _ONE_HOT * self.one_hot])
+
+    @classmethod
+    def from_config_bytes(cls, data: bytes) -> ContextQuantizer:
+        """Inverse of `config_bytes`."""
+        plain = super().from_config_bytes(bytes([data[0], data[1] & ~_ONE_HOT]))
+        return dataclasses.replace(plain, one_hot=bool(data[1] & _ONE_HOT))
 
     def encode(self, points: NDArray[np.float64]) -> bytes:
         """See `Quantizer.encode`."""
@@ -121,42 +151,51 @@ class ContextQuantizer(ScopedQuantizer):
 
     def encode_and_decode(self, points: NDArray[np.float64]) -> tuple[bytes, NDArray[np.float64]]:
         """See `Quantizer.encode_and_decode`."""
-        data, levels, codes, correction = self._encoded(points)
+        data, written = self._encoded(points)
         # What is decoded knows levels by their bytes alone.
-        read = self._kind.from_bytes(levels.to_bytes(), codes.shape[0], self.bits)[0]
-        return data, self._values(read, codes, correction)
+        levels = self._kind.from_bytes(written.levels.to_bytes(), len(written.codes), self.bits)[0]
+        return data, dataclasses.replace(written, levels=levels).values(self.bits)
 
-    def _encoded(self, points: NDArray[np.float64]) -> tuple[bytes, Levels, Codes, Correction | None]:
+    def _encoded(self, points: NDArray[np.float64]) -> tuple[bytes, _Block]:
         """The bytes and what they say."""
         checked = check_points(points)
         check_span(checked)
+        if self.one_hot:
+            checked = as_one_hot(checked)
         levels, codes, stride = self._fitted(checked)
         head = levels.to_bytes()
         active = np.flatnonzero(levels.active)
         packed = b"\0" + head + pack_bits(codes[active].ravel().astype(np.uint64), self.bits)
-        plain = packed, levels, codes, None
+        block = _Block(levels, codes)
         if len(checked) > MOST_POINTS:
-            return plain
+            return packed, block
         if not has_large_batches(Order.of(active, len(checked), stride), len(checked), self.bits):
             stride = 0  # a table's batches are large
         stream = encode_codes(codes, active, self.bits, stride)
         n_bits = len(active) * len(checked) * self.bits
         if not is_worth_its_time(len(active), n_bits, len(stream)):
-            return plain
-        chosen = None if stride else encode_choices(codes[active], self.bits, len(stream))
-        flags = _CODED if chosen is None else _CODED | _CHOSEN
-        coded = b"".join([bytes([flags]), stride.to_bytes(2, "little"), head, chosen or stream])
+            return packed, block
+        flags, others = _CODED, np.arange(len(codes))
+        # Columns of more values that have two codes are left to be corrected.
+        binary = ((checked == checked.min(axis=0)) | (checked == checked.max(axis=0))).all(axis=0)[active]
+        found = None if stride else encode_choices(codes[active], self.bits, len(stream), binary)
+        if found is not None:
+            flags, (stream, chosen) = _CODED | _CHOSEN, found
+            others = np.delete(others, active[chosen])
+        coded = b"".join([bytes([flags]), stride.to_bytes(2, "little"), head, stream])
         if len(coded) >= len(packed):
-            return plain
+            return packed, block
         if self.bits > _MOST_CORRECTED:
-            return self._grouped(codes, active, head, len(coded)) or coded, levels, codes, None
-        if not is_worth_its_time(len(codes), 0, len(chosen or stream)):
-            return coded, levels, codes, None
-        correction = self._correction(checked, levels, codes, stride, len(coded))
+            return self._grouped(codes, active, head, len(coded)) or coded, block
+        if not is_worth_its_time(len(codes), 0, len(stream)):
+            return coded, block
+        correction = block.fitted_correction(checked, others, self.bits, stride, len(coded))
         if correction is None:
-            return coded, levels, codes, None
+            return coded, block
         corrected = b"".join([bytes([flags | _CORRECTED]), coded[1:3], correction.to_bytes(), coded[3:]])
-        return plain if len(corrected) >= len(packed) else (corrected, levels, codes, correction)
+        if len(corrected) >= len(packed):
+            return packed, block
+        return corrected, _Block(levels, codes, correction, others)
 
     def _grouped(self, codes: Codes, active: NDArray[np.intp], head: bytes, most: int) -> bytes | None:
         """The block with codes relative to rough centres, or None where that takes no less than so many bytes."""
@@ -183,14 +222,6 @@ class ContextQuantizer(ScopedQuantizer):
         spaced = levels.spaced(points)
         return spaced, codes if spaced is levels else spaced.codes(points), stride
 
-    def _values(self, levels: Levels, codes: Codes, correction: Correction | None) -> NDArray[np.float64]:
-        values = levels.values(codes)
-        if correction is not None:
-            correction.add_to(values, codes, levels.scales, self.bits)
-        if not np.isfinite(values).all():
-            raise ValueError("the point block's levels overflow")
-        return np.ascontiguousarray(values.T)
-
     def decode(self, data: bytes, shape: Shape) -> NDArray[np.float64]:
         """See `Quantizer.decode`."""
         n_points, n_features = shape
@@ -212,18 +243,19 @@ class ContextQuantizer(ScopedQuantizer):
             # Choices are fewer than the columns that they stand for, and are checked where they are read.
             walked = 0 if flags & _CHOSEN else len(active)
             check_time(n_points, n_features if flags & _CORRECTED else walked, walked * self.bits, len(rest))
-        codes = np.zeros((n_features, n_points), dtype=np.uint8)
+        codes, others = np.zeros((n_features, n_points), dtype=np.uint8), np.arange(n_features)
         if flags & _GROUPED:
             codes[active] = _read_grouped(rest, (len(active), n_points), self.bits)
         elif flags & _CHOSEN:
-            codes[active] = decode_choices(rest, (len(active), n_points), self.bits)
+            codes[active], chosen = decode_choices(rest, (len(active), n_points), self.bits)
+            others = np.delete(others, active[chosen])
         elif flags:
             # An image's pixels have neighbours among columns that are not active, too.
             codes = decode_codes(rest, codes.shape, active, self.bits, stride)
         else:
             codes[active] = unpack_bits(rest, len(active) * n_points, self.bits).reshape(len(active), n_points)
         correction = Correction.from_bytes(coefficients, self.bits, stride) if flags & _CORRECTED else None
-        return self._values(levels, codes, correction)
+        return _Block(levels, codes, correction, others).values(self.bits)
 
     def encoded_size(self, points: NDArray[np.float64]) -> int:
         """See `Quantizer.encoded_size`; what an adaptive model makes of the codes shows only when they are encoded."""
@@ -263,17 +295,40 @@ class ContextQuantizer(ScopedQuantizer):
     def _kind(self) -> type[ColumnLevels] | type[TableLevels]:
         return ColumnLevels if self.scope == "column" else TableLevels
 
-    def _correction(
-        self, points: NDArray[np.float64], levels: Levels, codes: Codes, stride: int, n_bytes: int
-    ) -> Correction | None:
-        scales = np.where(levels.scales > 0, levels.scales, 1.0)
-        values = levels.values(codes)
 
-        def residuals(columns: NDArray[np.intp]) -> NDArray[np.float64]:
-            missing: NDArray[np.float64] = (points[:, columns].T - values[columns]) / scales[columns, None]
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Block:
+    """What a block says: levels and codes, and how values are corrected in columns that are no choices."""
+
+    levels: Levels
+    codes: Codes
+    correction: Correction | None = None
+    corrected: NDArray[np.intp] | None = None
+
+    def values(self, bits: int) -> NDArray[np.float64]:
+        """The points, of shape (n, d)."""
+        values = self.levels.values(self.codes)
+        if self.correction is not None:
+            some = values[self.corrected]
+            self.correction.add_to(some, self.codes[self.corrected], self.levels.scales[self.corrected], bits)
+            values[self.corrected] = some
+        if not np.isfinite(values).all():
+            raise ValueError("the point block's levels overflow")
+        return np.ascontiguousarray(values.T)
+
+    def fitted_correction(
+        self, points: NDArray[np.float64], columns: NDArray[np.intp], bits: int, stride: int, n_bytes: int
+    ) -> Correction | None:
+        """What to add to the values of some columns, where that pays in a block of so many bytes."""
+        scales = np.where(self.levels.scales > 0, self.levels.scales, 1.0)
+        values = self.levels.values(self.codes)
+
+        def residuals(places: NDArray[np.intp]) -> NDArray[np.float64]:
+            some = columns[places]
+            missing: NDArray[np.float64] = (points[:, some].T - values[some]) / scales[some, None]
             return missing
 
-        return Correction.fit(codes, residuals, self.bits, stride, n_bytes)
+        return Correction.fit(self.codes[columns], residuals, bits, stride, n_bytes)
 
 
 def _read_grouped(data: bytes, shape: Shape, bits: int) -> Codes:

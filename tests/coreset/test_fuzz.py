@@ -56,8 +56,12 @@ def coresets() -> list[Coreset]:
     ]
     images = rng.integers(0, 3, size=(150, 16)) * np.linspace(0, 1, 150)[:, None]
     clusters = np.repeat(100 * rng.normal(size=(4, 8)), 40, axis=0) + rng.normal(size=(160, 8))
+    mixed = np.column_stack(
+        [rng.normal(size=(120, 2)), np.eye(20)[rng.integers(0, 20, 120)], np.eye(3)[np.arange(120) % 3]]
+    )
     return [
         *made,
+        Coreset(mixed, rng.integers(1, 9, 120), labels=np.resize(["x", "y"], 120), **known),
         Coreset(clusters, np.ones(160), labels=rng.integers(0, 2, 160), **known),
         Coreset(points, weights, labels=1e3 * weights, target_type="numeric", label_scale=0.01, **known),
         Coreset(points, np.ones(12), feature_names=("a", "höhe", ""), source_zstd_bytes=70_000, **known),
