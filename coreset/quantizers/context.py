@@ -53,6 +53,9 @@ class ContextQuantizer(ScopedQuantizer):
     of one code cost almost nothing, and those of few codes what these tell. Where all this does not pay, and beyond
     131072 points, codes are packed as they are.
 
+    Neighbouring columns of two values, of which no point has the higher in more than one, are written as one: which it
+    is. One-hot columns then take what their category takes.
+
     With five bits and more, where it pays, codes are written relative to those of rough centres, which come first. In
     clusters that are narrow and far from each other most bits only tell the clusters apart. Points that a message sends
     come group by group then, so that little needs to be said of who is near which centre. Values stay the same.
