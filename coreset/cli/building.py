@@ -18,6 +18,7 @@ from .sizes import parse_budget
 def build(options: argparse.Namespace) -> None:
     """Summarise the inputs and write the messages."""
     _check_backend(options)
+    _check_fedavg(options)
     check_output(options.out)
     inputs = read(options.inputs, options.label, options.weight)
     budget = parse_budget(options.budget, inputs.raw_bytes)
@@ -40,7 +41,6 @@ def build(options: argparse.Namespace) -> None:
     with _cluster_at(options.address):
         run.fit(inputs.X, inputs.y, inputs.sample_weight)
     message = b"".join(run.messages_)
-    traffic = None if options.fedavg_rounds is None else run.traffic(n_rounds=options.fedavg_rounds)
     with replacing(options.out) as file:
         file.write(message)
     print(
@@ -48,14 +48,22 @@ def build(options: argparse.Namespace) -> None:
         f"{run.coreset_.n_source:,} rows",
         file=sys.stderr,
     )
-    if traffic is not None:
-        print(traffic, file=sys.stderr)
+    if options.fedavg_rounds is not None:
+        model = "auto" if options.fedavg_parameters is None else options.fedavg_parameters
+        print(run.traffic(model=model, n_rounds=options.fedavg_rounds), file=sys.stderr)
 
 
 def _check_backend(options: argparse.Namespace) -> None:
     for option in ("workers", "address"):
         if getattr(options, option) is not None and options.backend == "local":
             raise Failure(f"--{option} is for Ray, but --backend is local", BAD_USE)
+
+
+def _check_fedavg(options: argparse.Namespace) -> None:
+    if options.fedavg_rounds is None and options.fedavg_parameters is not None:
+        raise Failure("--fedavg-parameters needs --fedavg-rounds", BAD_USE)
+    if options.fedavg_rounds is not None and options.fedavg_parameters is None and options.label is None:
+        raise Failure("--fedavg-rounds needs --label, or --fedavg-parameters of another model", BAD_USE)
 
 
 def _backend(options: argparse.Namespace, inputs: Inputs) -> str:

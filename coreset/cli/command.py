@@ -22,8 +22,9 @@ _EXIT_CODES = (
     "interrupted. Whatever the code, an output file is written whole or not touched."
 )
 _INPUTS = (
-    "Several parquet files are a shard each, and one alone is a shard a row group. Ray workers read them, and this "
-    "process reads no more than their footers, so that nothing needs to fit into its memory. Files of csv and npy, and "
+    "Several parquet files are a shard each, and one alone is a shard a row group. They go to workers as paths: with "
+    "Ray, this process reads no more than footers (and labels, to count classes, for a budget in percent), so that "
+    "nothing needs to fit into its memory; without, it reads one shard after the other. Files of csv and npy, and "
     "mixtures of formats, are read whole by this process; one alone is cut into shards of 65,536 rows. The bytes that "
     "are written depend on data, their split into shards and the seed, not on who worked on them. "
 )
@@ -135,11 +136,13 @@ def _add_build(commands: Any) -> None:
         default="raise",
         help="leave out shards that cannot be read, or end",
     )
-    parser.add_argument(
-        "--fedavg-rounds",
+    traffic = parser.add_argument_group("federated averaging, whose bytes are counted beside those of the run")
+    traffic.add_argument("--fedavg-rounds", type=sizes.count, metavar="N", help="print the counts, for so many rounds")
+    traffic.add_argument(
+        "--fedavg-parameters",
         type=sizes.count,
         metavar="N",
-        help="also count the bytes that N rounds of federated averaging of a linear model would send",
+        help="of its model, in float32 (default: a linear one of the columns and labels)",
     )
     parser.set_defaults(run=build)
 

@@ -101,6 +101,14 @@ def test_traffic_is_counted_where_it_is_asked_for(files, tmp_path, capsys):
     # Three columns and an intercept, two classes, three nodes, both ways.
     assert "federated averaging, 7 rounds" in said
     assert f"{7 * (3 + 1) * 2 * 4 * 3 * 2:,}" in said
+    unlabelled = ("--budget", "3KiB", "--out", tmp_path / "s.cset", "--backend", "local", "--fedavg-rounds", 7)
+    for path in files:
+        pd.read_parquet(path).drop(columns="y").to_parquet(path)
+    assert run("build", *files, *unlabelled) == 2  # before any work
+    assert "--fedavg-rounds needs --label" in capsys.readouterr().err
+    assert run("build", *files, *unlabelled, "--fedavg-parameters", 1000) == 0
+    assert f"{7 * 1000 * 4 * 3:,}" in capsys.readouterr().err
+    assert run("build", *files, *unlabelled[:-2], "--fedavg-parameters", 1000) == 2
 
 
 def test_errors_are_one_line_and_leave_no_file(files, tmp_path, capsys):
