@@ -125,7 +125,7 @@ def scaling(path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
     figure.suptitle(
-        f"Simulated nodes of {results['rows_a_node'][0]} to {results['rows_a_node'][1]} rows, 1,024 bytes of budget each; "
+        f"Simulated nodes of {' to '.join(map(str, results['rows_a_node']))} rows, 1,024 bytes of budget each; "
         f"the largest run has only its coordinator ({results['date']}, {results['machine']})",
         fontsize=9,
     )
