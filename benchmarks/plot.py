@@ -124,6 +124,7 @@ def scaling(path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel="nodes", ylabel=label, title=title)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
+    sent.set_ylim(bottom=0.1)  # room for the legend
     figure.suptitle(
         f"Simulated nodes of {' to '.join(map(str, results['rows_a_node']))} rows, 1,024 bytes of budget each; "
         f"the largest run has only its coordinator ({results['date']}, {results['machine']})",
