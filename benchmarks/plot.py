@@ -28,6 +28,8 @@ def main() -> None:
         peers(RESULTS / "peers.json")
     if (RESULTS / "budget.json").exists():
         budget(RESULTS / "budget.json")
+    if (RESULTS / "scaling.json").exists():
+        scaling(RESULTS / "scaling.json")
 
 
 def construction(path: Path) -> None:
@@ -82,6 +84,55 @@ def budget(path: Path) -> None:
         target = path.with_name(f"budget-{data}.png")
         figure.savefig(target, dpi=110)
         print(f"wrote {target}")
+
+
+def scaling(path: Path) -> None:
+    """Bytes, time and memory of the protocol against the number of nodes."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    rows = pd.DataFrame(results["rows"])
+    whole = rows[rows["columns"] == 16].sort_values("nodes")
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    sent, time, memory = figure.subplots(1, 3)
+    lines = {
+        "raw_bytes": "raw data, which stay where they are",
+        "fedavg_round_bytes": "one round of federated averaging, both ways",
+        "summary_up": "summaries, up",
+        "statistics_up": "statistics, up",
+        "allocation_down": "allocations, down",
+    }
+    for column, label in lines.items():
+        sent.plot(
+            whole["nodes"], whole[column], "--" if column in ("raw_bytes", "fedavg_round_bytes") else "o-", label=label
+        )
+    for column, label in {
+        "allocate_s": "allocate",
+        "merge_s": "check, decode, merge",
+        "tables_s": "ledger and plan",
+    }.items():
+        time.plot(whole["nodes"], whole[column], "o-", label=label)
+    for column, label in {
+        "peak_MB": "peak of the coordinator",
+        "coreset_MB": "of it, the decoded summary",
+        "messages_MB": "messages, held before",
+    }.items():
+        memory.plot(whole["nodes"], whole[column], "o-", label=label)
+    for axes, title, label in (
+        (sent, "bytes of a run, 16 columns", "bytes"),
+        (time, "coordinator, one core", "CPU seconds"),
+        (memory, "coordinator", "MiB"),
+    ):
+        axes.set(xscale="log", yscale="log", xlabel="nodes", ylabel=label, title=title)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, fontsize=8)
+    sent.set_ylim(bottom=0.1)  # room for the legend
+    figure.suptitle(
+        f"Simulated nodes of {' to '.join(map(str, results['rows_a_node']))} rows, 1,024 bytes of budget each; "
+        f"the largest run has only its coordinator ({results['date']}, {results['machine']})",
+        fontsize=9,
+    )
+    target = path.with_suffix(".png")
+    figure.savefig(target, dpi=110)
+    print(f"wrote {target}")
 
 
 def speed(path: Path) -> None:

@@ -16,7 +16,9 @@ from .construction import FarthestFirstCoreset, LightweightCoreset, RobustCorese
 from .evaluation import (
     Accounting,
     AccuracyLoss,
+    FederatedAveraging,
     InformationSize,
+    Traffic,
     accounting,
     accuracy_loss,
     center_sets,
@@ -24,6 +26,7 @@ from .evaluation import (
     distortion_table,
     effective_sample_size,
     information_size,
+    model_parameters,
     normalized_cost,
 )
 from .points import Coreset
@@ -48,6 +51,7 @@ __all__ = [
     "Coreset",
     "DistributedCoreset",
     "FarthestFirstCoreset",
+    "FederatedAveraging",
     "InformationSize",
     "LightweightCoreset",
     "Quantizer",
@@ -55,6 +59,7 @@ __all__ = [
     "RoundingQuantizer",
     "SensitivityCoreset",
     "StreamingCoreset",
+    "Traffic",
     "UniformCoreset",
     "UniformQuantizer",
     "accounting",
@@ -72,6 +77,7 @@ __all__ = [
     "information_size",
     "inspect",
     "max_encoded_size",
+    "model_parameters",
     "normalized_cost",
     "plan_budget",
     "published_quantizers",

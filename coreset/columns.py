@@ -36,10 +36,65 @@ def take_columns(
         if column not in X.columns:
             raise ValueError(f"{name}={column!r} is none of the columns {list(map(str, X.columns))[:20]}")
     if label_column is not None:
-        X, y = X.drop(columns=label_column), X[label_column]
+        X, y = X.drop(columns=label_column), _complete(X, "label_column", label_column)
     if weight_column is not None:
-        X, sample_weight = X.drop(columns=weight_column), X[weight_column]
+        X, sample_weight = X.drop(columns=weight_column), _complete(X, "weight_column", weight_column)
     return X, y, sample_weight
+
+
+def _complete(X: pd.DataFrame, argument: str, name: str) -> pd.Series:
+    column = X[name]
+    if column.ndim == 1 and (n_missing := int(column.isna().sum())):
+        raise ValueError(f"{argument}={name!r} is missing in {n_missing:,} of {len(column):,} rows")
+    return column
+
+
+def plain_columns(X: Any) -> Any:
+    """A frame whose nullable columns of numbers, which lack none, have become columns of NumPy's types.
+
+    Parameters
+    ----------
+    X : DataFrame, or anything else, which comes back as it is
+        Columns of ``Int64``, ``Float32``, ``boolean`` and their like, or of Arrow's numbers, are nullable.
+
+    Returns
+    -------
+    DataFrame
+        The same, where there is no such column.
+
+    Raises
+    ------
+    ValueError
+        When one holds NA; it is named.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from coreset.columns import plain_columns
+    >>> frame = pd.DataFrame({"a": pd.array([1, 2], dtype="Int8"), "b": [0.5, 1.5]})
+    >>> plain_columns(frame).dtypes.astype(str).tolist()
+    ['int8', 'float64']
+    """
+    if not isinstance(X, pd.DataFrame):
+        return X
+    nullable = [position for position, dtype in enumerate(X.dtypes) if _is_nullable_number(dtype)]
+    if not nullable:
+        return X
+    # By position, since names may repeat.
+    columns = [X.iloc[:, position] for position in range(X.shape[1])]
+    for position in nullable:
+        column = columns[position]
+        if n_missing := int(column.isna().sum()):
+            name, n_rows = str(X.columns[position]), len(X)
+            raise ValueError(f"column {name!r} of dtype {column.dtype} holds NA in {n_missing:,} of {n_rows:,} rows")
+        columns[position] = column.astype(X.dtypes.iloc[position].numpy_dtype)
+    return pd.concat(columns, axis=1)
+
+
+def _is_nullable_number(dtype: Any) -> bool:
+    return isinstance(dtype, pd.api.extensions.ExtensionDtype) and (
+        hasattr(dtype, "numpy_dtype") and dtype.numpy_dtype.kind in "biuf"
+    )
 
 
 def check_numbers(X: Any) -> None:

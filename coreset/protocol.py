@@ -210,7 +210,9 @@ class Coordinator:
         self.n_shards = check_count("n_shards", n_shards)
         self.budget_bytes = check_count("budget_bytes", budget_bytes)
         self.names = [f"shard {shard}" for shard in range(n_shards)] if names is None else list(names)
+        absent = frozenset(absent)
         self.present = [shard for shard in range(n_shards) if shard not in absent]
+        self._takes_part = frozenset(self.present)  # looking through the list for each shard would be quadratic
         if not self.present:
             raise ValueError(f"none of the {n_shards} shards takes part")
         self.ledger: list[dict[str, Any]] = []
@@ -324,7 +326,7 @@ class Coordinator:
         for shard, message in enumerate(messages):
             if not isinstance(message, bytes):
                 raise ValueError(f"{self.names[shard]}: it answered with {type(message).__name__} instead of bytes")
-            if message and shard not in self.present:
+            if message and shard not in self._takes_part:
                 raise ValueError(f"{self.names[shard]}: it takes no part, but sent {len(message)} bytes")
 
     def _record(self, round_name: str, direction: str, messages: Sequence[bytes]) -> None:

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, assert_all_finite, validate_data
 
 from ..clustering import seed_centers
+from ..columns import plain_columns
 from ..nearest import Floats, nearest_index, squares_and_closest
 from ..points import Coreset
 from ..targets import NUMERIC, check_label_scale, check_target_type, typed_targets
@@ -228,7 +229,7 @@ def check_batch(
         In the type that they came in. None, when all weights are zero and scikit-learn lets that pass.
     """
     wanted, scale = check_target_type(target_type), check_label_scale(label_scale)
-    X = from_polars(X)
+    X = plain_columns(from_polars(X))
     checked = validate_data(
         estimator, X, dtype=[np.float64, np.float32], order="C", reset=reset, ensure_all_finite=False
     )

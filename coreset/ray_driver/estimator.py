@@ -9,7 +9,9 @@ from typing import Any, final
 
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
+from ..evaluation import Traffic, count_traffic
 from ..points import Coreset
 from ..protocol import WorkerSettings
 from ..sources import Source, with_common_target
@@ -166,6 +168,54 @@ class DistributedCoreset(BaseEstimator):
         self.plan_: pd.DataFrame = outcome.plan
         self.skipped_: pd.DataFrame = outcome.skipped
         return self
+
+    def traffic(self, *, model: str | int = "auto", n_rounds: int = 100, parameter_bytes: int = 4) -> Traffic:
+        """What the fit sent, beside the budget, the raw data, and federated averaging of a model.
+
+        It counts bytes and claims nothing about accuracy.
+
+        Parameters
+        ----------
+        model : {"auto", "logistic", "linear"} or int
+            As in `model_parameters`. "auto" is logistic regression for classes and linear regression for a numeric
+            target; without labels, give the number of parameters.
+        n_rounds : int, default=100
+            Of federated averaging, in each of which the model goes down to every node and comes back.
+        parameter_bytes : int, default=4
+            Of one parameter; 4 is float32.
+
+        Returns
+        -------
+        Traffic
+            A text; a table by its `to_frame`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When the model is unknown, needs labels that there are not, or a count is not a positive integer.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from coreset import DistributedCoreset
+        >>> X, y = np.random.default_rng(0).normal(size=(600, 3)), np.arange(600) % 2
+        >>> run = DistributedCoreset(900, backend="local", progress=False, random_state=0)
+        >>> traffic = run.fit([X[:300], X[300:]], [y[:300], y[300:]]).traffic(n_rounds=20)
+        >>> traffic.averaging.total_bytes     # 2 nodes x 20 rounds x (3 + 1) x 2 parameters x 4 bytes x 2 ways
+        2560
+        """
+        check_is_fitted(self, "ledger_")
+        return count_traffic(
+            self.ledger_,
+            self.messages_,
+            self.coreset_,
+            self.budget_bytes,
+            model=model,
+            n_rounds=n_rounds,
+            parameter_bytes=parameter_bytes,
+        )
 
     def _forget(self) -> None:
         """Drop what an earlier fit left, which must not pass for the result of one that fails."""

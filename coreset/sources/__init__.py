@@ -5,6 +5,7 @@ What lives in Ray alone, references and data sets, is in `ray_driver`.
 
 from .base import Loader, Shard, Source
 from .choosing import as_source, check_alike, columns_only
+from .footers import parquet_raw_bytes
 from .memory import ListSource, TableSource
 from .parquet import ParquetSource
 from .targets import with_common_target
@@ -19,5 +20,6 @@ __all__ = [
     "as_source",
     "check_alike",
     "columns_only",
+    "parquet_raw_bytes",
     "with_common_target",
 ]

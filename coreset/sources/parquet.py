@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -25,13 +26,22 @@ class ParquetShard:
 
     def __call__(self) -> Shard:
         """Read the table; labels and weights are columns of it."""
+        with self.opened() as rows:
+            table = self.read(rows)
+        return table_of(table), None, None
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """The pyarrow.parquet.ParquetFile, whose footer is read at once and whose rows are read when asked for."""
         parquet = _import_parquet()
         with self.filesystem.open_input_file(self.path) as file, parquet.ParquetFile(file) as rows:
-            if self.row_group is None:
-                table = rows.read(use_threads=False)
-            else:
-                table = rows.read_row_group(self.row_group, use_threads=False)
-        return table_of(table), None, None
+            yield rows
+
+    def read(self, rows: Any, columns: list[str] | None = None) -> Any:
+        """The shard's rows of an opened file as a pyarrow.Table: of all columns, or of some."""
+        if self.row_group is None:
+            return rows.read(columns, use_threads=False)
+        return rows.read_row_group(self.row_group, columns, use_threads=False)
 
 
 @final
@@ -58,6 +68,10 @@ class ParquetSource(Source):
     ValueError, TypeError
         When an argument is of another kind.
 
+    Attributes
+    ----------
+    shards : list of ParquetShard
+
     Examples
     --------
     >>> import tempfile, pathlib
@@ -81,7 +95,7 @@ class ParquetSource(Source):
         _import_parquet()
         files = [(filesystem, file) for path in _listed(paths) for filesystem, file in _pairs(path)]
         by_group = shards == "row_group" or (shards == "auto" and len(files) == 1)
-        self._loaders = [
+        self.shards = [
             ParquetShard(filesystem, file, group)
             for filesystem, file in files
             for group in (_row_groups(filesystem, file) if by_group else [None])
@@ -89,17 +103,17 @@ class ParquetSource(Source):
 
     def __len__(self) -> int:
         """Number of shards."""
-        return len(self._loaders)
+        return len(self.shards)
 
     def name(self, shard: int) -> str:
         """Number, file and row group."""
-        loader = self._loaders[shard]
+        loader = self.shards[shard]
         group = "" if loader.row_group is None else f", row group {loader.row_group}"
         return f"shard {shard} ({loader.path}{group})"
 
     def loader(self, shard: int) -> Loader:
         """Knows the filesystem and the path."""
-        return self._loaders[shard]
+        return self.shards[shard]
 
 
 def _import_parquet() -> Any:

@@ -106,6 +106,25 @@ def test_inspect_shows_every_message_and_the_whole(summary, capsys):
     assert [one["n_source"] for one in told["messages"]] == [10, 10]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("labels", [[0, -7], [True, False], [0.5, 1e-300], ["é", "b c"], None])
+def test_decoded_tables_keep_every_digit_and_type(tmp_path, suffix, labels):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    coreset = Coreset([[1 / 3, -1e30], [np.pi, 5e-324]], [0.1, 7.0], labels=labels, feature_names=("a", "b"))
+    source, out = tmp_path / "s.cset", tmp_path / f"t.{suffix}"
+    source.write_bytes(encode(coreset, RoundingQuantizer(52)))
+    assert run("decode", source, "--out", out) == 0
+    expected = decode(source.read_bytes()).to_frame()
+    read = pd.read_parquet(out) if suffix == "parquet" else pd.read_csv(out)
+    assert read.dtypes.tolist() == expected.dtypes.tolist()
+    if suffix == "csv":  # its text has every digit, whatever a reader makes of the last
+        texts = pd.read_csv(out, dtype=str)
+        read = read.assign(**{name: texts[name].map(float) for name in read if read[name].dtype == np.float64})
+    pd.testing.assert_frame_equal(read, expected, check_exact=True)
+    assert read.columns.tolist() == ["a", "b", "weight", "label"][: 3 + (labels is not None)]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "npy"])
 def test_decoded_tables_have_points_weights_and_labels(summary, tmp_path, suffix):
     out = tmp_path / f"table.{suffix}"
@@ -143,7 +162,10 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
         (2, "no size such as", "build", rows, "--budget", "2 apples", "--out", out),
         (2, "there is no such file", "build", tmp_path / "none.csv", *build),
         (2, "must end in one of", "build", summary, *build),
-        (2, "--workers needs", "build", rows, *build, "--workers", 2),
+        (2, "--workers is for Ray", "build", rows, *build, "--workers", 2, "--backend", "local"),
+        (2, "--address is for Ray", "build", rows, *build, "--address", "h:1", "--backend", "local"),
+        (2, "no positive number of seconds", "build", rows, *build, "--timeout", "inf"),
+        (2, "patterns and URIs are for parquet alone", "build", rows, tmp_path / "*.csv", *build),
         (2, "no ordinary file", "inspect", tmp_path),
         (2, "'0.5' is less than a byte", "build", rows, "--budget", "0.5", "--out", out),
         (2, "no positive integer", "build", rows, *build, "--workers", 0),

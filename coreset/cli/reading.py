@@ -1,0 +1,152 @@
+"""What the inputs of `coreset build` stand for: parquet that workers read, or tables that this process reads."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..columns import plain_columns
+from ..raw import raw_bytes
+from ..sources import ParquetSource, parquet_raw_bytes
+from ..tables import READERS
+from ..targets import typed_targets
+from .failures import BAD_USE, Failure, first_line, in_options
+from .files import check_input, check_suffix
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PARQUET = (".parquet", ".pq")
+_WILD = re.compile(r"[*?\[]")
+
+Shard = tuple[Any, Any, Any]  # table, labels, weights
+
+
+class Inputs(NamedTuple):
+    """What `DistributedCoreset` is given.
+
+    Parameters
+    ----------
+    X, y, sample_weight : as in `DistributedCoreset.fit`
+    label_column, weight_column : str or None
+        Its parameters; None where this process has taken the columns.
+    n_shards : int or None
+        None where this process has read the tables.
+    raw_bytes : callable
+        Says what all rows take, by the count that `accounting` has.
+    """
+
+    X: Any
+    y: Any
+    sample_weight: Any
+    label_column: str | None
+    weight_column: str | None
+    n_shards: int | None
+    raw_bytes: Callable[[], int]
+
+
+def read(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs:
+    """Parquet as paths, of which only footers are read here; all else, and mixtures, as tables."""
+    if label is not None and label == weight:
+        raise Failure(f"--label and --weight are both {label!r}", BAD_USE)
+    for text in inputs:
+        if not _is_remote_or_many(text):
+            check_input(Path(text))
+            check_suffix(Path(text), READERS)
+    if all(_is_parquet(text) for text in inputs):
+        return _parquet(inputs, label, weight)
+    if several := [text for text in inputs if _is_remote_or_many(text)]:
+        raise Failure(f"{several[0]}: folders, patterns and URIs are for parquet alone", BAD_USE)
+    shards = [_table(Path(text), label, weight) for text in inputs]
+    # One table alone is cut into shards; of several, each is one.
+    X, y, weights = shards[0] if len(shards) == 1 else (list(column) for column in zip(*shards, strict=True))
+    return Inputs(X, _given(y), _given(weights), None, None, None, lambda: sum(map(_raw_bytes, shards)))
+
+
+def _is_remote_or_many(text: str) -> bool:
+    path = Path(text)
+    return "://" in text or path.is_dir() or bool(_WILD.search(text) and not path.exists())
+
+
+def _is_parquet(text: str) -> bool:
+    return _is_remote_or_many(text) or Path(text).suffix.lower() in _PARQUET
+
+
+def _parquet(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs:
+    try:
+        source = ParquetSource(list(inputs))
+    except (FileNotFoundError, ValueError) as error:  # no such file, or a URI that nobody knows
+        raise Failure(in_options(first_line(error)), BAD_USE) from error
+    return Inputs(source, None, None, label, weight, len(source), lambda: parquet_raw_bytes(source, label, weight))
+
+
+def _given(part: Any) -> Any:
+    return None if part is None or (isinstance(part, list) and part[0] is None) else part
+
+
+def _table(path: Path, label: str | None, weight: str | None) -> Shard:
+    print(f"coreset: reading {path}", file=sys.stderr)
+    try:
+        table = READERS[path.suffix.lower()](path)
+    except ImportError as error:
+        raise Failure(f"{path}: reading it needs pyarrow: pip install pyarrow", BAD_USE) from error
+    except Exception as error:  # whatever the reader of a format raises, it is about the file
+        raise Failure(f"{path}: {first_line(error)}") from error
+    if len(table) == 0:
+        raise Failure(f"{path}: it has no rows")
+    if isinstance(table, np.ndarray):
+        shard = _taken_by_number(path, table, label, weight)
+    else:
+        shard = _taken_by_name(path, table, label, weight)
+    if shard[0].shape[1] == 0:
+        raise Failure(f"{path}: it has no columns but labels and weights")
+    return shard
+
+
+def _taken_by_name(path: Path, table: pd.DataFrame, label: str | None, weight: str | None) -> Shard:
+    for option, name in (("--label", label), ("--weight", weight)):
+        if name is None:
+            continue
+        if name not in table.columns:
+            raise Failure(f"{path}: {option} {name!r} is none of the columns {[*map(str, table.columns)][:20]}")
+        if n_missing := int(table[name].isna().sum()):
+            raise Failure(f"{path}: {option} {name!r} is missing in {n_missing:,} of {len(table):,} rows")
+    try:
+        features = plain_columns(table.drop(columns=[name for name in (label, weight) if name is not None]))
+    except ValueError as error:
+        raise Failure(f"{path}: {error}") from error
+    for column, dtype in features.dtypes.items():
+        if not isinstance(dtype, np.dtype) or dtype.kind not in "biuf":
+            raise Failure(f"{path}: column {column!r} holds {dtype}, not numbers")
+    y, weights = (None if name is None else table[name].to_numpy() for name in (label, weight))
+    return features, y, weights
+
+
+def _taken_by_number(path: Path, table: np.ndarray, label: str | None, weight: str | None) -> Shard:
+    taken: list[int | None] = []
+    for option, name in (("--label", label), ("--weight", weight)):
+        if name is None:
+            taken.append(None)
+        elif not name.removeprefix("-").isdecimal() or not -table.shape[1] <= int(name) < table.shape[1]:
+            raise Failure(f"{path}: {option} {name!r} is no number of its {table.shape[1]} columns")
+        else:
+            taken.append(int(name) % table.shape[1])
+    numbers = [number for number in taken if number is not None]
+    if len(set(numbers)) < len(numbers):
+        raise Failure(f"--label and --weight are both column {numbers[0]}", BAD_USE)
+    features = np.delete(table, numbers, axis=1) if numbers else table
+    y, weights = (None if number is None else table[:, number] for number in taken)
+    return features, y, weights
+
+
+def _raw_bytes(shard: Shard) -> int:
+    X, y, _ = shard
+    dtypes = [X.dtype] if isinstance(X, np.ndarray) else list(X.dtypes)
+    labels, kind = (None, None) if y is None else typed_targets(y, "auto")
+    n_classes = 0 if labels is None else len(np.unique(labels))
+    return raw_bytes(X.shape[0], X.shape[1], np.result_type(*dtypes), kind, n_classes)

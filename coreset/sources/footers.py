@@ -1,0 +1,82 @@
+"""What parquet files tell of their rows without these being read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..columns import plain_columns
+from ..raw import raw_bytes
+from ..targets import typed_targets
+from .parquet import ParquetShard, ParquetSource
+
+
+def parquet_raw_bytes(source: ParquetSource, label_column: str | None = None, weight_column: str | None = None) -> int:
+    """Bytes of all rows in their own type, by the count that `accounting` has.
+
+    Footers are read, and of the rows the labels alone, a shard at a time, to count classes.
+
+    Parameters
+    ----------
+    source : ParquetSource
+    label_column, weight_column : str, optional
+        Weights do not count.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError, OSError
+        When a file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import numpy as np, pandas as pd
+    >>> from coreset.sources import ParquetSource, parquet_raw_bytes
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "rows.parquet"
+    >>> rows = pd.DataFrame(np.zeros((100, 3), dtype=np.float32), columns=["a", "b", "c"]).assign(kind="x")
+    >>> rows.to_parquet(path)
+    >>> parquet_raw_bytes(ParquetSource(path), "kind")     # 100 x (3 x 4 bytes + 1 that numbers the class)
+    1300
+    """
+    total = 0
+    for number, shard in enumerate(source.shards):
+        try:
+            total += _raw_bytes(shard, label_column, weight_column)
+        except (ValueError, TypeError, OSError) as error:  # pyarrow's are among them
+            reason = str(error).strip().partition("\n")[0]
+            raise ValueError(f"{source.name(number)} cannot be read: {type(error).__name__}: {reason}") from error
+    return total
+
+
+def _raw_bytes(shard: ParquetShard, label_column: str | None, weight_column: str | None) -> int:
+    labels = None
+    with shard.opened() as rows:
+        schema = rows.schema_arrow
+        n_rows = (rows.metadata if shard.row_group is None else rows.metadata.row_group(shard.row_group)).num_rows
+        if label_column is not None and label_column in schema.names and n_rows:
+            labels = shard.read(rows, [label_column]).to_pandas()[label_column]
+    target, kind = (None, None) if labels is None else typed_targets(labels, "auto")
+    n_classes = 0 if target is None else len(np.unique(target))
+    dtypes = _feature_dtypes(schema, {label_column, weight_column})
+    return raw_bytes(n_rows, len(dtypes), np.result_type(*dtypes), kind, n_classes) if dtypes else 0
+
+
+def _feature_dtypes(schema: Any, taken: set[str | None]) -> list[np.dtype[Any]]:
+    """Type of every column as a worker will have it; a vector counts as so many columns."""
+    frame = plain_columns(schema.empty_table().to_pandas())
+    dtypes: list[np.dtype[Any]] = []
+    for name, dtype in frame.dtypes.items():
+        if name in taken:
+            continue
+        kind = schema.field(name).type
+        width, value = getattr(kind, "list_size", None), getattr(kind, "value_type", None)
+        if width is not None and value is not None:
+            dtypes += [np.dtype(value.to_pandas_dtype())] * width
+        else:
+            dtypes.append(dtype if isinstance(dtype, np.dtype) and dtype.kind in "biuf" else np.dtype(np.float64))
+    return dtypes
