@@ -596,7 +596,7 @@ def test_more_points_than_are_squeezed_are_packed(rng):
         (lambda: ContextQuantizer(9), ValueError, r"bits=9 must be in 1\.\.8"),
         (lambda: ContextQuantizer(1.0), TypeError, "bits=1.0 must be an integer"),
         (lambda: ContextQuantizer(1, "row"), ValueError, "scope='row' must be one of"),
-        (lambda: ContextQuantizer.from_config_bytes(b"\1\2"), ValueError, "scope 2 of the context quantizer"),
+        (lambda: ContextQuantizer.from_config_bytes(b"\1\4"), ValueError, "scope 4 of the context quantizer"),
         (lambda: ContextQuantizer(1).decode(b"\4abc", (1, 1)), ValueError, "header is not one of a context quantizer"),
         (lambda: ContextQuantizer(1).encode(np.array([[1e308], [0.0]])), ValueError, r"points spans 0 to 1e\+308"),
     ],
