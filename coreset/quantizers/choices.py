@@ -121,6 +121,25 @@ class Choices:
         places = np.arange(len(self.starts)) - np.flatnonzero(self.starts)[runs]
         return (places + ~self.always[runs]).astype(np.uint8)
 
+    @property
+    def surely_pay(self) -> bool:
+        """Whether columns become so much fewer that a large table need not be written without choices to compare."""
+        return len(self.starts) >= 2 * len(self.always)
+
+    def encode(self, codes: Codes, bits: int) -> bytes | None:
+        """Choices and the other columns, or None where few bytes would stand for more codes than a decoder takes.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (d, n)
+        bits : int
+            Of the codes.
+        """
+        tables = [*self.tables(codes), (bits, codes[~self.chosen])]
+        data = self.to_bytes() + encode_tables(tables)
+        n_columns, bits_a_point = _totals([(width, len(table)) for width, table in tables])
+        return data if is_worth_its_time(n_columns, bits_a_point * codes.shape[1], len(data)) else None
+
     def to_bytes(self) -> bytes:
         """Both codes and three masks."""
         return bytes([self.low, self.high]) + packed_masks([self.chosen, self.starts, self.always])
@@ -149,39 +168,8 @@ class Choices:
         return cls(low, high, chosen, starts, always), data
 
 
-def encode_choices(
-    codes: Codes, bits: int, most: int, among: NDArray[np.bool_]
-) -> tuple[bytes, NDArray[np.bool_]] | None:
-    """Choices and the other columns, or None where there are no choices, or that takes no less than so many bytes.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (d, n)
-    bits : int
-        Of the codes.
-    most : int
-    among : ndarray of bool of shape (d,)
-        Columns that may be written as choices.
-
-    Returns
-    -------
-    data : bytes
-    chosen : ndarray of bool of shape (d,)
-        Columns that are written as choices.
-    """
-    choices = Choices.find(codes, among)
-    if choices is None:
-        return None
-    tables = [*choices.tables(codes), (bits, codes[~choices.chosen])]
-    data = choices.to_bytes() + encode_tables(tables)
-    n_columns, bits_a_point = _totals([(width, len(table)) for width, table in tables])
-    if len(data) >= most or not is_worth_its_time(n_columns, bits_a_point * codes.shape[1], len(data)):
-        return None
-    return data, choices.chosen
-
-
 def decode_choices(data: bytes, shape: Shape, bits: int) -> tuple[Codes, NDArray[np.bool_]]:
-    """Inverse of `encode_choices` for bytes that may be hostile.
+    """Inverse of `Choices.encode` for bytes that may be hostile.
 
     Returns
     -------

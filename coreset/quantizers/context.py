@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .base import Shape, check_points, check_span, register_quantizer
 from .bits import pack_bits, packed_size, unpack_bits
 from .centers import Centers
-from .choices import decode_choices, encode_choices
+from .choices import Choices, decode_choices
 from .column_levels import ColumnLevels
 from .correction import Correction
 from .grouping import rough_groups
@@ -36,6 +36,7 @@ _CODED, _CORRECTED, _GROUPED, _CHOSEN = 1, 2, 4, 8
 _ONE_HOT = 2  # beside the scope in the configuration
 _MOST_CORRECTED = 4  # bits, beyond which neighbours have little to add, and rough centres begin to pay
 _PROMISING = 0.95  # of the bytes: codes relative to centres take a little more than their counts let expect
+_FEW_BITS = 1 << 16  # of a table's codes, which are written with choices and without to see what is shorter
 _MOST_ARRANGED = 2048  # points: a tour through them takes the square of that
 
 
@@ -174,17 +175,9 @@ class ContextQuantizer(ScopedQuantizer):
             return packed, block
         if not has_large_batches(Order.of(active, len(checked), stride), len(checked), self.bits):
             stride = 0  # a table's batches are large
-        stream = encode_codes(codes, active, self.bits, stride)
-        n_bits = len(active) * len(checked) * self.bits
-        if not is_worth_its_time(len(active), n_bits, len(stream)):
+        flags, stream, others = self._stream(checked, codes, active, stride)
+        if stream is None:
             return packed, block
-        flags, others = _CODED, np.arange(len(codes))
-        # Columns of more values that have two codes are left to be corrected.
-        binary = ((checked == checked.min(axis=0)) | (checked == checked.max(axis=0))).all(axis=0)[active]
-        found = None if stride else encode_choices(codes[active], self.bits, len(stream), binary)
-        if found is not None:
-            flags, (stream, chosen) = _CODED | _CHOSEN, found
-            others = np.delete(others, active[chosen])
         coded = b"".join([bytes([flags]), stride.to_bytes(2, "little"), head, stream])
         if len(coded) >= len(packed):
             return packed, block
@@ -199,6 +192,24 @@ class ContextQuantizer(ScopedQuantizer):
         if len(corrected) >= len(packed):
             return packed, block
         return corrected, _Block(levels, codes, correction, others)
+
+    def _stream(
+        self, points: NDArray[np.float64], codes: Codes, active: NDArray[np.intp], stride: int
+    ) -> tuple[int, bytes | None, NDArray[np.intp]]:
+        """Flags, what is written of the codes or None where that takes too long, and columns that are no choices."""
+        others, n_bits = np.arange(len(codes)), len(active) * len(points) * self.bits
+        # Columns of more values that have two codes are left to be corrected.
+        binary = ((points == points.min(axis=0)) | (points == points.max(axis=0))).all(axis=0)[active]
+        choices = None if stride else Choices.find(codes[active], binary)
+        stream = None
+        if choices is None or n_bits < _FEW_BITS or not choices.surely_pay:
+            stream = encode_codes(codes, active, self.bits, stride)
+            if not is_worth_its_time(len(active), n_bits, len(stream)):
+                stream = None
+        chosen = None if choices is None else choices.encode(codes[active], self.bits)
+        if choices is not None and chosen is not None and (stream is None or len(chosen) < len(stream)):
+            return _CODED | _CHOSEN, chosen, np.delete(others, active[choices.chosen])
+        return _CODED, stream, others
 
     def _grouped(self, codes: Codes, active: NDArray[np.intp], head: bytes, most: int) -> bytes | None:
         """The block with codes relative to rough centres, or None where that takes no less than so many bytes."""

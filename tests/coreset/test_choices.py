@@ -6,13 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from coreset import BudgetedCoreset, ContextQuantizer, Coreset, RobustCoreset, decode, default_quantizers, encode
 from coreset.quantizers import choices as module
 from coreset.quantizers import get_quantizer, has_one_hot_columns, quantizer_from_wire
-from coreset.quantizers.choices import Choices, decode_choices, encode_choices
+from coreset.quantizers.choices import Choices, decode_choices
 from coreset.quantizers.one_hot import as_one_hot, one_hot_groups
 
 CHOSEN = 8  # the flag of a block that has choices
@@ -58,13 +58,11 @@ def test_codes_come_back(data):
     pair = np.array([0, (1 << bits) - 1], dtype=np.uint8)
     for column in np.flatnonzero(rng.random(n_columns) < 0.7):
         codes[column] = pair[(rng.random(n_points) < rng.random()).astype(int)]
-    written = encode_choices(codes, bits, most=1 << 30, among=np.ones(len(codes), bool))
-    if written is None:
-        assert Choices.find(codes, np.ones(n_columns, dtype=bool)) is None
-    else:
-        found, chosen = decode_choices(written[0], codes.shape, bits)
-        np.testing.assert_array_equal(found, codes)
-        np.testing.assert_array_equal(chosen, written[1])
+    choices = Choices.find(codes, np.ones(n_columns, dtype=bool))
+    assume(choices is not None)
+    found, chosen = decode_choices(choices.encode(codes, bits), codes.shape, bits)
+    np.testing.assert_array_equal(found, codes)
+    np.testing.assert_array_equal(chosen, choices.chosen)
 
 
 @pytest.mark.parametrize("scope", ["column", "table"])
@@ -115,7 +113,7 @@ def test_images_have_none(rng):
 
 def test_corrupt_choices_are_named(mixed):
     codes = (mixed[:, 2:22].T > 0).astype(np.uint8)
-    written, _ = encode_choices(codes, 1, most=1 << 30, among=np.ones(len(codes), bool))
+    written = Choices.find(codes, np.ones(20, dtype=bool)).encode(codes, 1)
     for bad, message in (
         (b"", "cut off"),
         (b"\1\0" + written[2:], "between codes 1 and 0"),
