@@ -89,9 +89,6 @@ class Watched(Source):
         return load
 
 
-@pytest.mark.xfail(
-    raises=TimeoutError, strict=False, reason="an actor has been seen to wait for a block for ever, once in six runs"
-)
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.filterwarnings("ignore")  # Ray Data's own
 def test_data_sets_are_read_block_by_block_in_their_order(shards):
