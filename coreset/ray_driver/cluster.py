@@ -5,9 +5,11 @@ from __future__ import annotations
 import heapq
 import math
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
+
+from .address import check_answers
 
 _BUSY_CPUS = 0.75  # share of a node's CPUs that actors may hold
 _FREE_CPUS = 1.0  # of a node of two CPUs and more stay free: a task asks for one unless its author says otherwise
@@ -30,7 +32,9 @@ def connection(nbytes: int, timeout_s: float) -> Iterator[None]:
     ImportError
         When ray is missing.
     ConnectionError
-        When ``RAY_ADDRESS`` names a cluster that does not answer.
+        When ``RAY_ADDRESS`` names a cluster that does not answer, or "auto" and there is none on this machine.
+    ValueError
+        When ``RAY_ADDRESS`` is no address.
     """
     try:
         import ray
@@ -39,34 +43,23 @@ def connection(nbytes: int, timeout_s: float) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    check_answers(address, timeout_s)
     try:
-        _connect(nbytes, timeout_s)
+        _connect(address, nbytes)
         yield
     finally:
         ray.shutdown()  # stops a cluster that was started here, and only leaves one that was not
 
 
-def _connect(nbytes: int, timeout_s: float) -> None:
+def _connect(address: str, nbytes: int) -> None:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    address = os.environ.get("RAY_ADDRESS") or "local"
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
-        ray.init(address="local", include_dashboard=False, object_store_memory=(256 << 20) + 2 * nbytes, **quiet)
-        return
-    if address != "auto":
-        _check_reachable(address, timeout_s)
-    ray.init(address=address, **quiet)
-
-
-def _check_reachable(address: str, timeout_s: float) -> None:
-    """Raise ConnectionError at once where Ray would retry a dead address for many minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=min(10.0, timeout_s)).close()
-    except (OSError, ValueError) as error:
-        raise ConnectionError(f"RAY_ADDRESS={address!r} cannot be reached: {error}") from error
+        settings |= {"include_dashboard": False, "object_store_memory": (256 << 20) + 2 * nbytes}
+    ray.init(address=address, **settings)
 
 
 def free_cpus() -> float:

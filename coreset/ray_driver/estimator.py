@@ -134,7 +134,7 @@ class DistributedCoreset(BaseEstimator):
         Raises
         ------
         ValueError
-            When a value is bad, shards disagree on their columns, or the budget is too small.
+            When a value is bad, ``RAY_ADDRESS`` too, shards disagree on their columns, or the budget is too small.
         TypeError
             When an argument has the wrong type.
         OSError

@@ -296,17 +296,6 @@ print("left running")
     assert "left running" in done.stdout
 
 
-@pytest.mark.slow
-def test_a_dead_address_is_an_error_at_once(tmp_path):
-    script = """
-import numpy as np
-from coreset import DistributedCoreset
-DistributedCoreset(2000, timeout_s=5).fit([np.eye(3)])
-"""
-    done = run_script(script, tmp_path, RAY_ADDRESS="127.0.0.1:9")
-    assert "ConnectionError: RAY_ADDRESS='127.0.0.1:9' cannot be reached" in done.stderr
-
-
 def run_script(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", script],
