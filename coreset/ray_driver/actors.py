@@ -14,7 +14,7 @@ from typing import Any, final
 from ..protocol import WorkerSettings
 from ..sources import Loader, Source
 from .cluster import check_cpus, connection, cpus_for_each, free_cpus, node_cpus, shortage
-from .hosting import ERRORS, LOADING, Pool, Report, ShardHost, first_line
+from .hosting import ERRORS, LOADING, LONG_ROUNDS, Pool, Report, ShardHost, first_line
 from .queues import Queues
 from .sources import references_of
 
@@ -118,7 +118,7 @@ class RayPool(Pool):
         for slot in self._slots:
             if not slot.up or slot.call is not None:
                 continue
-            slot.shard = queues.take(slot.number, up)
+            slot.shard = queues.take(slot.number, up, helps=round_name in LONG_ROUNDS)
             if slot.shard is not None:
                 slot.call = self._submit(slot.actor, slot.shard, round_name, arguments[slot.shard])
 

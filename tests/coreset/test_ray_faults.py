@@ -155,6 +155,20 @@ def test_an_actor_killed_at_work_changes_no_byte(shards, undisturbed):
     assert pool.retries == {("loading", 4): 1}
 
 
+@pytest.mark.usefixtures("cluster")
+def test_an_actor_that_comes_late_helps_with_the_summaries(shards, undisturbed):
+    """On small data the first actor that is up has loaded everything before another is."""
+    with pool_of(ListSource(shards)) as pool:
+        pool.load(keep_going=False)
+        while not all(slot.up for slot in pool._slots):
+            pool.ask("columns", {0: None})
+        pool._owners.update(dict.fromkeys(range(N_SHARDS), 0))
+        outcome = run_protocol(ListSource(shards), pool, 6000, skip=False)
+        assert set(pool._owners.values()) == {0, 1}
+    assert outcome.messages == undisturbed.messages_
+    assert outcome.ledger.equals(undisturbed.ledger_)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_shard_that_kills_every_worker_is_named_or_left_out(shards, tmp_path):
