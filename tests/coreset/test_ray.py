@@ -17,6 +17,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from coreset import DistributedCoreset, UniformCoreset
+from coreset.ray_driver.address import check_answers
 from coreset.sources import Loader, Shard, Source, as_source
 
 ray = pytest.importorskip("ray")
@@ -148,6 +149,11 @@ def test_a_running_cluster_is_left_running(shards):
     assert ray.is_initialized()
 
 
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_answers_at_its_address():
+    check_answers(ray.get_runtime_context().gcs_address, 10.0)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_an_interrupt_leaves_no_actor_on_a_running_cluster(shards, tmp_path):
@@ -216,7 +222,7 @@ print("same bytes")
 @pytest.mark.parametrize("state", ["loading", "starting"])
 def test_an_interrupt_leaves_no_process_and_no_shared_memory(tmp_path, state):
     script = """
-import sys, time
+import signal, sys, time
 import numpy as np
 from coreset import DistributedCoreset
 from coreset.sources import ListSource
@@ -225,6 +231,7 @@ class Slow(ListSource):
         def load():
             time.sleep(60)
         return load
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a process in the background lacks
 print("starting", flush=True)
 DistributedCoreset(2000, num_workers=2, progress=False).fit(Slow([np.eye(3)] * 4))
 """
