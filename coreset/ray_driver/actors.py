@@ -7,15 +7,16 @@ import pickle
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
 from ..protocol import WorkerSettings
 from ..sources import Loader, Source
-from .cluster import check_cpus, connection, cpus_for_each, node_cpus, shortage
-from .hosting import ERRORS, LOADING, Pool, Report, ShardHost, first_line
+from .cluster import check_cpus, connection, cpus_for_each, free_cpus, node_cpus, shortage
+from .hosting import ERRORS, LOADING, LONG_ROUNDS, Pool, Report, ShardHost, first_line
 from .queues import Queues
+from .sources import references_of
 
 _MAX_RETRIES = 3  # of a shard in a round
 _MAX_FAILED_STARTS = 3  # of an actor, one after the other
@@ -48,7 +49,7 @@ class RayPool(Pool):
     settings : WorkerSettings
     n_actors : int
     timeout_s : float
-        Of a round.
+        Of a round, and of the wait for what others' tasks are still making.
     report : callable
     """
 
@@ -60,6 +61,7 @@ class RayPool(Pool):
         self._report = report
         self._names = [source.name(shard) for shard in range(len(source))]
         self._loaders: list[Any] = []
+        self._awaited: dict[Any, str] = {}
         self._owners: dict[int, int] = {}
         self._slots = [_Slot(number) for number in range(n_actors)]
         self._cpus_each = cpus_for_each(node_cpus(), n_actors)
@@ -67,10 +69,14 @@ class RayPool(Pool):
         self.retries = Counter()
         # Once into the object store, whence actors that take over read them, too.
         for shard, name in enumerate(self._names):
-            self._loaders.append(_put(name, source.loader(shard)))
+            loader = source.loader(shard)
+            self._awaited.update(dict.fromkeys(references_of(loader), name))
+            self._loaders.append(_put(name, loader))
 
     def start(self) -> None:
         """Start the actors; they join in when they are up."""
+        # Actors that wait for a task hold CPUs that it may want, and then it never starts.
+        _wait_for(self._awaited, self._timeout_s)
         for slot in self._slots:
             self._spawn(slot)
 
@@ -112,7 +118,7 @@ class RayPool(Pool):
         for slot in self._slots:
             if not slot.up or slot.call is not None:
                 continue
-            slot.shard = queues.take(slot.number, up)
+            slot.shard = queues.take(slot.number, up, helps=round_name in LONG_ROUNDS)
             if slot.shard is not None:
                 slot.call = self._submit(slot.actor, slot.shard, round_name, arguments[slot.shard])
 
@@ -201,11 +207,41 @@ class RayPool(Pool):
     def _late(self, round_name: str, arguments: Mapping[int, Any], answers: dict[int, Any]) -> list[_Slot]:
         """Raise TimeoutError."""
         missing = [self._names[shard] for shard in arguments if shard not in answers]
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         advice = "" if all(slot.up for slot in self._slots) else f": {self._shortage()}"
         raise TimeoutError(
-            f"{round_name}: no answer within timeout_s={self._timeout_s} from {', '.join(missing[:5])}{more}{advice}"
+            f"{round_name}: no answer within timeout_s={self._timeout_s} from {_listed(missing)}{advice}"
         )
+
+
+def _wait_for(awaited: Mapping[Any, str], timeout_s: float) -> None:
+    """Wait until tasks have made what shards refer to, or have failed: who fetches it then gets their error.
+
+    Parameters
+    ----------
+    awaited : mapping of ObjectRef to the shard's name
+    timeout_s : float
+
+    Raises
+    ------
+    TimeoutError
+        When some are not done in time.
+    """
+    import ray
+
+    if not awaited:
+        return
+    _, left = ray.wait(list(awaited), num_returns=len(awaited), timeout=timeout_s, fetch_local=False)
+    if left:
+        missing = list(dict.fromkeys(awaited[reference] for reference in left))
+        raise TimeoutError(
+            f"{LOADING}: the tasks that make {_listed(missing)} have not ended within timeout_s={timeout_s}: "
+            f"the Ray cluster has {sum(node_cpus()):g} CPUs, {free_cpus():g} of them free now"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{', '.join(names[:5])}{more}"
 
 
 def _put(name: str, loader: Loader) -> Any:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import heapq
 import math
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-_BUSY_CPUS = 0.75  # share of a node's CPUs that actors may hold; the rest stays free for Ray's own recovery
+from .address import check_answers
+
+_BUSY_CPUS = 0.75  # share of a node's CPUs that actors may hold
+_FREE_CPUS = 1.0  # of a node of two CPUs and more stay free: a task asks for one unless its author says otherwise
 _LEAST_CPUS = 1e-4  # Ray counts CPUs in such steps
 
 
@@ -29,7 +32,9 @@ def connection(nbytes: int, timeout_s: float) -> Iterator[None]:
     ImportError
         When ray is missing.
     ConnectionError
-        When ``RAY_ADDRESS`` names a cluster that does not answer.
+        When ``RAY_ADDRESS`` names a cluster that does not answer, or "auto" and there is none on this machine.
+    ValueError
+        When ``RAY_ADDRESS`` is no address.
     """
     try:
         import ray
@@ -38,34 +43,30 @@ def connection(nbytes: int, timeout_s: float) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    check_answers(address, timeout_s)
     try:
-        _connect(nbytes, timeout_s)
+        _connect(address, nbytes)
         yield
     finally:
         ray.shutdown()  # stops a cluster that was started here, and only leaves one that was not
 
 
-def _connect(nbytes: int, timeout_s: float) -> None:
+def _connect(address: str, nbytes: int) -> None:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    address = os.environ.get("RAY_ADDRESS") or "local"
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
-        ray.init(address="local", include_dashboard=False, object_store_memory=(256 << 20) + 2 * nbytes, **quiet)
-        return
-    if address != "auto":
-        _check_reachable(address, timeout_s)
-    ray.init(address=address, **quiet)
+        settings |= {"include_dashboard": False, "object_store_memory": (256 << 20) + 2 * nbytes}
+    ray.init(address=address, **settings)
 
 
-def _check_reachable(address: str, timeout_s: float) -> None:
-    """Raise ConnectionError at once where Ray would retry a dead address for many minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=min(10.0, timeout_s)).close()
-    except (OSError, ValueError) as error:
-        raise ConnectionError(f"RAY_ADDRESS={address!r} cannot be reached: {error}") from error
+def free_cpus() -> float:
+    """CPUs of the cluster that nobody holds."""
+    import ray
+
+    return float(ray.available_resources().get("CPU", 0.0))
 
 
 def node_cpus() -> list[float]:
@@ -90,14 +91,17 @@ def check_cpus(num_workers: int | None, n_shards: int) -> int:
     if cpus_for_each(cpus, n_actors) < _LEAST_CPUS:
         raise RuntimeError(
             f"{n_actors} workers want at least {n_actors * _LEAST_CPUS:g} CPUs of the Ray cluster, which has "
-            f"{sum(cpus):g} on {len(cpus)} nodes and must keep {1 - _BUSY_CPUS:.0%} of them free: "
+            f"{sum(cpus):g} on {len(cpus)} nodes, {sum(map(_room, cpus)):g} of them for workers: "
             "set num_workers, or add CPUs"
         )
     return n_actors
 
 
 def cpus_for_each(cpus: Sequence[float], n_actors: int) -> float:
-    """The most CPUs that each of some actors can hold, at most one, so that all find room and nodes keep some free.
+    """The most CPUs that each of some actors can hold, at most one, so that all find room and tasks do, too.
+
+    Tasks rebuild what a lost node held, and a loader may wait for some of its own. A node of one CPU cannot keep a
+    whole one for them: there they depend on other nodes.
 
     Parameters
     ----------
@@ -115,9 +119,11 @@ def cpus_for_each(cpus: Sequence[float], n_actors: int) -> float:
     >>> from coreset.ray_driver.cluster import cpus_for_each
     >>> cpus_for_each([1, 1], 2), cpus_for_each([1, 1], 3)
     (0.75, 0.375)
+    >>> cpus_for_each([2], 2), cpus_for_each([8], 6)
+    (0.5, 1.0)
     """
     # A node holds k actors of its room / k CPUs: the answer is the n-th largest of all these, as in d'Hondt's method.
-    quotients = [(-_BUSY_CPUS * room, _BUSY_CPUS * room, 1) for room in cpus if room > 0]
+    quotients = [(-room, room, 1) for room in map(_room, cpus) if room > 0]
     if not quotients:
         return 0.0
     heapq.heapify(quotients)
@@ -127,12 +133,14 @@ def cpus_for_each(cpus: Sequence[float], n_actors: int) -> float:
     return min(1.0, math.floor(-quotients[0][0] / _LEAST_CPUS * (1 + 1e-12)) * _LEAST_CPUS)
 
 
+def _room(cpus: float) -> float:
+    """CPUs of a node that actors may hold."""
+    return min(_BUSY_CPUS * cpus, cpus - _FREE_CPUS) if cpus >= 2 else _BUSY_CPUS * cpus
+
+
 def shortage(cpus_each: float, n_waiting: int) -> str:
     """What workers that do not start want, and what the cluster has, in words."""
-    import ray
-
-    free = float(ray.available_resources().get("CPU", 0.0))
     return (
         f"{n_waiting} workers have not started; each wants {cpus_each:g} CPUs, of which the Ray cluster has "
-        f"{sum(node_cpus()):g}, {free:g} of them free now"
+        f"{sum(node_cpus()):g}, {free_cpus():g} of them free now"
     )

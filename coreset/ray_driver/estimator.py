@@ -44,8 +44,8 @@ class DistributedCoreset(BaseEstimator):
         "local" runs the same protocol in this process. "ray" uses the cluster that this process is connected to, or the
         one that ``RAY_ADDRESS`` names, and else starts one on this machine and stops it afterwards.
     num_workers : int, optional
-        Ray actors. By default one a shard, but no more than one a CPU. Together they hold three quarters of the
-        cluster's CPUs at most.
+        Ray actors. By default one a shard, but no more than one a CPU. Together they hold at most three quarters of a
+        node's CPUs, and leave one free where there are two.
     label_column, weight_column : str, optional
         Columns of the shards' frames or files that hold labels and weights.
     on_shard_error : {"raise", "skip"}, default="raise"
@@ -53,8 +53,8 @@ class DistributedCoreset(BaseEstimator):
         "raise" ends the run with its name. "skip" leaves it out, with a warning and an entry in ``skipped_``; none
         left is an error. Whatever goes wrong with a shard after it was loaded ends the run.
     timeout_s : float, default=600.0
-        Seconds that one round may take before the run ends with TimeoutError. Executing a Dataset comes before and has
-        no limit.
+        Seconds that one round may take before the run ends with TimeoutError; waiting for the tasks behind ObjectRefs
+        comes before and counts as one. Executing a Dataset has no limit.
     progress : bool, default=True
         Report each round on standard error.
     random_state : int, RandomState, Generator or None, default=None
@@ -136,7 +136,7 @@ class DistributedCoreset(BaseEstimator):
         Raises
         ------
         ValueError
-            When a value is bad, shards disagree on their columns, or the budget is too small.
+            When a value is bad, ``RAY_ADDRESS`` too, shards disagree on their columns, or the budget is too small.
         TypeError
             When an argument has the wrong type.
         OSError

@@ -19,6 +19,8 @@ ROUNDS: dict[str, Callable[[Worker, Any], Any]] = {
     "summary": Worker.summarise,
     "columns": lambda worker, _: worker.names,  # only to say in an error how two shards differ
 }
+# Those whose work is worth loading a shard once more for, where its host has others to do and another host has none.
+LONG_ROUNDS = {"summary"}
 # A host keeps the rows of its shards up to this many bytes and loads others again each time they are asked for.
 _KEPT_BYTES = 1 << 30
 # What errors of a shard may be; others, such as those of the library that reads a format, become OSErrors.

@@ -43,7 +43,8 @@ class DatasetSource(Source):
 
     Blocks come in the order of the data. How many there are can depend on the cluster: after
     ``dataset.repartition(n)`` it does not, nor do the messages. Ray Data itself limits the time of the execution, if
-    anybody does, and ends it when a block cannot be made.
+    anybody does, and ends it when a block cannot be made. Blocks of pandas are still being turned into Arrow's by tasks
+    when this returns.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -104,6 +105,11 @@ def as_source(X: Any, y: Any, sample_weight: Any, *, local: bool) -> Source:
 def is_reference(value: object) -> bool:
     """Whether a value is a Ray ObjectRef; ray is not imported to find out."""
     return type(value).__name__ in ("ObjectRef", "ClientObjectRef")
+
+
+def references_of(loader: Loader) -> list[Any]:
+    """What tasks must have made before a loader can be called; none where that cannot be seen."""
+    return [part for part in loader.shard if is_reference(part)] if isinstance(loader, ReferencedShard) else []
 
 
 def _fetch(reference: Any) -> Any:

@@ -17,6 +17,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from coreset import DistributedCoreset, UniformCoreset
+from coreset.ray_driver.address import check_answers
 from coreset.sources import Loader, Shard, Source, as_source
 
 ray = pytest.importorskip("ray")
@@ -89,9 +90,6 @@ class Watched(Source):
         return load
 
 
-@pytest.mark.xfail(
-    raises=TimeoutError, strict=False, reason="an actor has been seen to wait for a block for ever, once in six runs"
-)
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.filterwarnings("ignore")  # Ray Data's own
 def test_data_sets_are_read_block_by_block_in_their_order(shards):
@@ -149,6 +147,11 @@ def test_a_round_that_takes_too_long_is_an_error(shards):
 def test_a_running_cluster_is_left_running(shards):
     run("ray", 1).fit(*shards)
     assert ray.is_initialized()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_answers_at_its_address():
+    check_answers(ray.get_runtime_context().gcs_address, 10.0)
 
 
 @pytest.mark.slow
@@ -219,7 +222,7 @@ print("same bytes")
 @pytest.mark.parametrize("state", ["loading", "starting"])
 def test_an_interrupt_leaves_no_process_and_no_shared_memory(tmp_path, state):
     script = """
-import sys, time
+import signal, sys, time
 import numpy as np
 from coreset import DistributedCoreset
 from coreset.sources import ListSource
@@ -228,6 +231,7 @@ class Slow(ListSource):
         def load():
             time.sleep(60)
         return load
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a process in the background lacks
 print("starting", flush=True)
 DistributedCoreset(2000, num_workers=2, progress=False).fit(Slow([np.eye(3)] * 4))
 """
@@ -297,17 +301,6 @@ print("left running")
     done = run_script(script, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "left running" in done.stdout
-
-
-@pytest.mark.slow
-def test_a_dead_address_is_an_error_at_once(tmp_path):
-    script = """
-import numpy as np
-from coreset import DistributedCoreset
-DistributedCoreset(2000, timeout_s=5).fit([np.eye(3)])
-"""
-    done = run_script(script, tmp_path, RAY_ADDRESS="127.0.0.1:9")
-    assert "ConnectionError: RAY_ADDRESS='127.0.0.1:9' cannot be reached" in done.stderr
 
 
 def run_script(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
