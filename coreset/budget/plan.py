@@ -37,7 +37,7 @@ _PUBLISHED = PLANNERS[2:]
 # Cells are best cut with little regard to the target, but its rounding spoils regressions as much as a column's.
 _MEASURED_SHARE = 1.0
 # A message whose error is larger than was forecast by this gives way to other codecs, of which so many are filled.
-_AS_EXPECTED = 1.1
+_AS_EXPECTED = 1.5
 _MOST_MESSAGES = 4
 
 
@@ -150,9 +150,11 @@ def search(
     task = Task(builder, measured, candidates, budget, rng)
     _check_budget(task)
     outcome = _PLANNERS[planner](task)
-    chosen, filled = _best_that_fits(task, outcome)
+    found = _filled(task, outcome)
+    chosen = min(found, key=lambda position: found[position][1])
+    filled = found[chosen][0]
     message = encode(filled.coreset, filled.quantizer)
-    table = _table(task, outcome.forecasts, chosen, filled)
+    table = _table(task, _as_found(outcome.forecasts, found, chosen), chosen)
     plan = BudgetPlan(
         len(filled.coreset), task.quantizers[chosen], table, planner, budget, outcome.measure, outcome.remark
     )
@@ -212,44 +214,52 @@ def _hint(rows: Rows, base: BaseEstimator) -> str:
     return "; target_type='numeric' of the base takes y for numbers" if hasattr(base, "target_type") else ""
 
 
-def _best_that_fits(task: Task, outcome: Outcome) -> tuple[int, Filled]:
-    """The candidate of the least error and its largest coreset, by true encodings.
+def _filled(task: Task, outcome: Outcome) -> dict[int, tuple[Filled, float]]:
+    """The candidate of the least error with its largest coreset, by true encodings, and the error that it has.
 
-    A message that turns out worse than was forecast gives way to the next candidates, as long as these are expected to
-    be better than the best message so far: levels of a codec can fall badly at one size and well at others.
+    Where a message turns out worse than was forecast, others follow that are expected to be better than the best so
+    far: levels of a codec can fall badly at one size and well at others.
     """
     forecasts = outcome.forecasts
+    found: dict[int, tuple[Filled, float]] = {}
 
     def rank(position: int) -> tuple[float, int, float]:
         forecast = forecasts[position]
         least_bytes = task.builder.bound(task.builder.bound.least_points, task.quantizers[position])
         return (forecast.error if forecast.fits and forecast.tried else math.inf, not forecast.tried, least_bytes)
 
-    best: tuple[int, Filled] | None = None
-    least, tries_left = math.inf, _MOST_MESSAGES
     for position in sorted(range(len(forecasts)), key=rank):
         forecast, quantizer = forecasts[position], task.quantizers[position]
-        if best is not None and (tries_left == 0 or rank(position) >= (least,)):
+        least = min((error for _, error in found.values()), default=math.inf)
+        if found and (len(found) == _MOST_MESSAGES or rank(position)[0] >= least):
             break
         filled = forecast.filled or fill(task.builder, quantizer, task.budget, forecast.n_points)
         if filled is None:
             continue
-        found = forecast.error if forecast.filled or outcome.error_of is None else outcome.error_of(filled)
-        if best is None or found < least:
-            best, least = (position, filled), found
-        if not found > _AS_EXPECTED * forecast.error:
+        error_of = None if forecast.filled is not None else outcome.error_of
+        error = forecast.error if error_of is None else error_of(filled)
+        found[position] = filled, error
+        if not error > _AS_EXPECTED * forecast.error:
             break
-        tries_left -= 1
-    if best is None:
+    if not found:
         raise AssertionError("some candidate fits, since the budget was checked")
-    return best
+    return found
 
 
-def _table(task: Task, forecasts: list[Forecast], chosen: int, filled: Filled) -> pd.DataFrame:
+def _as_found(forecasts: list[Forecast], found: dict[int, tuple[Filled, float]], chosen: int) -> list[Forecast]:
+    """Forecasts with what was found of those that were filled; errors where several were, to compare them by."""
     shown = list(forecasts)
-    shown[chosen] = dataclasses.replace(
-        forecasts[chosen], n_points=len(filled.coreset), message_bytes=filled.message_bytes, measured=True
-    )
+    for position, (filled, error) in found.items():
+        shown[position] = dataclasses.replace(
+            forecasts[position], n_points=len(filled.coreset), message_bytes=filled.message_bytes, measured=True
+        )
+        if len(found) > 1:
+            note = "" if position == chosen else "its message turned out worse than expected"
+            shown[position] = dataclasses.replace(shown[position], error=error, note=note)
+    return shown
+
+
+def _table(task: Task, shown: list[Forecast], chosen: int) -> pd.DataFrame:
     columns = ("n_points", "message_bytes", "measured", "cell_error", "quantization_error", "error")
     return pd.DataFrame(
         {

@@ -136,9 +136,11 @@ class Choices:
             Of the codes.
         """
         tables = [*self.tables(codes), (bits, codes[~self.chosen])]
-        data = self.to_bytes() + encode_tables(tables)
+        stream = encode_tables(tables)
         n_columns, bits_a_point = _totals([(width, len(table)) for width, table in tables])
-        return data if is_worth_its_time(n_columns, bits_a_point * codes.shape[1], len(data)) else None
+        if not is_worth_its_time(n_columns, bits_a_point * codes.shape[1], len(stream)):
+            return None
+        return self.to_bytes() + stream
 
     def to_bytes(self) -> bytes:
         """Both codes and three masks."""

@@ -78,7 +78,8 @@ class ContextQuantizer(ScopedQuantizer):
     one_hot : bool, default=False
         Whether neighbouring columns that are not negative and sum to one at every point, such as averages of one-hot
         columns, are rounded to one of them. Points then look like rows, and such columns take far fewer bytes. Which
-        column that is follows from what the points before have missed of each, so that columns keep their sums.
+        column that is follows from what the points before have missed of each, so that columns keep their sums, in
+        which all points count the same.
 
     Raises
     ------
@@ -197,16 +198,14 @@ class ContextQuantizer(ScopedQuantizer):
         self, points: NDArray[np.float64], codes: Codes, active: NDArray[np.intp], stride: int
     ) -> tuple[int, bytes | None, NDArray[np.intp]]:
         """Flags, what is written of the codes or None where that takes too long, and columns that are no choices."""
-        others, n_bits = np.arange(len(codes)), len(active) * len(points) * self.bits
-        # Columns of more values that have two codes are left to be corrected.
-        binary = ((points == points.min(axis=0)) | (points == points.max(axis=0))).all(axis=0)[active]
-        choices = None if stride else Choices.find(codes[active], binary)
-        stream = None
-        if choices is None or n_bits < _FEW_BITS or not choices.surely_pay:
+        n_bits = len(active) * len(points) * self.bits
+        choices = None if stride else Choices.find(codes[active], _of_two_values(points)[active])
+        stream, chosen = None, None if choices is None else choices.encode(codes[active], self.bits)
+        if choices is None or chosen is None or n_bits < _FEW_BITS or not choices.surely_pay:
             stream = encode_codes(codes, active, self.bits, stride)
             if not is_worth_its_time(len(active), n_bits, len(stream)):
                 stream = None
-        chosen = None if choices is None else choices.encode(codes[active], self.bits)
+        others = np.arange(len(codes))
         if choices is not None and chosen is not None and (stream is None or len(chosen) < len(stream)):
             return _CODED | _CHOSEN, chosen, np.delete(others, active[choices.chosen])
         return _CODED, stream, others
@@ -343,6 +342,11 @@ class _Block:
             return missing
 
         return Correction.fit(self.codes[columns], residuals, bits, stride, n_bytes)
+
+
+def _of_two_values(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Columns of two values; others that have two codes are left to be corrected."""
+    return ((points == points.min(axis=0)) | (points == points.max(axis=0))).all(axis=0)
 
 
 def _read_grouped(data: bytes, shape: Shape, bits: int) -> Codes:

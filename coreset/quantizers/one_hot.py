@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _TOLERANCE = 1e-6  # of sums that should be one
-_MOST_COLUMNS = 255  # of a group
 _FEW, _SAMPLE = 64, 1024  # rows that tell most columns that are in no group, and tables that have none
 
 
@@ -31,27 +32,42 @@ def one_hot_groups(points: Floats) -> list[slice]:
     """
     low, high = points.min(axis=0), points.max(axis=0)
     shares = (low >= 0) & (high <= 1 + _TOLERANCE)
+    # What a few points have in the columns before: sums of shares rise with every column, so that both ends move on.
+    some = points[:: -(-len(points) // _FEW)]
+    before = np.zeros((points.shape[1] + 1, len(some)))
+    np.cumsum(np.where(shares, some, 2.0).T, axis=0, out=before[1:])
     groups = []
-    start = 0
+    start, reached, beyond = 0, 0, 0
     while start < points.shape[1]:
-        stop = _end_of_group(points, shares, start) if shares[start] and low[start] < high[start] else None
+        stop = None
+        if shares[start] and high[start] > 0 and low[start] < 1:
+            reached = _first(before, start, max(reached, start + 1), lambda sums: sums.min() >= 1 - _TOLERANCE)
+            beyond = _first(before, start, max(beyond, start + 1), lambda sums: sums.max() > 1 + _TOLERANCE)
+            stop = _end_of_group(points, start, range(reached, beyond))
         if stop is not None:
             groups.append(slice(start, stop))
         start = stop or start + 1
     return groups
 
 
-def _end_of_group(points: Floats, shares: NDArray[np.bool_], start: int) -> int | None:
-    some = points[:: -(-len(points) // _FEW)]
-    total = np.zeros(len(some))
-    for column in range(start, min(start + _MOST_COLUMNS, points.shape[1])):
-        total += some[:, column]
-        if not shares[column] or total.max() > 1 + _TOLERANCE:
+def _first(before: Floats, start: int, stop: int, holds: Callable[[Floats], bool]) -> int:
+    """The first end from `stop` on for which the sums of columns from `start` hold, or one more than there is."""
+    while stop < len(before) and not holds(before[stop] - before[start]):
+        stop += 1
+    return stop
+
+
+def _end_of_group(points: Floats, start: int, stops: range) -> int | None:
+    """The first end where all points have a sum of one."""
+    if not stops:
+        return None
+    sums = points[:, start : stops[0] - 1].sum(axis=1)
+    for stop in stops:
+        sums += points[:, stop - 1]
+        if sums.max() > 1 + _TOLERANCE:
             return None
-        if total.min() >= 1 - _TOLERANCE:
-            sums = points[:, start : column + 1].sum(axis=1)
-            if (np.abs(sums - 1) <= _TOLERANCE).all():
-                return column + 1
+        if sums.min() >= 1 - _TOLERANCE:
+            return stop
     return None
 
 
@@ -74,8 +90,8 @@ def as_one_hot(points: Floats) -> Floats:
     """Round each group to one of its columns at every point.
 
     A point gets the column whose share, and what the points before it have missed of the column, is largest. So the
-    sums of columns over the points stay, but for less than one or so, and those over neighbouring points nearly: error
-    diffusion, for shares (ours).
+    sums of columns over the points, which all count the same, stay but for less than one or so, and those over
+    neighbouring points nearly: error diffusion, for shares (ours).
 
     Parameters
     ----------

@@ -133,6 +133,19 @@ def test_few_bytes_cannot_stand_for_many_codes():
         decode_choices(head + bytes(64), (100_000, 1 << 10), 1)
 
 
+def test_what_is_written_of_nearly_constant_choices_is_read_again():
+    # A hundred thousand points in about as few bytes as a decoder takes.
+    n_points = 1 << 17
+    table = np.zeros((n_points, 16))
+    for category in range(4):
+        rng = np.random.default_rng(category)
+        cuts = np.sort(rng.permutation(n_points)[:59])
+        values = np.repeat(np.cumsum(rng.integers(1, 5, 60)) % 5, np.diff(np.concatenate([[0], cuts, [n_points]])))
+        table[:, 4 * category : 4 * category + 4] = np.eye(5)[values][:, 1:]
+    data = ContextQuantizer(1).encode(table)
+    np.testing.assert_array_equal(ContextQuantizer(1).decode(data, table.shape), table)
+
+
 def test_a_code_beyond_a_choice_is_corrupt():
     choices = Choices(0, 1, np.ones(3, dtype=bool), np.array([True, False, False]), np.array([True]))
     assert choices.codes_of([np.array([[0, 1, 2]], np.uint8)], 3).tolist() == np.eye(3, dtype=int).tolist()
@@ -149,6 +162,12 @@ def test_groups_are_the_shortest_that_sum_to_one(rng):
     assert one_hot_groups(table) == [slice(1, 5)]
     assert one_hot_groups(table[:, :4]) == one_hot_groups(table + 1e-3) == []
     assert one_hot_groups(np.ones((5, 3))) == one_hot_groups(np.zeros((5, 3))) == []
+    assert (
+        one_hot_groups(np.array([[0.2, 0.5, 0.3], [0.2, 0.1, 0.7]]))
+        == one_hot_groups(np.ones((1, 3)) / 3)
+        == [slice(0, 3)]
+    )
+    assert one_hot_groups(one_hot(np.arange(900) % 300, 300)) == [slice(0, 300)]
 
 
 def test_a_value_that_the_first_rows_lack_belongs_to_its_group():

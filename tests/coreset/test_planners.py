@@ -301,3 +301,27 @@ def test_plans_of_a_numeric_target_serve_models_of_it():
         for quantizer in (None, ContextQuantizer(1))
     )
     assert planned.score(fresh, wanted) > two_levels.score(fresh, wanted) + 0.1
+
+
+def test_a_message_that_turns_out_worse_gives_way(rng, monkeypatch):
+    X, y = rng.normal(size=(3000, 6)), rng.integers(0, 2, 3000)
+    usual = BudgetedCoreset(2000, random_state=0).fit(X, y)
+    best = usual.plan_.quantizer
+    errors = []
+
+    def measured(measure, filled):
+        # The first is said to be twice as bad as the worst of all, the next one as good as it can be.
+        errors.append(2 * usual.plan_.table["error"].max() if not errors else 1e-9)
+        return errors[-1]
+
+    monkeypatch.setattr("coreset.budget.empirical.measured_error", measured)
+    other = BudgetedCoreset(2000, random_state=0).fit(X, y)
+    table = other.plan_.table
+    assert other.plan_.quantizer != best
+    assert len(other.message_) <= 2000
+    assert table.loc[table["chosen"], "error"].item() == table["error"].min() == 1e-9
+    assert table.loc[table["chosen"], "note"].item() == "best error"
+    worse = table[table["quantizer"] == best]
+    assert worse["error"].item() == errors[0]
+    assert worse["note"].item() == "its message turned out worse than expected"
+    assert worse["measured"].item()

@@ -1,0 +1,134 @@
+"""Summaries of many shards against one central summary for the same bytes; writes ``results/distributed.json``.
+
+Rows are dealt to shards at random, or class by class in shares that a Dirichlet law with parameter 0.1 draws, so that
+most shards know few classes. Both sides have the same budget, a number of bytes a shard. ``cost`` is that of ten
+centres (k-means, solved on the summary) on all training rows; ``cost_ratio`` is the shards' over the central one.
+``accuracy`` is the mean of three models on test rows, trained on the points and on the scatter; ``behind`` is by how
+many points of accuracy the shards' summary is behind the central one, with half of its 95 % interval over seeds.
+The protocol runs in one process, which by the tests gives the same bytes as Ray.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from budget import SCATTERED_ROWS, TABLES, Split, split
+from scipy.stats import t as student
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+from coreset import BudgetedCoreset, Coreset, DistributedCoreset
+from coreset.nearest import clustering_cost
+
+RESULTS = Path(__file__).parent / "results"
+NAMES = ("mnist", "segments", "diamonds")
+SHARDS = (8, 64)
+SHARD_BYTES = 2048
+SPLITS = ("iid", "dirichlet 0.1")
+K = 10
+
+
+def dealt(y: np.ndarray, n_shards: int, how: str, rng: np.random.Generator) -> list[np.ndarray]:
+    """Rows of each shard, none of them empty."""
+    if how == "iid":
+        return np.array_split(rng.permutation(len(y)), n_shards)
+    shards: list[list[np.ndarray]] = [[] for _ in range(n_shards)]
+    for label in np.unique(y):
+        members = rng.permutation(np.flatnonzero(y == label))
+        cuts = (np.cumsum(rng.dirichlet(np.full(n_shards, 0.1)))[:-1] * len(members)).astype(int)
+        for shard, part in zip(shards, np.split(members, cuts), strict=True):
+            shard.append(part)
+    return [rows for rows in map(np.concatenate, shards) if len(rows)]
+
+
+def measured(part: Split, summary: Coreset, seed: int) -> dict[str, float]:
+    """Cost of centres, and accuracies."""
+    copies = int(np.clip(SCATTERED_ROWS / len(summary) // 2 * 2, 2, 16))
+    scattered = summary.scatter(copies, random_state=seed) if summary.offset > 0 else summary
+    centers = KMeans(K, n_init=5, random_state=seed).fit(summary.points, sample_weight=summary.weights).cluster_centers_
+    return {
+        "n_points": len(summary),
+        "cost": clustering_cost(part.X, centers),
+        "accuracy": float(np.mean(part.scores(summary.train))),
+        "scatter": float(np.mean(part.scores(scattered.train))),
+    }
+
+
+def run(name: str, n_shards: int, how: str, seed: int) -> dict[str, Any]:
+    part = split(TABLES[name](), seed)
+    shards = dealt(part.y, n_shards, how, np.random.default_rng(seed))
+    budget = SHARD_BYTES * len(shards)
+    central = BudgetedCoreset(budget, random_state=seed).fit(part.X, part.y)
+    many = DistributedCoreset(budget, backend="local", progress=False, random_state=seed)
+    many.fit([part.X[rows] for rows in shards], [part.y[rows] for rows in shards])
+    up = many.ledger_.loc[many.ledger_["direction"] == "up", "bytes"].sum()
+    return {
+        "table": name,
+        "split": how,
+        "shards": n_shards,
+        "seed": seed,
+        "budget": budget,
+        "central_bytes": len(central.message_),
+        "up_bytes": int(up),
+        "central": measured(part, central.coreset_, seed),
+        "distributed": measured(part, many.coreset_, seed),
+    }
+
+
+def summarised(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    frame = pd.json_normalize(runs)
+    rows = []
+    for (name, how, shards), part in frame.groupby(["table", "split", "shards"], sort=False):
+        row = {"table": name, "split": how, "shards": int(shards), "seeds": len(part)}
+        row["points"] = {side: round(float(part[f"{side}.n_points"].mean())) for side in ("central", "distributed")}
+        row["cost_ratio"] = round(float((part["distributed.cost"] / part["central.cost"]).mean()), 4)
+        for how_trained in ("accuracy", "scatter"):
+            behind = 100 * (part[f"central.{how_trained}"] - part[f"distributed.{how_trained}"])
+            half = student.ppf(0.975, len(part) - 1) * behind.std() / np.sqrt(len(part)) if len(part) > 1 else np.nan
+            row[how_trained] = {
+                "central": round(float(part[f"central.{how_trained}"].mean()), 4),
+                "behind": round(float(behind.mean()), 2),
+                "half": None if np.isnan(half) else round(float(half), 2),
+            }
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", default=list(NAMES), choices=list(TABLES))
+    parser.add_argument("--shards", nargs="+", type=int, default=list(SHARDS))
+    parser.add_argument("--out", type=Path, default=RESULTS / "distributed.json")
+    arguments = parser.parse_args()
+    runs = []
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # searches are cut short on purpose
+        for name in arguments.only:
+            for n_shards in arguments.shards:
+                for how in SPLITS:
+                    runs += [run(name, n_shards, how, seed) for seed in range(arguments.seeds)]
+                    print(json.dumps(summarised(runs)[-1]), flush=True)
+    results = {
+        "command": f"python benchmarks/distributed.py --seeds {arguments.seeds}",
+        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
+        "date": time.strftime("%Y-%m-%d"),
+        "bytes_a_shard": SHARD_BYTES,
+        "summary": summarised(runs),
+        "runs": runs,
+    }
+    arguments.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
