@@ -18,22 +18,22 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
-from .budget import least_message_bytes, search
+from .budget import least_message_bytes, message_bytes_of_all, search
 from .clustering import rough_cost
 from .columns import ColumnsDiffer, check_numbers, first_not_finite, take_columns
-from .construction import Rows, check_rows, joint_rows, target_settings
+from .construction import Rows, check_rows, joint_rows, share_points, target_settings
 from .labels import label_kind
 from .points import Coreset
 from .targets import NUMERIC
 from .validation import check_count, from_polars
-from .wire import DEFAULT_MAX_OUTPUT_BYTES, Reader, decode, merge_within, seal, unseal, varint
+from .wire import DEFAULT_MAX_OUTPUT_BYTES, Reader, decode, from_rough, merge_within, roughly, seal, unseal, varint
 
 ROUNDS = ("statistics", "allocation", "summary")
 # Statistics of shards with a numeric target have a kind of their own, so that they cannot be mixed with others.
 _STATISTICS, _ALLOCATION, _NUMERIC_STATISTICS = 0xD1, 0xD2, 0xD3
-_COST_AND_SCHEMA = struct.Struct("<fI")
+_COST_MOST_SCHEMA = struct.Struct("<2s2sI")
 # A statistics message is at most this long; runs whose budget cannot spare a twentieth for them do without.
-_MAX_STATISTICS_BYTES = 1 + 5 + 5 + _COST_AND_SCHEMA.size + 5 + 4
+_MAX_STATISTICS_BYTES = 1 + 5 + 5 + _COST_MOST_SCHEMA.size + 5 + 4
 _STATISTICS_SHARE = 0.05
 _COST_CENTERS = 8
 
@@ -113,7 +113,7 @@ class Worker:
         self.names = None if names is None else tuple(names)
 
     def statistics(self, leader: int = 0) -> bytes:
-        """What the coordinator needs to share the budget out: rough cost, least message, schema.
+        """What the coordinator needs to share the budget out: rough cost, least message, the most bytes of use, schema.
 
         Parameters
         ----------
@@ -129,8 +129,8 @@ class Worker:
         schema = zlib.crc32("\0".join(self.names or ()).encode("utf-8", "surrogatepass"))
         kind = _NUMERIC_STATISTICS if self.rows.target_type == NUMERIC else _STATISTICS
         head = bytes([kind]) + varint(self.shard) + varint(self.rows.X.shape[1])
-        narrow_cost = min(cost, float(np.finfo(np.float32).max))
-        return seal(head + _COST_AND_SCHEMA.pack(narrow_cost, schema) + varint(least))
+        most = message_bytes_of_all(self.rows)
+        return seal(head + _COST_MOST_SCHEMA.pack(roughly(cost), roughly(most), schema) + varint(least))
 
     def summarise(self, allocation: bytes) -> bytes:
         """The summary of the shard, within the bytes that the coordinator's answer allows.
@@ -177,6 +177,7 @@ class Worker:
 class _Statistics:
     n_features: int
     cost: float
+    most_bytes: float
     schema: int
     least_bytes: int
     numeric: bool
@@ -341,21 +342,26 @@ class Coordinator:
             reader = Reader(unseal(data))
             kind, shard = reader.take(1, "the kind")[0], reader.varint("the shard")
             n_features = reader.varint("the number of features")
-            cost, schema = _COST_AND_SCHEMA.unpack(reader.take(_COST_AND_SCHEMA.size, "cost and schema"))
+            packed = reader.take(_COST_MOST_SCHEMA.size, "cost, most bytes and schema")
+            rough_cost, rough_most, schema = _COST_MOST_SCHEMA.unpack(packed)
+            cost, most = from_rough(rough_cost), from_rough(rough_most)
             least_bytes = reader.varint("the least message")
             reader.end("the statistics")
             if (
                 kind not in (_STATISTICS, _NUMERIC_STATISTICS)
                 or shard != expected
                 or not (math.isfinite(cost) and cost >= 0)
+                or not (math.isfinite(most) and most >= 0)
             ):
-                raise ValueError(f"statistics of kind {kind} for shard {shard} with cost {cost} are not usable")
+                raise ValueError(
+                    f"statistics of kind {kind} for shard {shard} with cost {cost} and {most} bytes are not usable"
+                )
         except ValueError as error:
             raise ValueError(f"{self.names[expected]}: {error}") from error
-        return _Statistics(n_features, cost, schema, least_bytes, kind == _NUMERIC_STATISTICS)
+        return _Statistics(n_features, cost, most, schema, least_bytes, kind == _NUMERIC_STATISTICS)
 
     def _shares(self, statistics: Sequence[_Statistics], available: int) -> np.ndarray:
-        """Least message each, and the rest in proportion to cost."""
+        """Least message each, and the rest in proportion to cost, but no more than a shard has to say."""
         least = np.array([s.least_bytes for s in statistics], dtype=np.int64)
         spare = available - int(least.sum())
         if spare < 0:
@@ -366,7 +372,10 @@ class Coordinator:
             )
         costs = np.array([s.cost for s in statistics])
         keys = costs / costs.max() if costs.max() > 0 else np.ones(len(costs))
-        return least + np.floor(spare * (keys / keys.sum())).astype(np.int64)
+        room = np.clip(np.array([s.most_bytes for s in statistics]) - least, 1, max(spare, 1)).astype(np.int64)
+        shares = share_points(keys, room, spare) if spare > len(least) else np.zeros(len(least), dtype=np.int64)
+        # What is left when all shards can say everything makes it finer.
+        return least + shares + np.floor((spare - shares.sum()) * (keys / keys.sum())).astype(np.int64)
 
     def _check_same_columns(self, statistics: dict[int, _Statistics]) -> None:
         leader = self.present[0]

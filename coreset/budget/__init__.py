@@ -3,7 +3,7 @@
 from .allocation import allocate_budget
 from .candidates import default_quantizers, published_quantizers
 from .estimator import BudgetedCoreset
-from .plan import PLANNERS, least_message_bytes, plan_budget, search
+from .plan import PLANNERS, least_message_bytes, message_bytes_of_all, plan_budget, search
 from .report import BudgetPlan
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "allocate_budget",
     "default_quantizers",
     "least_message_bytes",
+    "message_bytes_of_all",
     "plan_budget",
     "published_quantizers",
     "search",

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from ..construction import Rows, check_rows, target_settings, with_scale
-from ..quantizers import Quantizer, check_quantizer, has_one_hot_columns
+from ..quantizers import Quantizer, UniformQuantizer, check_quantizer, has_one_hot_columns
 from ..targets import NUMERIC
 from ..validation import RandomState, as_generator, check_count
 from ..wire import encode
@@ -39,6 +39,7 @@ _MEASURED_SHARE = 1.0
 # A message whose error is larger than was forecast by this gives way to other codecs, of which so many are filled.
 _AS_EXPECTED = 1.5
 _MOST_MESSAGES = 4
+_ENOUGH_BITS = 8
 
 
 def plan_budget(
@@ -189,6 +190,20 @@ def least_message_bytes(
     bound = Bound(rows, feature_names)
     codecs = default_quantizers(rows.X.shape[1]) if quantizers is None else quantizers
     return min(bound(bound.least_points, quantizer) for quantizer in codecs)
+
+
+def message_bytes_of_all(rows: Rows) -> int:
+    """Bytes that are enough for all rows with eight bits a value: what little a message can do with more.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    Returns
+    -------
+    int
+    """
+    return Bound(rows, None)(max(len(rows), Bound(rows, None).least_points), UniformQuantizer(_ENOUGH_BITS))
 
 
 def _check_budget(task: Task) -> None:

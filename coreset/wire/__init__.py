@@ -3,6 +3,7 @@
 from .decoding import DEFAULT_MAX_OUTPUT_BYTES, decode, inspect, merge_within
 from .encoding import arranged, calibrated_offset, columns_sent, encode, encoded_size, max_encoded_size
 from .fields import Reader, seal, unseal, varint
+from .rough import from_rough, roughly
 
 __all__ = [
     "DEFAULT_MAX_OUTPUT_BYTES",
@@ -13,9 +14,11 @@ __all__ = [
     "decode",
     "encode",
     "encoded_size",
+    "from_rough",
     "inspect",
     "max_encoded_size",
     "merge_within",
+    "roughly",
     "seal",
     "unseal",
     "varint",

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 from coreset import Coreset, DistributedCoreset, RobustCoreset, decode, protocol
 from coreset.protocol import Coordinator, Worker, WorkerSettings
 from coreset.sources import TableSource
-from coreset.wire import seal
+from coreset.wire import from_rough, roughly, seal
 
 SETTINGS = WorkerSettings(base=None, planner="empirical", entropy=5)
 
@@ -51,11 +51,29 @@ def test_everything_sent_up_stays_within_the_budget_and_the_ledger_is_true(n_sha
 
 
 def test_bytes_follow_cost(rng):
-    spread = [rng.normal(size=(300, 4)) * scale for scale in (1.0, 3.0, 0.0)]
+    spread = [rng.normal(size=(3000, 4)) * scale for scale in (1.0, 3.0, 0.0)]
     sizes = local(8000).fit(spread).plan_["message_bytes"]
     # Costs stand at 1 : 9 : 0; the third shard has one distinct row and only gets its least message.
     assert 5 <= sizes[1] / sizes[0] <= 9
     assert sizes[2] < 150
+
+
+def test_shards_that_can_say_everything_leave_bytes_to_others(rng):
+    # By cost alone, the shard with outliers would get nearly all bytes, of which it can use few.
+    shards = [rng.normal(size=(40, 5)) for _ in range(5)]
+    shards[0][:3] *= 200.0
+    run = local(5000).fit(shards)
+    sizes = run.plan_["message_bytes"]
+    assert sizes.sum() > 0.6 * 5000
+    assert sizes.min() > 0.3 * sizes.max()
+    assert (run.plan_["n_points"] == 40).all()
+
+
+def test_statistics_are_rough_numbers():
+    for value in (0.0, 1.0, 3.14159, 7.5e9, 1e300):
+        rough = from_rough(roughly(value))
+        assert len(roughly(value)) == 2
+        assert 0.99 * min(value, 3.3e38) <= rough <= value
 
 
 def test_small_budgets_are_shared_equally_without_statistics(rng):
