@@ -26,7 +26,8 @@ from .sources import as_source
 class DistributedCoreset(BaseEstimator):
     """Summary of shards that stay where they are: Ray actors send small messages, within one byte budget in all.
 
-    Every shard's rough clustering cost decides its share of the budget. The result depends on the data, their split
+    Every shard's rough clustering cost decides its share of the budget, but none gets more than all its rows take with
+    eight bits a value while others can use it. The result depends on the data, their split
     into shards and the seed alone: not on the number of workers, their order, or the backend, nor on workers that die
     and whose shards others redo.
 
