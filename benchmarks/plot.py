@@ -65,10 +65,12 @@ def budget(path: Path) -> None:
     results = json.loads(path.read_text(encoding="utf-8"))
     table = pd.DataFrame(results["table"])
     models = [column for column in table if f"{column} ±" in table and column != "all models"]
+    methods = table["method"].unique()
     for data, part in table.groupby("data", sort=False):
         figure = Figure(figsize=(13, 4.2), layout="constrained")
         for axes, model in zip(figure.subplots(1, len(models), sharey=True), models, strict=True):
-            for place, (method, line) in enumerate(part.groupby("method", sort=False)):
+            for place, method in enumerate(methods):
+                line = part[part["method"] == method]
                 shown, half = line.sort_values("n_bytes"), line.sort_values("n_bytes")[f"{model} ±"].fillna(0)
                 color = to_hex(colormaps["tab10"](place))
                 axes.plot(shown["n_bytes"], shown[model], "o-", ms=3, color=color, label=method)
@@ -79,7 +81,8 @@ def budget(path: Path) -> None:
             axes.set(xscale="log", xlabel="bytes", title=model, ylim=(0.6, 1.03))
             axes.grid(alpha=0.3)
         figure.axes[0].set_ylabel("accuracy / that of all rows")
-        figure.axes[-1].legend(frameon=False, fontsize=8, loc="lower right")
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside lower center", ncols=len(labels))
         figure.suptitle(f"{data}: mean and 95 % interval of {results['seeds']} splits ({results['date']})", fontsize=9)
         target = path.with_name(f"budget-{data}.png")
         figure.savefig(target, dpi=110)
