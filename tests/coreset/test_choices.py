@@ -95,6 +95,14 @@ def test_a_category_takes_little_more_than_its_information(rng):
     np.testing.assert_array_equal(ContextQuantizer(1).decode(data, table.shape), table)
 
 
+@pytest.mark.parametrize("shape", [(400, 50), (1000, 100), (5000, 40)])
+def test_sparse_columns_never_take_more_bytes_for_choices(monkeypatch, rng, shape):
+    table = (rng.random(shape) < 0.02).astype(float)
+    data = ContextQuantizer(1).encode(table)
+    monkeypatch.setattr(module.Choices, "find", lambda codes, among: None)
+    assert len(data) <= len(ContextQuantizer(1).encode(table))
+
+
 def test_corrected_blocks_have_choices_too(rng):
     hidden = rng.normal(size=(800, 1))
     table = np.column_stack([hidden + 0.2 * rng.normal(size=(800, 9)), one_hot(rng.integers(0, 9, 800), 9)])
