@@ -203,7 +203,7 @@ def message_bytes_of_all(rows: Rows) -> int:
     -------
     int
     """
-    return Bound(rows, None)(max(len(rows), Bound(rows, None).least_points), UniformQuantizer(_ENOUGH_BITS))
+    return Bound(rows, None)(len(rows), UniformQuantizer(_ENOUGH_BITS))
 
 
 def _check_budget(task: Task) -> None:
