@@ -17,6 +17,7 @@ from .stream import decode_codes, encode_codes
 Codes = NDArray[np.uint8]
 _LEAST_CODES = 1024  # of a table, fewer of which are hardly worth centres
 _HEAD = 1 + 1 + 2 + 4
+_SURE = 0.55  # share of the information in codes by themselves, of which a model of neighbouring codes leaves more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +81,10 @@ class Centers:
     def expected_size(self, distances: Codes) -> float:
         """Bytes of distances and centres by how often each column has each code."""
         return (_information(distances) + _information(self.codes)) / 8
+
+    def surely_pay(self, codes: Codes, bits: int) -> bool:
+        """Whether codes of shape (d, n) by themselves need not be tried."""
+        return 8 * self.expected_size(self.distances(codes, bits)) < _SURE * _information(codes)
 
     def _middles(self) -> NDArray[np.int16]:
         """The codes that points are relative to, of shape (d, n)."""

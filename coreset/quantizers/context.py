@@ -174,6 +174,11 @@ class ContextQuantizer(ScopedQuantizer):
         block = _Block(levels, codes)
         if len(checked) > MOST_POINTS:
             return packed, block
+        centers = Centers.fit(codes[active], self.bits) if self.bits > _MOST_CORRECTED else None
+        if centers is not None and centers.surely_pay(codes[active], self.bits):
+            grouped = self._grouped(centers, codes[active], head, len(packed))
+            if grouped is not None:
+                return grouped, block
         if not has_large_batches(Order.of(active, len(checked), stride), len(checked), self.bits):
             stride = 0  # a table's batches are large
         flags, stream, others = self._stream(checked, codes, active, stride)
@@ -183,7 +188,8 @@ class ContextQuantizer(ScopedQuantizer):
         if len(coded) >= len(packed):
             return packed, block
         if self.bits > _MOST_CORRECTED:
-            return self._grouped(codes, active, head, len(coded)) or coded, block
+            grouped = None if centers is None else self._grouped(centers, codes[active], head, len(coded))
+            return grouped or coded, block
         if not is_worth_its_time(len(codes), 0, len(stream)):
             return coded, block
         correction = block.fitted_correction(checked, others, self.bits, stride, len(coded))
@@ -210,17 +216,14 @@ class ContextQuantizer(ScopedQuantizer):
             return _CODED | _CHOSEN, chosen, np.delete(others, active[choices.chosen])
         return _CODED, stream, others
 
-    def _grouped(self, codes: Codes, active: NDArray[np.intp], head: bytes, most: int) -> bytes | None:
+    def _grouped(self, centers: Centers, codes: Codes, head: bytes, most: int) -> bytes | None:
         """The block with codes relative to rough centres, or None where that takes no less than so many bytes."""
-        centers = Centers.fit(codes[active], self.bits)
-        if centers is None:
-            return None
-        distances = centers.distances(codes[active], self.bits)
+        distances = centers.distances(codes, self.bits)
         if centers.expected_size(distances) > _PROMISING * most:
             return None
-        stream = encode_codes(distances, np.arange(len(active)), centers.width, 0)
+        stream = encode_codes(distances, np.arange(len(codes)), centers.width, 0)
         stream = centers.to_bytes(self.bits) + stream
-        if not is_worth_its_time(len(active), distances.size * self.bits, len(stream)):
+        if not is_worth_its_time(len(codes), distances.size * self.bits, len(stream)):
             return None
         grouped = b"".join([bytes([_CODED | _GROUPED, 0, 0]), head, stream])
         return grouped if len(grouped) < most else None
