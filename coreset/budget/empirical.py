@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from ..points import Coreset
 from ..quantizers import ContextQuantizer, Quantizer, UniformQuantizer
-from ..wire import arranged, columns_sent, encoded_size
+from ..wire import Draft, arranged, columns_sent, encoded_size
 from .building import Builder
 from .candidates import MOST_CONTEXT_COLUMNS, bits_of, families
+from .energy import EnergyYardstick
 from .exhaustive import measured_error, measured_forecast
+from .extrapolation import Extrapolation, OwnRows
+from .filling import with_spare
 from .forecasts import Forecast, Outcome, Task, nothing_fits
 from .measuring import (
     Measure,
@@ -26,12 +29,12 @@ from .measuring import (
     held_out_yardstick,
     training_yardstick,
 )
-from .receiving import bytes_and_columns
 
 # Rows that trials are built of: a share of all within these limits, but some for each point.
 _PILOT_SHARE = 1 / 8
-_LEAST_PILOT_ROWS, _MOST_PILOT_ROWS = 4096, 16384
+_LEAST_PILOT_ROWS, _MOST_PILOT_ROWS = 2048, 16384
 _PILOT_ROWS_A_POINT = 4
+_MOST_FIRST_POINTS = 2048
 _SQUEEZED = 1.5
 # Of so many classes one trial is enough: building takes long, and most points are not to be chosen.
 _MANY_CLASSES = 1000
@@ -40,7 +43,7 @@ _TRIAL_VALUES = 1 << 21
 # One more trial is made where the first had fewer points than the best candidate, or more, by this factor.
 _FAR = 2.0
 _NEAR = 1.4
-_FINALISTS_WITHIN = 1.03
+_FINALISTS_WITHIN = 1.015
 _MOST_LOOKS = 4
 # One trial tells that no codec of a slow family is worth another when all are expected to be worse by this factor.
 _HOPELESS = 1.03
@@ -64,9 +67,10 @@ def plan_empirically(task: Task) -> Outcome:
     Outcome
     """
     pilot = _Pilot(task)
-    forecasts = _Search(task, pilot).run()
+    is_small = task.builder.rows.X.size <= _EXACT_VALUES
+    forecasts = _Search(task, pilot).run(look_again=not is_small)
     built_of = f"coresets of {len(pilot.builder.rows)} rows, extrapolated to all {len(task.builder.rows)}"
-    if task.builder.rows.X.size <= _EXACT_VALUES:
+    if is_small:
         forecasts = _exact(task, pilot, forecasts)
         built_of = "coresets of the other rows"
     described = f"{pilot.measure.described}, for {built_of}"
@@ -74,15 +78,25 @@ def plan_empirically(task: Task) -> Outcome:
 
 
 class _Trial:
-    """A small coreset that codecs are tried on."""
+    """A coreset that codecs are tried on.
 
-    def __init__(self, coreset: Coreset, measure: Measure) -> None:
+    Parameters
+    ----------
+    coreset : Coreset
+    measure : Yardstick or EnergyYardstick
+    extrapolation : HeldOutRows or OwnRows
+        What its error tells of coresets of other numbers of rows.
+    """
+
+    def __init__(self, coreset: Coreset, measure: Measure, extrapolation: Extrapolation) -> None:
         self.coreset = coreset
         self.n_points = len(coreset)
         self._measure = measure
-        self.cells = measure.squared_error(self.coreset)
+        self.cells = measure.squared_error(coreset)
+        self.is_of_every_row = self.n_points == extrapolation.n_rows
+        self.cells_of_endless_rows = extrapolation.removed(self.cells, self.n_points)
         plain = UniformQuantizer(1)
-        self.other_bytes = encoded_size(self.coreset, plain) - plain.encoded_size(columns_sent(self.coreset))
+        self.other_bytes = encoded_size(coreset, plain) - plain.encoded_size(columns_sent(coreset))
         self.of = functools.cache(self._of)
         self._arranged: dict[Hashable, Coreset] = {}
 
@@ -91,74 +105,84 @@ class _Trial:
         key = quantizer.arrangement_key
         if key not in self._arranged:
             self._arranged[key] = arranged(self.coreset, quantizer)
-        ordered = self._arranged[key]
-        n_bytes, columns = bytes_and_columns(ordered, quantizer)
-        excess = self._measure.squared_error(ordered, columns) - self.cells
-        return n_bytes, *self._measure.what_rounding_adds(ordered, columns, excess)
+        draft = self._drafted(Draft.of_arranged(self._arranged[key], quantizer))
+        excess = self._measure.squared_error(draft.coreset, draft.columns) - self.cells
+        return len(draft.point_block), *self._measure.what_rounding_adds(draft.coreset, draft.columns, excess)
+
+    def _drafted(self, draft: Draft) -> Draft:
+        return draft
+
+
+class _WholeTrial(_Trial):
+    """A coreset of all rows; its drafts are kept, since the message may be searched for from there."""
+
+    def __init__(self, coreset: Coreset, measure: Measure, extrapolation: Extrapolation) -> None:
+        super().__init__(coreset, measure, extrapolation)
+        self.drafts: dict[Quantizer, Draft] = {}
+
+    def _drafted(self, draft: Draft) -> Draft:
+        self.drafts[draft.quantizer] = draft
+        return draft
 
 
 class _Pilot:
-    """Trials of some of the rows, and what they tell of coresets of all rows."""
+    """Trials of some of the rows and of all, and what they tell of coresets of all rows."""
 
     def __init__(self, task: Task) -> None:
         rows = task.builder.rows
+        self._all = task.builder
         self._n_rows = len(rows)
         self._least = task.builder.bound.least_points
         points = [task.builder.bound.most_points(quantizer, task.budget) for quantizer in task.quantizers]
         surely = [number for number in points if number] or [self._least]
         # Codecs that squeeze fit more points than is sure.
-        first = max(self._least, min(self._n_rows, int(_SQUEEZED * np.quantile(surely, 0.75))))
+        first = max(self._least, min(self._n_rows, _MOST_FIRST_POINTS, int(_SQUEEZED * np.quantile(surely, 0.75))))
         wanted = max(_LEAST_PILOT_ROWS, min(_MOST_PILOT_ROWS, int(_PILOT_SHARE * self._n_rows)))
-        wanted = max(wanted, _PILOT_ROWS_A_POINT * min(first, _MOST_PILOT_ROWS), 2 * self._least)
+        wanted = max(wanted, _PILOT_ROWS_A_POINT * first, 2 * self._least)
         self.builder, self.measure, self.whole_builder = _pilot(task, wanted)
         self._extrapolation = self.measure.extrapolation(len(self.builder.rows))
+        self._measure_of_all = functools.cache(lambda: _measure_of_all(task, self.measure))
         self.trials: list[_Trial] = []
-        self.add(first)
+        self._wholes: list[_WholeTrial] = []
+        self._add(first)
         half = self.trials[0].n_points // 2
         if self._least < _MANY_CLASSES:
-            self.add(half if half >= _FAR * self._least else 2 * self.trials[0].n_points)
+            self._add(half if half >= _FAR * self._least else 2 * self.trials[0].n_points)
 
-    @property
-    def most_points(self) -> int:
-        """The most points of a trial."""
+    def _add(self, n_points: int) -> None:
+        """Make a trial of about so many points of some rows, unless there is one of as many as there come to be."""
         n_rows, n_features = self.builder.rows.X.shape
         most = n_rows if n_rows == self._n_rows else n_rows // 2
-        return max(self._least, min(most, _TRIAL_VALUES // n_features))
+        most = max(self._least, min(most, _TRIAL_VALUES // n_features))
+        trial = _Trial(self.builder.build(min(n_points, most)), self.measure, self._extrapolation)
+        if trial.n_points not in [other.n_points for other in self.trials]:
+            self.trials.append(trial)
 
-    def near(self, n_points: int) -> _Trial | None:
-        """The trial of about so many points, or of as many as trials can have; None when there is none yet."""
-        wanted = min(n_points, self.most_points)
-        near = [trial for trial in self.trials if 1 / _NEAR <= wanted / trial.n_points <= _NEAR]
-        return min(near, key=lambda trial: abs(trial.n_points - wanted), default=None)
-
-    def add(self, n_points: int) -> _Trial:
-        """A trial of about so many points, a new one when there is none."""
-        near = self.near(n_points)
-        if near is not None:
-            return near
-        trial = _Trial(self.builder.build(min(n_points, self.most_points)), self.measure)
-        known = {other.n_points: other for other in self.trials}
-        if trial.n_points in known:
-            return known[trial.n_points]
-        self.trials.append(trial)
-        return trial
+    def whole(self, n_points: int) -> _WholeTrial:
+        """A trial of all rows of about so many points or a few more."""
+        near = [trial for trial in self._wholes if 1 / _NEAR <= n_points / trial.n_points <= _NEAR]
+        if not near:
+            coreset = self._all.build(with_spare(n_points, self._n_rows))
+            near = [_WholeTrial(coreset, self._measure_of_all(), OwnRows(self._n_rows))]
+            self._wholes += near
+        return min(near, key=lambda trial: abs(trial.n_points - n_points))
 
     def cells(self, n_points: int) -> float:
         """Mean squared distance of rows to the nearest of so many points, were all rows read."""
         trials = sorted(self._telling(), key=lambda trial: trial.n_points)
         sizes = np.array([trial.n_points for trial in trials], dtype=np.float64)
-        errors = np.array([trial.cells for trial in trials])
-        pure = self._extrapolation.removed(errors, sizes)
+        pure = np.array([trial.cells_of_endless_rows for trial in trials])
         return self._extrapolation.restored(_power_law(sizes, pure, n_points), n_points, self._n_rows)
 
     def _telling(self) -> list[_Trial]:
-        """Trials but for one of all rows, which says nothing of the error of fewer points."""
-        return [trial for trial in self.trials if trial.n_points < len(self.builder.rows)] or self.trials
+        """Trials but for those that have every row, which say nothing of the error of fewer points."""
+        return [trial for trial in (*self.trials, *self._wholes) if not trial.is_of_every_row] or self.trials
 
     def other_bytes(self, n_points: int) -> float:
         """Bytes of a message besides its points."""
-        sizes = np.array([trial.n_points for trial in self.trials], dtype=np.float64)
-        others = np.array([trial.other_bytes for trial in self.trials], dtype=np.float64)
+        trials = (*self.trials, *self._wholes)
+        sizes = np.array([trial.n_points for trial in trials], dtype=np.float64)
+        others = np.array([trial.other_bytes for trial in trials], dtype=np.float64)
         far = int(np.abs(sizes - sizes[0]).argmax())
         rate = (others[far] - others[0]) / (sizes[far] - sizes[0]) if far else 1.0
         return float(others[0] + np.clip(rate, 0.0, 1.0) * (n_points - sizes[0]))
@@ -189,6 +213,13 @@ def _pilot(task: Task, wanted: int) -> tuple[Builder, Measure, Builder]:
     return pilot, held_out_yardstick(task.measured, held_out), rest
 
 
+def _measure_of_all(task: Task, measure: Measure) -> Measure:
+    """What coresets of all rows are measured by."""
+    if isinstance(measure, EnergyYardstick) and len(task.measured) > measure.n_rows:
+        return energy_yardstick(task.measured, task.measured, task.rng)
+    return measure
+
+
 def _builder_of(builder: Builder, rows: NDArray[np.intp]) -> Builder:
     """Itself when these are all of its rows, so that it remembers what it built."""
     return builder if len(rows) == len(builder.rows) else builder.of(builder.rows.take(rows))
@@ -205,12 +236,13 @@ class _Search:
         self._first_bits = _FIRST_BITS
         self._fading = self._how_rounding_fades()
 
-    def run(self) -> list[Forecast]:
+    def run(self, *, look_again: bool) -> list[Forecast]:
         """Try as few codecs as tell the best one, and forecast all."""
         for family in families(self._task.quantizers):
             if not self._is_too_slow(family):
                 self._climb(family)
-        self._look_again()
+        if look_again:
+            self._look_again()
         return [self._forecast(position) for position in range(len(self._task.quantizers))]
 
     def _how_rounding_fades(self) -> float:
@@ -273,19 +305,19 @@ class _Search:
             if not doubtful:
                 return
             position = min(doubtful, key=self._error)
-            trial = self._pilot.add(self._forecast(position).n_points)
+            trial = self._pilot.whole(self._forecast(position).n_points)
             own = self._trials.setdefault(position, [])
             if trial in own:  # fewer points than asked for: there are no more to be had
                 self._settled.add(position)
             else:
                 trial.of(self._task.quantizers[position])
-                own.append(trial)
+                own[:] = [other for other in own if other.n_points != trial.n_points] + [trial]
 
     def _doubtful(self) -> list[int]:
         """Codecs that may be the best, of which no trial was about as large as what they would send.
 
         Those that are expected to lead or nearly so, and those that would if rounding, which hurts less among more
-        points, cost nothing.
+        points, cost nothing. Of the first one a trial of all rows is made in any case: the message is made of it.
         """
         searched = [position for position, family in self._family.items() if any(p in self._trials for p in family)]
         forecasts = {position: self._forecast(position) for position in searched}
@@ -296,15 +328,18 @@ class _Search:
         if position in self._settled or not forecast.fits:
             return False
         own = self._trials.get(position, [])
+        if forecast.error <= least:
+            own = [trial for trial in own if isinstance(trial, _WholeTrial)]
         if any(1 / _FAR < forecast.n_points / trial.n_points < _FAR for trial in own):
             return False
-        may_lead = min(forecast.error / _FINALISTS_WITHIN, forecast.cell_error) <= least
-        return may_lead and self._pilot.near(forecast.n_points) not in own
+        return forecast.error <= (_LIKELY if forecast.cell_error <= least else _FINALISTS_WITHIN) * least
 
     def _forecast(self, position: int) -> Forecast:
         own = self._trials.get(position)
         if own is not None:
-            return self._expected(position, position, own)
+            whole = [trial for trial in own if isinstance(trial, _WholeTrial)]
+            near = whole[-1].drafts[self._task.quantizers[position]] if whole else None
+            return dataclasses.replace(self._expected(position, position, own), near=near)
         tried = [other for other in self._family[position] if other in self._trials]
         if not tried:
             return dataclasses.replace(nothing_fits("not tried: it is slow for so many columns"), tried=False)

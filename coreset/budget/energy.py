@@ -60,6 +60,7 @@ class EnergyYardstick:
         chosen: NDArray[np.bool_] | None = None,
         whole: Rows | None = None,
     ) -> None:
+        self.n_rows = len(X)
         self._whole = whole
         self._n_measured = len(X) if chosen is None else int(chosen.sum())
         with_mass = ((label, members[weights[members] > 0]) for label, members in _groups(classes, len(X)))

@@ -8,12 +8,11 @@ import math
 import numpy as np
 
 from ..quantizers import Quantizer
-from ..wire import arranged, encoded_size
+from ..wire import Draft, encoded_size
 from .building import Builder
-from .filling import Filled, fill
+from .filling import fill
 from .forecasts import Forecast, Outcome, Task, nothing_fits
 from .measuring import Measure, energy_yardstick, held_out_rows, held_out_yardstick, training_yardstick
-from .receiving import bytes_and_columns
 
 
 def plan_exhaustively(task: Task) -> Outcome:
@@ -69,11 +68,10 @@ def measured_forecast(
     filled = fill(builder, quantizer, budget, guess or builder.bound.most_points(quantizer, budget))
     if filled is None:
         return nothing_fits()
-    coreset = arranged(filled.coreset, filled.quantizer)
-    columns = bytes_and_columns(coreset, filled.quantizer)[1]
+    coreset = filled.coreset
     cells = measure.squared_error(coreset)
-    excess = measure.squared_error(coreset, columns) - cells
-    added = measure.what_rounding_adds(coreset, columns, excess)[len(coreset) == len(builder.rows)]
+    excess = measure.squared_error(coreset, filled.columns) - cells
+    added = measure.what_rounding_adds(coreset, filled.columns, excess)[len(coreset) == len(builder.rows)]
     return Forecast(
         len(coreset),
         filled.message_bytes,
@@ -85,11 +83,9 @@ def measured_forecast(
     )
 
 
-def measured_error(measure: Measure, filled: Filled) -> float:
+def measured_error(measure: Measure, filled: Draft) -> float:
     """Error of a message as it is received."""
-    ordered = arranged(filled.coreset, filled.quantizer)
-    columns = bytes_and_columns(ordered, filled.quantizer)[1]
-    return math.sqrt(max(measure.squared_error(ordered, columns), 0.0))
+    return math.sqrt(max(measure.squared_error(filled.coreset, filled.columns), 0.0))
 
 
 def least_size(builder: Builder, quantizer: Quantizer) -> int:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-from numpy.typing import NDArray
-
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutRows:
@@ -20,9 +17,9 @@ class HeldOutRows:
 
     n_rows: int
 
-    def removed(self, errors: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Squared errors of coresets of these sizes, had they been built of endless rows."""
-        return np.asarray(errors / (1 + sizes / self.n_rows))
+    def removed(self, error: float, n_points: int) -> float:
+        """Squared error of a coreset of so many points, had it been built of endless rows."""
+        return error / (1 + n_points / self.n_rows)
 
     def restored(self, error: float, n_points: int, n_rows: int) -> float:
         """Inverse of `removed`, for another number of rows."""
@@ -41,9 +38,9 @@ class OwnRows:
 
     n_rows: int
 
-    def removed(self, errors: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Squared errors of coresets of these sizes, had they been built of endless rows."""
-        return np.asarray(errors / np.maximum(1 - sizes / self.n_rows, 1 / self.n_rows))
+    def removed(self, error: float, n_points: int) -> float:
+        """Squared error of a coreset of so many points, had it been built of endless rows."""
+        return error / max(1 - n_points / self.n_rows, 1 / self.n_rows)
 
     def restored(self, error: float, n_points: int, n_rows: int) -> float:
         """Inverse of `removed`, for another number of rows."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 
 from ..points import Coreset
 from ..quantizers import Quantizer
-from ..wire import encoded_size
+from ..wire import Draft
 from .building import Builder
 from .nesting import MergeChain
-from .remembering import remembering
 
 # Points that a coreset has beyond the number expected to fit, so that merging them fills the budget.
 _SPARE_SHARE = 0.02
@@ -23,25 +21,7 @@ _MUCH_LEFT = 0.02
 _TRIES_BEYOND = (1.0, 0.75, 0.5, 0.25)
 
 
-@dataclasses.dataclass(frozen=True)
-class Filled:
-    """A coreset that fits a budget while one of a point more does not.
-
-    Parameters
-    ----------
-    coreset : Coreset
-    message_bytes : int
-        What it takes.
-    quantizer : Quantizer
-        Which may remember the points that it has encoded.
-    """
-
-    coreset: Coreset
-    message_bytes: int
-    quantizer: Quantizer
-
-
-def fill(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> Filled | None:
+def fill(builder: Builder, quantizer: Quantizer, budget: int, guess: int, known: Draft | None = None) -> Draft | None:
     """The largest coreset that fits, by true encodings.
 
     Cells are built a little too large and then merged, pair by pair, until the message fits; the next larger coreset
@@ -55,18 +35,19 @@ def fill(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> Fil
     budget : int
     guess : int
         Points that may fit.
+    known : Draft, optional
+        One of about so many points, fitting or not, to begin with.
 
     Returns
     -------
-    Filled or None
+    Draft or None
         None when not even one point (a class) fits.
     """
-    quantizer = remembering(quantizer)
     least, high = builder.bound.least_points, len(builder.rows)
     guess = min(max(guess, least), high)
     rebuilds_left = _REBUILDS
     while True:
-        fits, beyond = _bracket(builder, quantizer, budget, guess)
+        fits, beyond = _bracket(builder, quantizer, budget, guess, known)
         if beyond is not None and beyond.coreset.sample_indices is not None and len(beyond.coreset) == high > least:
             fits, beyond = _with_one_row_less(builder, quantizer, budget, fits, beyond)
         if beyond is None:
@@ -78,31 +59,34 @@ def fill(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> Fil
             chain = MergeChain(beyond.coreset, power=builder.power)
             return _largest(chain, quantizer, budget, least, None, beyond) or fits
         rebuilds_left -= 1
+        known = None
 
 
 def _with_one_row_less(
-    builder: Builder, quantizer: Quantizer, budget: int, fits: Filled | None, beyond: Filled
-) -> tuple[Filled | None, Filled | None]:
+    builder: Builder, quantizer: Quantizer, budget: int, fits: Draft | None, beyond: Draft
+) -> tuple[Draft | None, Draft | None]:
     """Like `_bracket`, where all rows do not fit: one point less shows whether the base picks rows or averages them."""
     coreset = builder.build(len(beyond.coreset) - 1)
-    tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
+    tried = Draft.of(coreset, quantizer)
     if tried.message_bytes > budget:
         return fits, tried
     return tried, beyond if coreset.sample_indices is not None else None
 
 
-def _bracket(builder: Builder, quantizer: Quantizer, budget: int, guess: int) -> tuple[Filled | None, Filled | None]:
+def _bracket(
+    builder: Builder, quantizer: Quantizer, budget: int, guess: int, known: Draft | None
+) -> tuple[Draft | None, Draft | None]:
     """The largest coreset found to fit, and a larger one that does not; None for one that there is not."""
     high = len(builder.rows)
-    asked = min(high, guess + 1 + math.ceil(_SPARE_SHARE * guess))
-    fits: Filled | None = None
+    asked = with_spare(guess, high) if known is None else len(known.coreset)
+    fits: Draft | None = None
     earlier: tuple[int, int] | None = None
     while True:
-        coreset = builder.build(asked)
-        tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
+        tried = known or Draft.of(builder.build(asked), quantizer)
+        known = None
         if tried.message_bytes > budget:
             return fits, tried
-        if fits is None or len(coreset) > len(fits.coreset):
+        if fits is None or len(tried.coreset) > len(fits.coreset):
             fits = tried
         if asked == high:
             return fits, None
@@ -112,7 +96,12 @@ def _bracket(builder: Builder, quantizer: Quantizer, budget: int, guess: int) ->
             step = (tried.message_bytes - earlier[1]) / (asked - earlier[0])
         earlier = asked, tried.message_bytes
         room = min(7.0 * asked, (budget - tried.message_bytes) / step)
-        asked = min(high, asked + 1 + math.ceil(room + _SPARE_SHARE * (asked + room)))
+        asked = with_spare(math.ceil(asked + room), high)
+
+
+def with_spare(n_points: int, most: int) -> int:
+    """Points of a coreset to be merged to about so many; at most so many."""
+    return min(most, n_points + 1 + math.ceil(_SPARE_SHARE * n_points))
 
 
 def _largest(
@@ -120,9 +109,9 @@ def _largest(
     quantizer: Quantizer,
     budget: int,
     least: int,
-    fits: Filled | None,
-    beyond: Filled,
-) -> Filled | None:
+    fits: Draft | None,
+    beyond: Draft,
+) -> Draft | None:
     """Search between a number of points that fits, if one is known, and one that does not, by what a point takes."""
     low = least - 1 if fits is None else len(fits.coreset)
     high, high_bytes = len(beyond.coreset), beyond.message_bytes
@@ -138,8 +127,7 @@ def _largest(
             step = max((high_bytes - fits.message_bytes) / (high - low), 1e-9)
             middle = low + max(1, math.floor((budget - fits.message_bytes) / step))
         middle = min(max(middle, low + 1), high - 1)
-        coreset = coreset_of(middle)
-        tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
+        tried = Draft.of(coreset_of(middle), quantizer)
         if tried.message_bytes <= budget:
             low, fits = middle, tried
         else:
@@ -148,8 +136,8 @@ def _largest(
 
 
 def _luckier(
-    coreset_of: Callable[[int], Coreset], quantizer: Quantizer, budget: int, fits: Filled, beyond: Filled
-) -> Filled:
+    coreset_of: Callable[[int], Coreset], quantizer: Quantizer, budget: int, fits: Draft, beyond: Draft
+) -> Draft:
     """A larger size that fits, although smaller ones do not, where much is left: levels fall in place now and then."""
     for share in _TRIES_BEYOND:
         room = budget - fits.message_bytes
@@ -157,8 +145,7 @@ def _luckier(
             break
         size = len(fits.coreset) + int(share * len(fits.coreset) * room / fits.message_bytes)
         if len(fits.coreset) < size < len(beyond.coreset):
-            coreset = coreset_of(size)
-            tried = Filled(coreset, encoded_size(coreset, quantizer), quantizer)
+            tried = Draft.of(coreset_of(size), quantizer)
             if tried.message_bytes <= budget:
                 fits = tried
     return fits

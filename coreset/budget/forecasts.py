@@ -10,8 +10,8 @@ import numpy as np
 
 from ..construction import Rows
 from ..quantizers import Quantizer
+from ..wire import Draft
 from .building import Builder
-from .filling import Filled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +52,10 @@ class Forecast:
     note : str
     tried : bool
         Whether the codec may be chosen; others are known to do worse.
-    filled : Filled, optional
-        The coreset of all rows, when it was built already.
+    filled : Draft, optional
+        The largest coreset of all rows that fits, when it was built already.
+    near : Draft, optional
+        One of all rows that is about as large.
     """
 
     n_points: int
@@ -64,7 +66,8 @@ class Forecast:
     error: float
     note: str = ""
     tried: bool = True
-    filled: Filled | None = None
+    filled: Draft | None = None
+    near: Draft | None = None
 
     @property
     def fits(self) -> bool:
@@ -91,7 +94,7 @@ class Outcome:
     forecasts: list[Forecast]
     measure: str
     remark: str = ""
-    error_of: Callable[[Filled], float] | None = None
+    error_of: Callable[[Draft], float] | None = None
 
 
 def nothing_fits(note: str = "fits no point") -> Forecast:

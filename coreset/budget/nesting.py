@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Pair = tuple[int, int]  # positions of the point that stays, the heavier one, and of the one that goes into it
 # Multiplications that looking for the nearest points of one class may take; of larger classes the lightest points alone
 # look for a neighbour.
-_MOST_PRODUCTS = 1 << 33
+_MOST_PRODUCTS = 1 << 30
 _LEAST_LOOKING = 256
 _BLOCK_VALUES = 1 << 21
 

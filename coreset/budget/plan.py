@@ -15,12 +15,12 @@ from ..construction import Rows, check_rows, target_settings, with_scale
 from ..quantizers import Quantizer, UniformQuantizer, check_quantizer, has_one_hot_columns
 from ..targets import NUMERIC
 from ..validation import RandomState, as_generator, check_count
-from ..wire import encode
+from ..wire import Draft
 from .building import Bound, Builder, affordable_zstd_bytes, checked_base
 from .candidates import MOST_CONTEXT_COLUMNS, default_quantizers, published_quantizers
 from .empirical import plan_empirically
 from .exhaustive import least_size, plan_exhaustively
-from .filling import Filled, fill
+from .filling import fill
 from .forecasts import Forecast, Outcome, Task
 from .published import plan_by_eigenvalues, plan_by_max_distance, plan_by_quantile_distance
 from .report import BudgetPlan, comparison
@@ -154,12 +154,11 @@ def search(
     found = _filled(task, outcome)
     chosen = min(found, key=lambda position: found[position][1])
     filled = found[chosen][0]
-    message = encode(filled.coreset, filled.quantizer)
     table = _table(task, _as_found(outcome.forecasts, found, chosen), chosen)
     plan = BudgetPlan(
         len(filled.coreset), task.quantizers[chosen], table, planner, budget, outcome.measure, outcome.remark
     )
-    return plan, message
+    return plan, filled.message()
 
 
 def _checked_candidates(quantizers: Iterable[Quantizer]) -> list[Quantizer]:
@@ -229,14 +228,14 @@ def _hint(rows: Rows, base: BaseEstimator) -> str:
     return "; target_type='numeric' of the base takes y for numbers" if hasattr(base, "target_type") else ""
 
 
-def _filled(task: Task, outcome: Outcome) -> dict[int, tuple[Filled, float]]:
+def _filled(task: Task, outcome: Outcome) -> dict[int, tuple[Draft, float]]:
     """The candidate of the least error with its largest coreset, by true encodings, and the error that it has.
 
     Where a message turns out worse than was forecast, others follow that are expected to be better than the best so
     far: levels of a codec can fall badly at one size and well at others.
     """
     forecasts = outcome.forecasts
-    found: dict[int, tuple[Filled, float]] = {}
+    found: dict[int, tuple[Draft, float]] = {}
 
     def rank(position: int) -> tuple[float, int, float]:
         forecast = forecasts[position]
@@ -248,7 +247,7 @@ def _filled(task: Task, outcome: Outcome) -> dict[int, tuple[Filled, float]]:
         least = min((error for _, error in found.values()), default=math.inf)
         if found and (len(found) == _MOST_MESSAGES or rank(position)[0] >= least):
             break
-        filled = forecast.filled or fill(task.builder, quantizer, task.budget, forecast.n_points)
+        filled = forecast.filled or fill(task.builder, quantizer, task.budget, forecast.n_points, forecast.near)
         if filled is None:
             continue
         error_of = None if forecast.filled is not None else outcome.error_of
@@ -261,7 +260,7 @@ def _filled(task: Task, outcome: Outcome) -> dict[int, tuple[Filled, float]]:
     return found
 
 
-def _as_found(forecasts: list[Forecast], found: dict[int, tuple[Filled, float]], chosen: int) -> list[Forecast]:
+def _as_found(forecasts: list[Forecast], found: dict[int, tuple[Draft, float]], chosen: int) -> list[Forecast]:
     """Forecasts with what was found of those that were filled; errors where several were, to compare them by."""
     shown = list(forecasts)
     for position, (filled, error) in found.items():

@@ -8,27 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..points import Coreset
-from ..quantizers import Quantizer
 from ..targets import NUMERIC
 from ..wire import columns_sent
-
-
-def bytes_and_columns(ordered: Coreset, quantizer: Quantizer) -> tuple[int, NDArray[np.float64]]:
-    """Bytes of a coreset's point block, and the columns that a receiver decodes.
-
-    Parameters
-    ----------
-    ordered : Coreset
-        In the order in which it is sent.
-    quantizer : Quantizer
-
-    Returns
-    -------
-    n_bytes : int
-    columns : ndarray
-    """
-    block, columns = quantizer.encode_and_decode(columns_sent(ordered))
-    return len(block), columns
 
 
 def received(coreset: Coreset, columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
