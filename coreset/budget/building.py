@@ -151,6 +151,7 @@ class Builder:
 
     def _build(self, n_points: int) -> Coreset:
         base = clone(self.base).set_params(n_points=n_points, random_state=self.seed)
+        base._keeps_covariance = False
         if self.rows.labels is not None and "target_type" in base.get_params():
             base.set_params(target_type=self.rows.target_type)
         if self.rows.target_type == NUMERIC and "label_scale" in base.get_params():

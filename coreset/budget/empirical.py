@@ -47,6 +47,7 @@ _FINALISTS_WITHIN = 1.015
 _MOST_LOOKS = 4
 # One trial tells that no codec of a slow family is worth another when all are expected to be worse by this factor.
 _HOPELESS = 1.03
+_WORSE_ANYWAY = "not tried: so few points do worse, however exact"
 _FIRST_BITS = 2
 # A slow codec is tried if trials of one with fewer or more bits let it expect no more than the least error by this.
 _LIKELY = 1.25
@@ -234,12 +235,13 @@ class _Search:
         self._settled: set[int] = set()
         self._family = {position: family for family in families(task.quantizers) for position in family}
         self._first_bits = _FIRST_BITS
+        self._fading = 0.0
         self._fading = self._how_rounding_fades()
 
     def run(self, *, look_again: bool) -> list[Forecast]:
         """Try as few codecs as tell the best one, and forecast all."""
         for family in families(self._task.quantizers):
-            if not self._is_too_slow(family):
+            if not self._is_too_slow(family) and not self._is_hopeless(family):
                 self._climb(family)
         if look_again:
             self._look_again()
@@ -247,15 +249,33 @@ class _Search:
 
     def _how_rounding_fades(self) -> float:
         """Power of the number of points with which that falls which rounding adds, as one codec shows."""
+        quantizers = self._task.quantizers
+        fast = [position for position, family in self._family.items() if not self._is_too_slow(family)]
+        position = min(fast, key=lambda position: abs(bits_of(quantizers[position]) - _FIRST_BITS))
+        self._try(position)
         if len(self._pilot.trials) == 1:
             return 0.0
-        fast = [position for position, family in self._family.items() if not self._is_too_slow(family)]
-        quantizers = self._task.quantizers
-        codec = quantizers[min(fast, key=lambda position: abs(bits_of(quantizers[position]) - _FIRST_BITS))]
-        (few, many), added = zip(*sorted((t.n_points, t.of(codec)[1]) for t in self._pilot.trials[:2]), strict=True)
-        if min(added) <= 0:
+        trials = sorted(self._pilot.trials[:2], key=lambda trial: trial.n_points)
+        few, many = (trial.of(quantizers[position])[1] for trial in trials)
+        if min(few, many) <= 0:
             return 0.0
-        return float(np.clip(math.log(added[1] / added[0]) / math.log(many / few), -1, 0))
+        return float(np.clip(math.log(many / few) / math.log(trials[1].n_points / trials[0].n_points), -1, 0))
+
+    def _is_hopeless(self, family: list[int]) -> bool:
+        """Whether codecs fit so few points that these would do worse however exact, or none; not of squeezing ones."""
+        if any(isinstance(self._task.quantizers[position], ContextQuantizer) for position in family):
+            return False
+        best = min(map(self._error, self._trials), default=math.inf)
+        return all(self._unrounded(position).error > _HOPELESS * best for position in family)
+
+    def _unrounded(self, position: int) -> Forecast:
+        """As many points as surely fit, without what rounding adds."""
+        quantizer, bound = self._task.quantizers[position], self._task.builder.bound
+        n_points = bound.most_points(quantizer, self._task.budget)
+        if n_points == 0:
+            return dataclasses.replace(nothing_fits(), error=math.inf, tried=False)
+        cells = math.sqrt(self._pilot.cells(n_points))
+        return Forecast(n_points, bound(n_points, quantizer), False, cells, math.nan, cells, _WORSE_ANYWAY, tried=False)
 
     def _is_too_slow(self, family: list[int]) -> bool:
         """Whether codecs would take minutes while there are others."""
@@ -341,8 +361,10 @@ class _Search:
             near = whole[-1].drafts[self._task.quantizers[position]] if whole else None
             return dataclasses.replace(self._expected(position, position, own), near=near)
         tried = [other for other in self._family[position] if other in self._trials]
-        if not tried:
+        if not tried and self._is_too_slow(self._family[position]):
             return dataclasses.replace(nothing_fits("not tried: it is slow for so many columns"), tried=False)
+        if not tried:
+            return self._unrounded(position)
         quantizers = self._task.quantizers
         near = min(tried, key=lambda other: abs(bits_of(quantizers[other]) - bits_of(quantizers[position])))
         best = min(tried, key=self._error)

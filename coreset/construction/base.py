@@ -28,6 +28,8 @@ class CoresetConstructor(BaseEstimator, ABC):
     random_state: RandomState
     target_type: str = "auto"
     label_scale: float | str = "auto"
+    # Messages leave it behind, so that planners, who build many coresets, do without.
+    _keeps_covariance: bool = True
 
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None

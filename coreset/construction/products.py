@@ -28,6 +28,8 @@ class Products:
     ----------
     rows : Rows
         All that are going to be summarised.
+    wanted : bool, default=True
+        Whether there is to be a sum at all.
 
     Attributes
     ----------
@@ -35,11 +37,11 @@ class Products:
         Weighted sum of the squares in all columns of all rows; for those who add rows to keep.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, *, wanted: bool = True) -> None:
         n_columns = rows.X.shape[1]
         self._n_features = n_columns - (rows.target_type == NUMERIC)
-        few = self._n_features <= _MOST_COLUMNS
-        self._total = np.zeros((self._n_features, n_columns)) if few else None
+        wanted = wanted and self._n_features <= _MOST_COLUMNS
+        self._total = np.zeros((self._n_features, n_columns)) if wanted else None
         self._heaviest = float(rows.weights.max())
         self._share = max(_ROWS, _ROWS_PER_COLUMN * n_columns) / len(rows)
         self._n_seen = 0
@@ -84,7 +86,7 @@ class Products:
         Returns
         -------
         ndarray of shape (d, d), or (d, d + 1) with a numeric target, in its units, as the last column; or None
-            None when the columns are too many.
+            None when the columns are too many, or it is not wanted.
         """
         if self._total is None:
             return None

@@ -166,7 +166,7 @@ class RobustCoreset(CoresetConstructor):
         read = rows if sample is None else sample
         if sample is not None:
             rows.forget()  # only the sample is looked at from here on
-        products = Products(read)
+        products = Products(read, wanted=self._keeps_covariance)
         if n_points > _ONE_LEVEL_POINTS:
             # The step makes cells a little better, and reading all of a large table once more costs too much for that.
             n_steps = 0 if large and read is rows else 1
