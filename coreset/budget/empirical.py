@@ -34,21 +34,24 @@ from .measuring import (
 _PILOT_SHARE = 1 / 8
 _LEAST_PILOT_ROWS, _MOST_PILOT_ROWS = 2048, 16384
 _PILOT_ROWS_A_POINT = 4
-_MOST_FIRST_POINTS = 2048
+_MOST_FIRST_POINTS = 1024
+_FEW = 8
 _SQUEEZED = 1.5
 # Of so many classes one trial is enough: building takes long, and most points are not to be chosen.
 _MANY_CLASSES = 1000
 # Values of a trial, so that wide tables take no longer than others.
 _TRIAL_VALUES = 1 << 21
-# One more trial is made where the first had fewer points than the best candidate, or more, by this factor.
+# A trial of fewer points than a candidate, or more, by this factor says little of it.
 _FAR = 2.0
+# A trial of all rows serves for other numbers of points within this factor.
 _NEAR = 1.4
-_FINALISTS_WITHIN = 1.015
 _MOST_LOOKS = 4
 # One trial tells that no codec of a slow family is worth another when all are expected to be worse by this factor.
 _HOPELESS = 1.03
 _WORSE_ANYWAY = "not tried: so few points do worse, however exact"
 _FIRST_BITS = 2
+# The error should fall by so much for one more codec to be tried.
+_WORTHWHILE = 0.995
 # A slow codec is tried if trials of one with fewer or more bits let it expect no more than the least error by this.
 _LIKELY = 1.25
 # Tables of so few values have their leading candidates built and encoded in full.
@@ -149,6 +152,8 @@ class _Pilot:
         half = self.trials[0].n_points // 2
         if self._least < _MANY_CLASSES:
             self._add(half if half >= _FAR * self._least else 2 * self.trials[0].n_points)
+            if first // _FEW >= _FAR * self._least:  # where errors fall faster
+                self._add(first // _FEW)
 
     def _add(self, n_points: int) -> None:
         """Make a trial of about so many points of some rows, unless there is one of as many as there come to be."""
@@ -176,8 +181,14 @@ class _Pilot:
         return self._extrapolation.restored(_power_law(sizes, pure, n_points), n_points, self._n_rows)
 
     def _telling(self) -> list[_Trial]:
-        """Trials but for those that have every row, which say nothing of the error of fewer points."""
-        return [trial for trial in (*self.trials, *self._wholes) if not trial.is_of_every_row] or self.trials
+        """Trials to read errors from: of all rows, and of some rows where there is none of about as many points.
+
+        Those that have every row say nothing of the error of fewer points.
+        """
+        wholes = [trial for trial in self._wholes if not trial.is_of_every_row]
+        rest = [trial for trial in self.trials if not trial.is_of_every_row]
+        far = [trial for trial in rest if all(not 1 / _FAR < trial.n_points / one.n_points < _FAR for one in wholes)]
+        return [*wholes, *far] or self.trials
 
     def other_bytes(self, n_points: int) -> float:
         """Bytes of a message besides its points."""
@@ -298,10 +309,12 @@ class _Search:
             while 0 <= at + step < len(family):
                 if slow and self._error(family[at + step]) > _LIKELY * best:
                     break
-                error = self._try(family[at + step])
+                error, before = self._try(family[at + step]), best
                 if error >= best and (step == 1 or best < math.inf):  # what fits no point may with fewer bits
                     break
                 at, best = at + step, error
+                if error > _WORTHWHILE * before:
+                    break
             if at != start:
                 break
         if best < best_before and slow:
@@ -334,25 +347,32 @@ class _Search:
                 own[:] = [other for other in own if other.n_points != trial.n_points] + [trial]
 
     def _doubtful(self) -> list[int]:
-        """Codecs that may be the best, of which no trial was about as large as what they would send.
-
-        Those that are expected to lead or nearly so, and those that would if rounding, which hurts less among more
-        points, cost nothing. Of the first one a trial of all rows is made in any case: the message is made of it.
-        """
+        """Codecs of which a trial of all rows may show that they are the best; first of all the one that leads."""
         searched = [position for position, family in self._family.items() if any(p in self._trials for p in family)]
-        forecasts = {position: self._forecast(position) for position in searched}
-        least = min((forecast.error for forecast in forecasts.values() if forecast.fits), default=math.inf)
-        return [position for position, forecast in forecasts.items() if self._is_doubtful(position, forecast, least)]
+        forecasts = {position: self._forecast(position) for position in searched if position not in self._settled}
+        fitting = {position: forecast for position, forecast in forecasts.items() if forecast.fits}
+        known = {position for position, forecast in fitting.items() if self._is_known(position, forecast, _WholeTrial)}
+        if not known:
+            return list(fitting)
+        least = min(fitting[position].error for position in known)
+        return [
+            position
+            for position, forecast in fitting.items()
+            if position not in known and self._may_win(position, forecast, least)
+        ]
 
-    def _is_doubtful(self, position: int, forecast: Forecast, least: float) -> bool:
-        if position in self._settled or not forecast.fits:
-            return False
-        own = self._trials.get(position, [])
-        if forecast.error <= least:
-            own = [trial for trial in own if isinstance(trial, _WholeTrial)]
-        if any(1 / _FAR < forecast.n_points / trial.n_points < _FAR for trial in own):
-            return False
-        return forecast.error <= (_LIKELY if forecast.cell_error <= least else _FINALISTS_WITHIN) * least
+    def _is_known(self, position: int, forecast: Forecast, kind: type[_Trial] = _Trial) -> bool:
+        """Whether there was a trial of about as many points as a codec would send."""
+        trials = [trial for trial in self._trials.get(position, []) if isinstance(trial, kind)]
+        return any(1 / _FAR < forecast.n_points / trial.n_points < _FAR for trial in trials)
+
+    def _may_win(self, position: int, forecast: Forecast, least: float) -> bool:
+        """Whether a codec should do better, or would if rounding hurt less among more points than were tried."""
+        if forecast.error < _WORTHWHILE * least:
+            return True
+        return (
+            forecast.cell_error < least and forecast.error < _LIKELY * least and not self._is_known(position, forecast)
+        )
 
     def _forecast(self, position: int) -> Forecast:
         own = self._trials.get(position)

@@ -23,6 +23,7 @@ from coreset import (
     UniformQuantizer,
     decode,
     default_quantizers,
+    encode,
     encoded_size,
     max_encoded_size,
     plan_budget,
@@ -34,8 +35,8 @@ from coreset.budget.candidates import families
 from coreset.budget.filling import fill
 from coreset.budget.nesting import MergeChain, merge_order
 from coreset.budget.proxies import eigenvalue_errors, extrapolated, traversal_distances
-from coreset.budget.remembering import remembering
 from coreset.construction import Rows, check_rows, with_scale
+from coreset.wire import Draft
 
 PLAIN = [UniformQuantizer(bits) for bits in (1, 2, 4, 8)]
 
@@ -170,24 +171,44 @@ def test_masses_whose_products_overflow_merge():
     assert heavy.offset == 2.0**900 * light.offset
 
 
-def test_a_codec_remembers_the_last_tables_alone(monkeypatch):
-    encoded = []
-    encode_anew = ContextQuantizer.encode_and_decode
-    monkeypatch.setattr(
-        ContextQuantizer,
-        "encode_and_decode",
-        lambda codec, points: encoded.append(points[0, 0]) or encode_anew(codec, points),
-    )
-    codec = remembering(ContextQuantizer(2))
-    tables = [np.full((2, 2), float(number)) for number in range(6)]
-    sizes = [codec.encoded_size(table) for table in tables]
-    assert [codec.encoded_size(tables[number]) for number in (5, 4, 5)] == [sizes[number] for number in (5, 4, 5)]
-    assert encoded == [0, 1, 2, 3, 4, 5]
-    codec.encode(tables[0])
-    codec.encode(tables[5])
-    assert encoded == [0, 1, 2, 3, 4, 5, 0]
-    codec.encode(tables[4])
-    assert encoded[-1] == 4
+@pytest.mark.parametrize("quantizer", [ContextQuantizer(2), ContextQuantizer(6), UniformQuantizer(3)], ids=repr)
+def test_a_search_may_begin_anywhere(rng, quantizer):
+    builder = Builder(rows_of(rng.normal(size=(900, 5))), None, RobustCoreset(), 0)
+    for n_points in (1, 40, 130, 900):
+        known = Draft.of(builder.build(n_points), quantizer)
+        filled = fill(builder, quantizer, 500, 100, known)
+        assert filled is not None
+        assert 0.9 * 500 < filled.message_bytes <= 500
+        assert len(filled.message()) == filled.message_bytes
+
+
+def test_a_draft_is_the_message(rng):
+    labels = rng.integers(0, 3, 80)
+    for target_type, y in (("auto", None), ("class", labels), ("numeric", 1.5 * labels)):
+        coreset = RobustCoreset(30, target_type=target_type, random_state=0).fit(rng.normal(size=(80, 4)), y).coreset_
+        draft = Draft.of(coreset, ContextQuantizer(3))
+        assert draft.message() == encode(coreset, ContextQuantizer(3))
+        assert draft.message_bytes == len(draft.message())
+        received = decode(draft.message())
+        np.testing.assert_array_equal(received.points, draft.columns[:, :4])
+
+
+def test_planners_build_the_same_cells_without_covariances(rng):
+    X, y = rng.normal(size=(300, 4)), rng.integers(0, 2, 300)
+    built = Builder(rows_of(X, y), None, RobustCoreset(), 7).build(20)
+    usual = RobustCoreset(20, random_state=7).fit(X, y).coreset_
+    assert built.within_covariance is None
+    assert usual.within_covariance is not None
+    for name in ("points", "weights", "labels", "spread", "offset", "total_displacement"):
+        np.testing.assert_array_equal(getattr(built, name), getattr(usual, name))
+
+
+def test_exact_codecs_are_not_tried_where_their_few_points_must_lose(rng):
+    X = rng.normal(size=(3000, 8)) + 5 * rng.integers(0, 2, size=(3000, 8))
+    table = plan_budget(X, 400, random_state=0).table
+    notes = {repr(quantizer): note for quantizer, note in zip(table["quantizer"], table["note"], strict=True)}
+    assert notes[repr(RoundingQuantizer(23))].startswith("not tried: so few points")
+    assert table.loc[table["chosen"], "error"].item() == table["error"].min()
 
 
 def test_the_empirical_choice_is_near_the_best_of_all():
