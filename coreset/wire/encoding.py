@@ -19,7 +19,21 @@ from ..targets import NUMERIC
 from ..validation import storable_count
 from .fields import block, seal, varint
 from .labels import encode_label_table, encode_names
-from .layout import DTYPES, EXPONENT, HAS_LABELS, HAS_NAMES, HAS_SOURCE_ZSTD, HAS_TARGET, MAGIC, NUMBERS, VERSION
+from .layout import (
+    DTYPES,
+    EXPONENT,
+    HAS_LABELS,
+    HAS_NAMES,
+    HAS_SOURCE_ZSTD,
+    HAS_TARGET,
+    MAGIC,
+    NO_TOTAL,
+    SHORT,
+    SHORT_NUMBERS,
+    TOTAL,
+    VERSION,
+)
+from .rough import leading_half, roughly_above
 from .weights import decode_weights, encode_weights, max_weights_size
 
 _CALIBRATION_CENTERS = 16
@@ -71,7 +85,7 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     >>> summary = RobustCoreset(n_points=20, random_state=0).fit(X).coreset_
     >>> message = encode(summary, UniformQuantizer(bits=4))
     >>> len(message)
-    135
+    119
     >>> decode(message).total_weight
     500.0
     """
@@ -82,10 +96,9 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     point_block, received = quantizer.encode_and_decode(columns)
     weight_block = encode_weights(ordered.weights, quantizer.precision)
     weights = decode_weights(weight_block, len(ordered), ordered.total_weight)
-    numbers = _numbers_after(ordered, columns, received, weights)
     body = (
         _body_head(ordered)
-        + NUMBERS.pack(*numbers)
+        + SHORT.pack(*_numbers_after(ordered, columns, received, weights))
         + block(weight_block)
         + _label_name_and_target_fields(ordered)
         + bytes([quantizer.wire_id])
@@ -171,19 +184,20 @@ def max_encoded_size(
     --------
     >>> from coreset import UniformQuantizer, max_encoded_size
     >>> max_encoded_size((20, 4), UniformQuantizer(bits=4))
-    182
+    174
     """
     check_quantizer("quantizer", quantizer)
     n_points, n_features = _checked_shape(shape)
     if numeric_target and classes is not None:
         raise ValueError("classes are given and numeric_target is true: a message has one kind of labels")
-    head = 2 + sum(len(varint(value)) for value in (storable_count("n_source", n_source), n_points, n_features))
+    counts = (storable_count("n_source", n_source), n_points, n_features)
+    head = 2 + sum(len(varint(value)) for value in counts) + TOTAL.size
     if source_zstd_bytes is not None:
         head += len(varint(storable_count("source_zstd_bytes", source_zstd_bytes)))
     tables = EXPONENT.size if numeric_target else 0
     if classes is not None:
         distinct = np.unique(as_labels(classes, "classes"))
-        size = len(encode_label_table(distinct)) + len(distinct) * len(varint(n_points))
+        size = len(encode_label_table(distinct, listed=True)) + len(distinct) * len(varint(n_points))
         tables += len(varint(size)) + size
     if feature_names is not None:
         names = [str(name) for name in feature_names]
@@ -257,12 +271,12 @@ def _exponent(coreset: Coreset) -> int:
 
 
 def _message_size(head: int, weights: int, tables: int, points: int) -> int:
-    body = head + NUMBERS.size + len(varint(weights)) + weights + tables + 3 + len(varint(points)) + points
+    body = head + SHORT.size + len(varint(weights)) + weights + tables + 3 + len(varint(points)) + points
     return len(MAGIC) + 1 + len(varint(body)) + body + 4
 
 
 def _body_head(coreset: Coreset) -> bytes:
-    flags = HAS_NAMES if coreset.feature_names is not None else 0
+    flags = SHORT_NUMBERS | (HAS_NAMES if coreset.feature_names is not None else 0)
     if coreset.labels is not None:
         flags |= HAS_TARGET if coreset.target_type == NUMERIC else HAS_LABELS
     code = coreset.source_dtype.newbyteorder("<").str
@@ -271,13 +285,16 @@ def _body_head(coreset: Coreset) -> bytes:
     if coreset.source_zstd_bytes is not None:
         flags |= HAS_SOURCE_ZSTD
         counts.append(coreset.source_zstd_bytes)
-    return bytes([flags, dtype]) + b"".join(varint(count) for count in counts)
+    total = TOTAL.pack(coreset.total_weight)
+    if coreset.total_weight == counts[0]:
+        flags, total = flags | NO_TOTAL, b""
+    return bytes([flags, dtype]) + b"".join(varint(count) for count in counts) + total
 
 
 def _numbers_after(
     coreset: Coreset, sent: NDArray[np.float64], received: NDArray[np.float64], weights: NDArray[np.float64]
-) -> tuple[float, float, float, float]:
-    """Total weight, offset and certificate of what the receiver will hold; a target counts in the certificate alone."""
+) -> tuple[bytes, bytes, bytes]:
+    """Offset and certificate of what the receiver will hold, in short; a target counts in the certificate alone."""
     with np.errstate(over="ignore"):
         reach = float(np.square(sent - sent[0]).sum(axis=1).max()) * coreset.total_weight
     if not math.isfinite(4 * reach):
@@ -289,7 +306,7 @@ def _numbers_after(
     total = coreset.total_displacement + float(coreset.weights @ moved) + shifted
     largest = coreset.max_displacement + float(moved.max())
     offset = calibrated_offset(coreset, received[:, : coreset.n_features], weights)
-    return coreset.total_weight, offset, _round_up(largest), _round_up(total)
+    return leading_half(offset), roughly_above(largest), roughly_above(total)
 
 
 def calibrated_offset(coreset: Coreset, points: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
@@ -304,14 +321,6 @@ def calibrated_offset(coreset: Coreset, points: NDArray[np.float64], weights: ND
         centers = candidates[seed_centers(candidates, masses, _CALIBRATION_CENTERS, rng)]
         lost += clustering_cost(sent, centers, masses) - clustering_cost(received, centers, weights[used])
     return coreset.offset + lost / 2
-
-
-def _round_up(value: float) -> float:
-    """The least float32 that is not smaller: a certificate must stay a bound."""
-    if not math.isfinite(value) or value > float(np.finfo(np.float32).max):
-        return math.nan
-    narrow = np.float32(value)
-    return float(narrow if float(narrow) >= value else np.nextafter(narrow, np.float32(np.inf)))
 
 
 def _label_name_and_target_fields(coreset: Coreset) -> bytes:
