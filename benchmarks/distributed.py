@@ -3,14 +3,16 @@
 Rows are dealt to shards at random, or class by class in shares that a Dirichlet law with parameter 0.1 draws, so that
 most shards know few classes. Both sides have the same budget, a number of bytes a shard. ``cost`` is that of ten
 centres (k-means, solved on the summary) on all training rows; ``cost_ratio`` is the shards' over the central one.
-``accuracy`` is the mean of three models on test rows, trained on the points and on the scatter; ``behind`` is by how
-many points of accuracy the shards' summary is behind the central one, with half of its 95 % interval over seeds.
-The protocol runs in one process, which by the tests gives the same bytes as Ray.
+Accuracies are those of the models of ``budget.py`` on test rows, trained on the points and on the scatter; ``behind``
+is by how many points of accuracy the shards' summary is behind the central one, with half of its 95 % interval over
+seeds. ``parts`` are the bytes of all messages by part. The protocol runs in one process, which by the tests gives the
+same bytes as Ray. Runs that are not repeated stay in the file, so that it can be made piece by piece.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import time
@@ -20,17 +22,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from budget import SCATTERED_ROWS, TABLES, Split, split
+from budget import MODELS, SCATTERED_ROWS, TABLES, Split, split
 from scipy.stats import t as student
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from coreset import BudgetedCoreset, Coreset, DistributedCoreset
+from coreset import BudgetedCoreset, Coreset, DistributedCoreset, accounting
 from coreset.nearest import clustering_cost
 
 RESULTS = Path(__file__).parent / "results"
-NAMES = ("mnist", "segments", "diamonds")
+NAMES = ("mnist", "diamonds")
 SHARDS = (8, 64)
 SHARD_BYTES = 2048
 SPLITS = ("iid", "dirichlet 0.1")
@@ -50,7 +52,7 @@ def dealt(y: np.ndarray, n_shards: int, how: str, rng: np.random.Generator) -> l
     return [rows for rows in map(np.concatenate, shards) if len(rows)]
 
 
-def measured(part: Split, summary: Coreset, seed: int) -> dict[str, float]:
+def measured(part: Split, summary: Coreset, seed: int) -> dict[str, Any]:
     """Cost of centres, and accuracies."""
     copies = int(np.clip(SCATTERED_ROWS / len(summary) // 2 * 2, 2, 16))
     scattered = summary.scatter(copies, random_state=seed) if summary.offset > 0 else summary
@@ -58,8 +60,8 @@ def measured(part: Split, summary: Coreset, seed: int) -> dict[str, float]:
     return {
         "n_points": len(summary),
         "cost": clustering_cost(part.X, centers),
-        "accuracy": float(np.mean(part.scores(summary.train))),
-        "scatter": float(np.mean(part.scores(scattered.train))),
+        "points": dict(zip(MODELS, part.scores(summary.train), strict=True)),
+        "scatter": dict(zip(MODELS, part.scores(scattered.train), strict=True)),
     }
 
 
@@ -79,6 +81,9 @@ def run(name: str, n_shards: int, how: str, seed: int) -> dict[str, Any]:
         "budget": budget,
         "central_bytes": len(central.message_),
         "up_bytes": int(up),
+        "central_codec": str(central.plan_.quantizer),
+        "codecs": {str(codec): int(count) for codec, count in many.plan_["quantizer"].value_counts().items()},
+        "parts": accounting(b"".join(many.messages_)).parts,
         "central": measured(part, central.coreset_, seed),
         "distributed": measured(part, many.coreset_, seed),
     }
@@ -91,43 +96,61 @@ def summarised(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         row = {"table": name, "split": how, "shards": int(shards), "seeds": len(part)}
         row["points"] = {side: round(float(part[f"{side}.n_points"].mean())) for side in ("central", "distributed")}
         row["cost_ratio"] = round(float((part["distributed.cost"] / part["central.cost"]).mean()), 4)
-        for how_trained in ("accuracy", "scatter"):
-            behind = 100 * (part[f"central.{how_trained}"] - part[f"distributed.{how_trained}"])
-            half = student.ppf(0.975, len(part) - 1) * behind.std() / np.sqrt(len(part)) if len(part) > 1 else np.nan
-            row[how_trained] = {
-                "central": round(float(part[f"central.{how_trained}"].mean()), 4),
-                "behind": round(float(behind.mean()), 2),
-                "half": None if np.isnan(half) else round(float(half), 2),
-            }
+        row["trained on"] = {
+            trained: {model: compared(part, f"{trained}.{model}") for model in MODELS}
+            for trained in ("points", "scatter")
+        }
         rows.append(row)
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", default=list(NAMES), choices=list(TABLES))
-    parser.add_argument("--shards", nargs="+", type=int, default=list(SHARDS))
-    parser.add_argument("--out", type=Path, default=RESULTS / "distributed.json")
-    arguments = parser.parse_args()
-    runs = []
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # searches are cut short on purpose
-        for name in arguments.only:
-            for n_shards in arguments.shards:
-                for how in SPLITS:
-                    runs += [run(name, n_shards, how, seed) for seed in range(arguments.seeds)]
-                    print(json.dumps(summarised(runs)[-1]), flush=True)
+def compared(part: pd.DataFrame, score: str) -> dict[str, float | None]:
+    """Accuracy of the central summary, and by how many points the other one is behind."""
+    behind = 100 * (part[f"central.{score}"] - part[f"distributed.{score}"])
+    half = student.ppf(0.975, len(part) - 1) * behind.std() / np.sqrt(len(part)) if len(part) > 1 else None
+    return {
+        "central": round(float(part[f"central.{score}"].mean()), 4),
+        "behind": round(float(behind.mean()), 2),
+        "half": None if half is None else round(float(half), 2),
+    }
+
+
+def stored(path: Path) -> dict[tuple[str, int, str, int], dict[str, Any]]:
+    """Runs of a file, by table, shards, split and seed."""
+    runs = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
+    return {(run["table"], run["shards"], run["split"], run["seed"]): run for run in runs}
+
+
+def write(path: Path, runs: list[dict[str, Any]]) -> None:
     results = {
-        "command": f"python benchmarks/distributed.py --seeds {arguments.seeds}",
+        "command": "python benchmarks/distributed.py",
         "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
         "date": time.strftime("%Y-%m-%d"),
         "bytes_a_shard": SHARD_BYTES,
         "summary": summarised(runs),
         "runs": runs,
     }
-    arguments.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {arguments.out}")
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
+    parser.add_argument("--only", nargs="+", default=list(NAMES), choices=list(TABLES))
+    parser.add_argument("--shards", nargs="+", type=int, default=list(SHARDS))
+    parser.add_argument("--splits", nargs="+", default=list(SPLITS), choices=SPLITS)
+    parser.add_argument("--out", type=Path, default=RESULTS / "distributed.json")
+    arguments = parser.parse_args()
+    runs = stored(arguments.out)
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # searches are cut short on purpose
+        for case in itertools.product(arguments.only, arguments.shards, arguments.splits, arguments.seeds):
+            started = time.process_time()
+            runs[case] = run(*case)
+            write(arguments.out, list(runs.values()))
+            print(f"{case}: {time.process_time() - started:.0f} s", flush=True)
+    for row in summarised(list(runs.values())):
+        print(json.dumps(row))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,14 @@ from .budget import (
     plan_budget,
     published_quantizers,
 )
-from .construction import FarthestFirstCoreset, LightweightCoreset, RobustCoreset, SensitivityCoreset, UniformCoreset
+from .construction import (
+    DistributedSampling,
+    FarthestFirstCoreset,
+    LightweightCoreset,
+    RobustCoreset,
+    SensitivityCoreset,
+    UniformCoreset,
+)
 from .evaluation import (
     Accounting,
     AccuracyLoss,
@@ -50,6 +57,7 @@ __all__ = [
     "ContextQuantizer",
     "Coreset",
     "DistributedCoreset",
+    "DistributedSampling",
     "FarthestFirstCoreset",
     "FederatedAveraging",
     "InformationSize",

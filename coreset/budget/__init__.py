@@ -2,6 +2,7 @@
 
 from .allocation import allocate_budget
 from .candidates import default_quantizers, published_quantizers
+from .curves import error_curve
 from .estimator import BudgetedCoreset
 from .plan import PLANNERS, least_message_bytes, message_bytes_of_all, plan_budget, search
 from .report import BudgetPlan
@@ -12,6 +13,7 @@ __all__ = [
     "BudgetedCoreset",
     "allocate_budget",
     "default_quantizers",
+    "error_curve",
     "least_message_bytes",
     "message_bytes_of_all",
     "plan_budget",

@@ -94,7 +94,7 @@ def information_size(summary: Coreset | bytes, quantizer: Quantizer | None = Non
     >>> information_size(summary)  # 4 values and 2 weights of 64 bits, for 200 values
     InformationSize(bits=384, bits_per_value=96.0, source_ratio=0.03)
     >>> information_size(summary, UniformQuantizer(bits=4)).bits
-    520
+    392
     """
     if isinstance(summary, Coreset):
         return _information(summary, summary.nbytes if quantizer is None else encoded_size(summary, quantizer))

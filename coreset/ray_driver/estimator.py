@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..evaluation import Traffic, count_traffic
 from ..points import Coreset
-from ..protocol import WorkerSettings
+from ..protocol import WorkerSettings, scheme_of
 from ..sources import Source, with_common_target
 from ..validation import RandomState, as_generator, check_count
 from .actors import ray_pool
@@ -26,10 +26,8 @@ from .sources import as_source
 class DistributedCoreset(BaseEstimator):
     """Summary of shards that stay where they are: Ray actors send small messages, within one byte budget in all.
 
-    Every shard's rough clustering cost decides its share of the budget, but none gets more than all its rows take with
-    eight bits a value while others can use it. The result depends on the data, their split
-    into shards and the seed alone: not on the number of workers, their order, or the backend, nor on workers that die
-    and whose shards others redo.
+    The result depends on the data, their split into shards and the seed alone: not on the number of workers, their
+    order, or the backend, nor on workers that die and whose shards others redo.
 
     Parameters
     ----------
@@ -38,9 +36,16 @@ class DistributedCoreset(BaseEstimator):
     base : estimator with `n_points` and `random_state`, optional
         As in `BudgetedCoreset`. With ``target_type="auto"`` the target is numeric for all shards if it is continuous in
         one; behind ObjectRefs and in files nobody sees all of them, so that shards which disagree are an error. With
-        ``label_scale="auto"`` every shard has its own scale.
+        ``label_scale="auto"`` every shard has its own scale. A `DistributedSampling` is another way to summarise
+        shards, that of the literature; `planner` and `allocation` then have no say.
     planner : {"empirical", "exhaustive", "eigenvalue", "max-distance", "quantile-distance"}, default="empirical"
         As in `BudgetedCoreset`; every shard plans for itself.
+    allocation : {"sum", "max"}, default="sum"
+        How shards share the budget. "sum" is for costs that add up: every shard's rough clustering cost decides its
+        share, but none gets more than all its rows take with eight bits a value while others can use it. "max" is
+        MECBD of arXiv 2204.06652, for costs that the worst shard decides: shards tell rough errors of several sizes,
+        by the planner's proxy, or that of "max-distance" where it has none, and the largest is made small. Budgets of
+        less than 560 bytes a shard, or 880 with "max", are shared equally: they cannot spare what shards would tell.
     backend : {"ray", "local"}, default="ray"
         "local" runs the same protocol in this process. "ray" uses the cluster that this process is connected to, or the
         one that ``RAY_ADDRESS`` names, and else starts one on this machine and stops it afterwards.
@@ -94,6 +99,7 @@ class DistributedCoreset(BaseEstimator):
         *,
         base: BaseEstimator | None = None,
         planner: str = "empirical",
+        allocation: str = "sum",
         backend: str = "ray",
         num_workers: int | None = None,
         label_column: str | None = None,
@@ -106,6 +112,7 @@ class DistributedCoreset(BaseEstimator):
         self.budget_bytes = budget_bytes
         self.base = base
         self.planner = planner
+        self.allocation = allocation
         self.backend = backend
         self.num_workers = num_workers
         self.label_column = label_column
@@ -160,9 +167,11 @@ class DistributedCoreset(BaseEstimator):
             _entropy(self.random_state),
             self.label_column,
             self.weight_column,
+            self.allocation,
         )
+        skip = self.on_shard_error == "skip"
         with self._pool(source, settings) as pool:
-            outcome = run(source, pool, int(self.budget_bytes), skip=self.on_shard_error == "skip")
+            outcome = run(source, pool, int(self.budget_bytes), skip=skip, scheme=settings.scheme)
         self.coreset_: Coreset = outcome.coreset
         self.messages_: list[bytes] = outcome.messages
         self.ledger_: pd.DataFrame = outcome.ledger
@@ -231,6 +240,7 @@ class DistributedCoreset(BaseEstimator):
 
     def _check_parameters(self) -> None:
         check_count("budget_bytes", self.budget_bytes)
+        scheme_of(self.base, self.planner, self.allocation)
         if self.backend not in ("ray", "local"):
             raise ValueError(f"backend={self.backend!r} must be 'ray' or 'local'")
         if self.on_shard_error not in ("raise", "skip"):

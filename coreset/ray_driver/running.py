@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..columns import ColumnsDiffer, describe_difference
 from ..points import Coreset
-from ..protocol import Coordinator
+from ..protocol import Coordinator, Scheme
 from ..sources import Source
 from ..wire import inspect
 from .hosting import LOADING, Pool, Report
@@ -28,7 +28,7 @@ class Outcome:
     skipped: pd.DataFrame
 
 
-def run(source: Source, pool: Pool, budget_bytes: int, *, skip: bool) -> Outcome:
+def run(source: Source, pool: Pool, budget_bytes: int, *, skip: bool, scheme: Scheme | None = None) -> Outcome:
     """Summarise the shards of a source.
 
     Parameters
@@ -38,6 +38,8 @@ def run(source: Source, pool: Pool, budget_bytes: int, *, skip: bool) -> Outcome
     budget_bytes : int
     skip : bool
         Whether shards that cannot be read are left out.
+    scheme : Scheme, optional
+        That of the pool's workers; shares by cost by default.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def run(source: Source, pool: Pool, budget_bytes: int, *, skip: bool) -> Outcome
     """
     names = [source.name(shard) for shard in range(len(source))]
     unread, empty = _load(pool, names, skip=skip)
-    coordinator = Coordinator(len(source), budget_bytes, names=names, absent={*unread, *empty})
+    coordinator = Coordinator(len(source), budget_bytes, names=names, absent={*unread, *empty}, scheme=scheme)
     try:
         messages = _summaries(coordinator, pool)
         coreset = coordinator.merge(messages)

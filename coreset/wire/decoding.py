@@ -26,9 +26,14 @@ from .layout import (
     LEAST_EXPONENT,
     MAGIC,
     MOST_EXPONENT,
+    NO_TOTAL,
     NUMBERS,
+    SHORT,
+    SHORT_NUMBERS,
+    TOTAL,
     VERSION,
 )
+from .rough import from_leading_half, from_rough
 from .weights import decode_weights
 
 DEFAULT_MAX_OUTPUT_BYTES = 1 << 30
@@ -185,7 +190,8 @@ def _read_fields(reader: Reader) -> _Fields:
     source_zstd_bytes = reader.varint("the source's size after zstd") if flags & HAS_SOURCE_ZSTD else None
     if n_points < 1 or n_features < 1:
         raise ValueError(f"message is corrupt: it says that it holds {n_points} points of {n_features} features")
-    total, offset, largest, displacement = NUMBERS.unpack(reader.take(NUMBERS.size, "the totals"))
+    total = n_source if flags & NO_TOTAL else TOTAL.unpack(reader.take(TOTAL.size, "the total weight"))[0]
+    offset, largest, displacement = _read_numbers(reader, short=bool(flags & SHORT_NUMBERS))
     if not (math.isfinite(total) and total >= 0):
         raise ValueError(f"message is corrupt: its total weight is {total}")
     weights = reader.block("the weights")
@@ -202,7 +208,7 @@ def _read_fields(reader: Reader) -> _Fields:
         n_source=n_source,
         source_dtype=np.dtype(DTYPES[dtype]),
         source_zstd_bytes=source_zstd_bytes,
-        total_weight=total,
+        total_weight=float(total),
         offset=offset,
         max_displacement=largest,
         total_displacement=displacement,
@@ -213,6 +219,15 @@ def _read_fields(reader: Reader) -> _Fields:
         quantizer=quantizer,
         points=points,
     )
+
+
+def _read_numbers(reader: Reader, *, short: bool) -> tuple[float, float, float]:
+    """Offset, and the largest and the total displacement."""
+    if short:
+        offset, largest, displacement = SHORT.unpack(reader.take(SHORT.size, "the totals"))
+        return from_leading_half(offset), from_rough(largest), from_rough(displacement)
+    offset, largest, displacement = NUMBERS.unpack(reader.take(NUMBERS.size, "the totals"))
+    return offset, largest, displacement
 
 
 def _decode_body(reader: Reader, budget: int) -> Coreset:

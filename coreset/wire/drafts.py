@@ -18,7 +18,21 @@ from ..quantizers import Quantizer
 from ..targets import NUMERIC
 from .fields import block, seal, varint
 from .labels import encode_label_table, encode_names
-from .layout import DTYPES, EXPONENT, HAS_LABELS, HAS_NAMES, HAS_SOURCE_ZSTD, HAS_TARGET, MAGIC, NUMBERS, VERSION
+from .layout import (
+    DTYPES,
+    EXPONENT,
+    HAS_LABELS,
+    HAS_NAMES,
+    HAS_SOURCE_ZSTD,
+    HAS_TARGET,
+    MAGIC,
+    NO_TOTAL,
+    SHORT,
+    SHORT_NUMBERS,
+    TOTAL,
+    VERSION,
+)
+from .rough import leading_half, roughly_above
 from .weights import decode_weights, encode_weights
 
 _CALIBRATION_CENTERS = 16
@@ -68,7 +82,7 @@ class Draft:
         weights = decode_weights(weight_block, len(coreset), coreset.total_weight)
         body = (
             _body_head(coreset)
-            + NUMBERS.pack(*_numbers_after(coreset, columns_sent(coreset), self.columns, weights))
+            + SHORT.pack(*_numbers_after(coreset, columns_sent(coreset), self.columns, weights))
             + block(weight_block)
             + _label_name_and_target_fields(coreset)
             + bytes([quantizer.wire_id])
@@ -90,7 +104,7 @@ def size_with(ordered: Coreset, quantizer: Quantizer, points: int) -> int:
 
 def message_size(head: int, weights: int, tables: int, points: int) -> int:
     """Bytes of a message whose parts take so many."""
-    body = head + NUMBERS.size + len(varint(weights)) + weights + tables + 3 + len(varint(points)) + points
+    body = head + SHORT.size + len(varint(weights)) + weights + tables + 3 + len(varint(points)) + points
     return len(MAGIC) + 1 + len(varint(body)) + body + 4
 
 
@@ -154,7 +168,7 @@ def calibrated_offset(coreset: Coreset, points: NDArray[np.float64], weights: ND
 
 
 def _body_head(coreset: Coreset) -> bytes:
-    flags = HAS_NAMES if coreset.feature_names is not None else 0
+    flags = SHORT_NUMBERS | (HAS_NAMES if coreset.feature_names is not None else 0)
     if coreset.labels is not None:
         flags |= HAS_TARGET if coreset.target_type == NUMERIC else HAS_LABELS
     code = coreset.source_dtype.newbyteorder("<").str
@@ -163,13 +177,16 @@ def _body_head(coreset: Coreset) -> bytes:
     if coreset.source_zstd_bytes is not None:
         flags |= HAS_SOURCE_ZSTD
         counts.append(coreset.source_zstd_bytes)
-    return bytes([flags, dtype]) + b"".join(varint(count) for count in counts)
+    total = TOTAL.pack(coreset.total_weight)
+    if coreset.total_weight == counts[0]:
+        flags, total = flags | NO_TOTAL, b""
+    return bytes([flags, dtype]) + b"".join(varint(count) for count in counts) + total
 
 
 def _numbers_after(
     coreset: Coreset, sent: NDArray[np.float64], received: NDArray[np.float64], weights: NDArray[np.float64]
-) -> tuple[float, float, float, float]:
-    """Total weight, offset and certificate of what the receiver will hold; a target counts in the certificate alone."""
+) -> tuple[bytes, bytes, bytes]:
+    """Offset and certificate of what the receiver will hold, in short; a target counts in the certificate alone."""
     with np.errstate(over="ignore"):
         reach = float(np.square(sent - sent[0]).sum(axis=1).max()) * coreset.total_weight
     if not math.isfinite(4 * reach):
@@ -181,15 +198,7 @@ def _numbers_after(
     total = coreset.total_displacement + float(coreset.weights @ moved) + shifted
     largest = coreset.max_displacement + float(moved.max())
     offset = calibrated_offset(coreset, received[:, : coreset.n_features], weights)
-    return coreset.total_weight, offset, _round_up(largest), _round_up(total)
-
-
-def _round_up(value: float) -> float:
-    """The least float32 that is not smaller: a certificate must stay a bound."""
-    if not math.isfinite(value) or value > float(np.finfo(np.float32).max):
-        return math.nan
-    narrow = np.float32(value)
-    return float(narrow if float(narrow) >= value else np.nextafter(narrow, np.float32(np.inf)))
+    return leading_half(offset), roughly_above(largest), roughly_above(total)
 
 
 def _label_name_and_target_fields(coreset: Coreset) -> bytes:

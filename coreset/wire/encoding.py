@@ -14,7 +14,7 @@ from ..validation import storable_count
 from .drafts import Draft, arranged, columns_sent, message_size, size_with
 from .fields import block, varint
 from .labels import encode_label_table, encode_names
-from .layout import EXPONENT
+from .layout import EXPONENT, TOTAL
 from .weights import max_weights_size
 
 
@@ -63,7 +63,7 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     >>> summary = RobustCoreset(n_points=20, random_state=0).fit(X).coreset_
     >>> message = encode(summary, UniformQuantizer(bits=4))
     >>> len(message)
-    135
+    119
     >>> decode(message).total_weight
     500.0
     """
@@ -143,19 +143,20 @@ def max_encoded_size(
     --------
     >>> from coreset import UniformQuantizer, max_encoded_size
     >>> max_encoded_size((20, 4), UniformQuantizer(bits=4))
-    182
+    174
     """
     check_quantizer("quantizer", quantizer)
     n_points, n_features = _checked_shape(shape)
     if numeric_target and classes is not None:
         raise ValueError("classes are given and numeric_target is true: a message has one kind of labels")
-    head = 2 + sum(len(varint(value)) for value in (storable_count("n_source", n_source), n_points, n_features))
+    counts = (storable_count("n_source", n_source), n_points, n_features)
+    head = 2 + sum(len(varint(value)) for value in counts) + TOTAL.size
     if source_zstd_bytes is not None:
         head += len(varint(storable_count("source_zstd_bytes", source_zstd_bytes)))
     tables = EXPONENT.size if numeric_target else 0
     if classes is not None:
         distinct = np.unique(as_labels(classes, "classes"))
-        size = len(encode_label_table(distinct)) + len(distinct) * len(varint(n_points))
+        size = len(encode_label_table(distinct, listed=True)) + len(distinct) * len(varint(n_points))
         tables += len(varint(size)) + size
     if feature_names is not None:
         names = [str(name) for name in feature_names]

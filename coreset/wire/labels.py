@@ -15,8 +15,16 @@ def _zigzag(value: int) -> int:
     return value << 1 if value >= 0 else (-value << 1) - 1
 
 
-def encode_label_table(classes: NDArray[Any]) -> bytes:
-    """Kind of label, number of classes and the classes; a count for each follows."""
+def _unzigzag(value: int) -> int:
+    return value >> 1 if value % 2 == 0 else -(value + 1 >> 1)
+
+
+def encode_label_table(classes: NDArray[Any], *, listed: bool = False) -> bytes:
+    """Kind of label, number of classes and the classes; a count for each follows.
+
+    Integers that follow each other are told by the first, unless they are to be listed. The table of a part of the
+    classes is no longer than the list of all.
+    """
     kind = {"b": b"b", "i": b"i", "u": b"i", "f": b"f", "U": b"U"}[classes.dtype.kind]
     head = kind + varint(len(classes))
     if kind == b"U":
@@ -25,6 +33,8 @@ def encode_label_table(classes: NDArray[Any]) -> bytes:
         return head + classes.astype("<f8").tobytes()
     if len(classes) and not -(2**61) <= int(classes[0]) <= int(classes[-1]) < 2**61:
         raise ValueError(f"labels {classes[0]} to {classes[-1]} are too large: their size must stay below 2**61")
+    if kind == b"i" and len(classes) > 1 and int(classes[-1]) - int(classes[0]) == len(classes) - 1 and not listed:
+        return b"r" + varint(len(classes)) + varint(_zigzag(int(classes[0])))
     return head + b"".join(varint(_zigzag(int(value))) for value in classes)
 
 
@@ -67,9 +77,13 @@ def decode_labels(data: bytes, n_points: int, budget: int) -> NDArray[Any]:
         classes = np.array(texts)
     elif kind == b"f":
         classes = np.frombuffer(reader.take(8 * n_classes, "the labels"), "<f8").astype(np.float64)
+    elif kind == b"r":
+        first = _unzigzag(reader.varint("a label"))
+        if first + n_classes > 2**61:
+            raise ValueError(f"message is corrupt: {n_classes} labels from {first} on are too large")
+        classes = first + np.arange(n_classes)
     elif kind in (b"i", b"b"):
-        raw = [reader.varint("a label") for _ in range(n_classes)]
-        classes = np.array([value >> 1 if value % 2 == 0 else -(value + 1 >> 1) for value in raw], dtype=np.int64)
+        classes = np.array([_unzigzag(reader.varint("a label")) for _ in range(n_classes)], dtype=np.int64)
     else:
         raise ValueError(f"message is corrupt: {kind!r} is no kind of label")
     if kind == b"b":

@@ -4,10 +4,12 @@ A varint is unsigned LEB128, a block is a varint length and that many bytes::
 
     magic "CSET" | version, 1 byte | varint length of the body | body | CRC-32 of all before it, 4 bytes
 
-    body: flags, 1 byte (1 labels, 2 feature names, 4 numeric target, 16 source after zstd) | source dtype, 1 byte
-          | varint n_source | varint n_points | varint n_features
-          | varint bytes of the source after zstd, if flagged | total weight, float64 | offset, float64
-          | max and total displacement, 2 float32 | block of weights | block of labels, if flagged
+    body: flags, 1 byte (1 labels, 2 feature names, 4 numeric target, 8 short numbers, 16 source after zstd,
+          32 no total weight) | source dtype, 1 byte | varint n_source | varint n_points | varint n_features
+          | varint bytes of the source after zstd, if flagged | total weight, float64, unless flagged
+          | offset, float64, or its leading half if numbers are short
+          | max and total displacement, 2 float32, or their leading halves
+          | block of weights | block of labels, if flagged
           | block of names, if flagged | exponent of the target, int16, if flagged
           | quantizer, 1 byte | its configuration, 2 bytes | block of points
 
@@ -16,8 +18,8 @@ Points stand grouped by label, in ascending order, so that labels cost a count a
 A numeric target, times two to its exponent, is the last column of the points, which then keep their order; messages
 have either labels or a target. Decoders from before there were targets refuse the flag.
 
-What the source takes after zstd is there for accounts alone. Messages without it have the bytes that they had before
-there was that flag, which older decoders refuse.
+What the source takes after zstd is there for accounts alone. Without a total weight it is n_source, that of rows which
+weigh one each. Decoders from before there was one of the flags refuse it.
 """
 
 from __future__ import annotations
@@ -27,10 +29,12 @@ import struct
 MAGIC = b"CSET"
 VERSION = 1
 HAS_LABELS, HAS_NAMES, HAS_TARGET = 1, 2, 4
-HAS_SOURCE_ZSTD = 16
-KNOWN_FLAGS = HAS_LABELS | HAS_NAMES | HAS_TARGET | HAS_SOURCE_ZSTD
+SHORT_NUMBERS, HAS_SOURCE_ZSTD, NO_TOTAL = 8, 16, 32
+KNOWN_FLAGS = HAS_LABELS | HAS_NAMES | HAS_TARGET | SHORT_NUMBERS | HAS_SOURCE_ZSTD | NO_TOTAL
 EXPONENT = struct.Struct("<h")
 LEAST_EXPONENT, MOST_EXPONENT = -1074, 1023  # of a double
-NUMBERS = struct.Struct("<ddff")  # total weight, offset, max displacement, total displacement
+TOTAL = struct.Struct("<d")
+NUMBERS = struct.Struct("<dff")  # offset, max displacement, total displacement
+SHORT = struct.Struct("<4s2s2s")  # the same
 # Positions are for ever; a type that is not listed travels as float64.
 DTYPES = ("<f8", "<f4", "<f2", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "|b1")

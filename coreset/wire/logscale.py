@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from ..quantizers import pack_bits, packed_size, unpack_bits
 from .fields import Reader
+from .squeezing import squeezed, unsqueezed
 
 MOST_BITS = 24
-_ZEROS, _SHORT = 128, 64  # flags beside the bits of a code: code 0 is a zero; the ratio is in two bytes
+# Flags beside the bits of a code: code 0 is a zero; the ratio is in two bytes; codes through the entropy coder.
+_ZEROS, _SHORT, _SQUEEZED = 128, 64, 32
 _LONG_RATIO, _SHORT_RATIO = struct.Struct("<d"), struct.Struct("<H")
 _UNIT = 32  # parts of a ratio's logarithm in two bytes
 _MOST_RATIO = 1500  # the logarithm of the largest double over the smallest is 1454.9
@@ -24,7 +26,7 @@ def max_log_size(n_values: int, max_bits: int) -> int:
 
 
 def encode_logs(values: NDArray[np.float64], tolerance: float, max_bits: int) -> bytes:
-    """Bits a code and flags in one byte; then the logarithm of the largest ratio; then codes.
+    """Bits a code and flags in one byte; then the logarithm of the largest ratio; then codes, squeezed where that pays.
 
     Parameters
     ----------
@@ -57,7 +59,11 @@ def encode_logs(values: NDArray[np.float64], tolerance: float, max_bits: int) ->
             break
     stream = np.zeros(len(values), dtype=np.uint64)
     stream[positive] = codes.astype(np.uint64) + np.uint64(zeros)
-    return bytes([bits | zeros * _ZEROS | _SHORT]) + _SHORT_RATIO.pack(units) + pack_bits(stream, bits)
+    flags, written = zeros * _ZEROS | _SHORT, pack_bits(stream, bits)
+    shorter = squeezed(stream.astype(np.int64), bits)
+    if shorter is not None and len(shorter) < len(written):
+        flags, written = flags | _SQUEEZED, shorter
+    return bytes([bits | flags]) + _SHORT_RATIO.pack(units) + written
 
 
 def decode_logs(data: bytes, n_values: int, what: str) -> NDArray[np.float64]:
@@ -70,7 +76,9 @@ def decode_logs(data: bytes, n_values: int, what: str) -> NDArray[np.float64]:
     """
     reader = Reader(data)
     (head,) = reader.take(1, what)
-    bits, zeros = head & 63, int(head & _ZEROS > 0)
+    bits, zeros = head & (_SQUEEZED - 1), int(head & _ZEROS > 0)
+    if head & (_SQUEEZED | _SHORT) == _SQUEEZED:
+        raise ValueError(f"message is corrupt: the head of {what} is {head}")
     if bits == 0:
         reader.end(f"equal {what}")
         return np.ones(n_values)
@@ -82,7 +90,9 @@ def decode_logs(data: bytes, n_values: int, what: str) -> NDArray[np.float64]:
         (ratio,) = _LONG_RATIO.unpack(reader.take(_LONG_RATIO.size, what))
     if not 0 <= ratio <= _MOST_RATIO:
         raise ValueError(f"message is corrupt: the logarithm of the ratio of {what} is {ratio}")
-    codes = unpack_bits(data[reader.position :], n_values, bits).astype(np.float64)
+    rest = data[reader.position :]
+    read = unsqueezed(rest, n_values, bits, what) if head & _SQUEEZED else unpack_bits(rest, n_values, bits)
+    codes = read.astype(np.float64)
     levels = max(2**bits - 1 - zeros, 1)
     values = np.exp((codes - zeros) * (ratio / levels) - ratio)
     if zeros:

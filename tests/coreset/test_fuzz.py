@@ -228,13 +228,13 @@ def extreme_numbers(rng: np.random.Generator, messages: list[bytes], message: by
     for _ in range(rng.integers(1, 3)):
         spans = list(spans_of(message))
         for place, (what, _) in enumerate(spans):
-            if what == "the totals":
-                total, offset, *certificate = rng.choice(EXTREMES, 4)
-                narrow = np.clip(certificate, -3e38, 3e38)
-                spans[place] = (
-                    what,
-                    struct.pack("<ddff", abs(total) if rng.random() < 0.9 else total, offset, *narrow),
-                )
+            total, offset, *certificate = rng.choice(EXTREMES, 4)
+            if what == "the total weight":
+                spans[place] = (what, struct.pack("<d", abs(total) if rng.random() < 0.9 else total))
+            elif what == "the totals":
+                numbers = struct.pack("<dff", offset, *np.clip(certificate, -3e38, 3e38))
+                short = numbers[4:8] + numbers[10:12] + numbers[14:16]
+                spans[place] = (what, short if len(spans[place][1]) == len(short) else numbers)
         made += mended(joined(spans))
     return made
 

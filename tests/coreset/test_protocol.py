@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from threadpoolctl import threadpool_info
 
-from coreset import Coreset, DistributedCoreset, RobustCoreset, decode, protocol
-from coreset.protocol import Coordinator, Worker, WorkerSettings
+from coreset import Coreset, DistributedCoreset, RobustCoreset, decode
+from coreset.protocol import Coordinator, Worker, WorkerSettings, schemes
 from coreset.sources import TableSource
 from coreset.wire import from_rough, roughly, seal
 
@@ -98,13 +98,13 @@ def test_equal_shards_draw_their_own_random_numbers(rng):
 
 def test_workers_use_one_blas_thread(rng, monkeypatch):
     threads: list[int] = []
-    search = protocol.search
+    search = schemes.search
 
     def spy(*arguments, **keywords):
         threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
         return search(*arguments, **keywords)
 
-    monkeypatch.setattr(protocol, "search", spy)
+    monkeypatch.setattr(schemes, "search", spy)
     local(3000).fit([rng.normal(size=(50, 3))])
     assert set(threads) == {1}
 

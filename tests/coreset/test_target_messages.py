@@ -205,7 +205,7 @@ def hostile_body(n_points: int, flags: int = 4, exponent: int = 0, value: float 
     [
         (hostile_body(1, flags=5), "flags 5 say that it has labels and a numeric target"),
         (hostile_body(1, flags=7), "flags 7"),
-        (hostile_body(1, flags=8), "flags 8"),
+        (hostile_body(1, flags=64), "flags 64"),
         (hostile_body(1, exponent=1024), "the exponent of its target is 1024"),
         (hostile_body(1, exponent=-1075), "the exponent of its target is -1075"),
         (hostile_body(1, exponent=-1070, value=1.0), "labels contains NaN or infinity"),

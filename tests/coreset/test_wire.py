@@ -24,7 +24,9 @@ from coreset import (
 )
 from coreset.clustering import cluster
 from coreset.nearest import clustering_cost
-from coreset.wire import seal, unseal, varint
+from coreset.wire import from_rough, seal, unseal, varint
+from coreset.wire.rough import from_leading_half, leading_half, roughly_above
+from coreset.wire.squeezing import squeezed, unsqueezed
 
 FIXTURES = Path(__file__).parent / "messages"
 LOSSLESS = RoundingQuantizer(52)
@@ -54,7 +56,9 @@ def message_of(body: bytes) -> bytes:
     return seal(b"CSET\x01" + varint(len(body)) + body)
 
 
-@pytest.mark.parametrize("labels", [("b", "a", "é"), (3, -1, 2**40), (True, False), (0.5, -2.0), (7,)])
+@pytest.mark.parametrize(
+    "labels", [("b", "a", "é"), (3, -1, 2**40), (3, 1, 2), (-1, 0), (True, False), (0.5, -2.0), (7,)]
+)
 def test_what_travels_survives(rng, labels):
     original = labelled_coreset(rng, labels, feature_names=("höhe", "", "w" * 200))
     received = decode(encode(original, LOSSLESS))
@@ -121,8 +125,59 @@ def test_weights_of_few_values_cost_few_bits(rng):
         for weights in (np.ones(800), rng.integers(1, 3, 800), rng.uniform(1, 1000, 800))
     ]
     assert sizes[1] - sizes[0] <= 800 / 8 + 10
-    # Logarithms up to 6.9, each within 0.18: 20 steps, in five bits; their ratio, and one more byte for their length.
-    assert sizes[2] - sizes[0] == 5 * 800 / 8 + 2 + 1
+    # Logarithms up to 6.9, each within 0.18: at most 20 steps of log2(20) bits, their counts, ratio and one more byte.
+    assert sizes[2] - sizes[0] <= np.log2(20) * 800 / 8 + 2 + 1
+    # Nine of ten weights are one: 0.47 bits each, and what it takes to learn that.
+    few = Coreset(points, np.where(np.arange(800) % 10, 1.0, 2.0), n_source=880)
+    assert encoded_size(few, UniformQuantizer(1)) - sizes[0] <= 0.47 * 800 / 8 + 12
+
+
+def test_classes_that_follow_each_other_cost_a_count_each():
+    sizes = [
+        encoded_size(Coreset(np.zeros((60, 1)), np.ones(60), labels=np.resize(labels, 60)), UniformQuantizer(1))
+        for labels in (np.arange(2), np.arange(30), 2 * np.arange(30))
+    ]
+    assert (sizes[1] - sizes[0], sizes[2] - sizes[1]) == (28, 29)
+
+
+def test_rows_that_weigh_one_each_need_no_total(rng):
+    points = rng.normal(size=(20, 2))
+    coresets = [Coreset(points, np.full(20, 5.0), n_source=n_source) for n_source in (100, 101)]
+    messages = [encode(coreset, UniformQuantizer(1)) for coreset in coresets]
+    assert len(messages[1]) - len(messages[0]) == 8
+    assert [decode(message).total_weight for message in messages] == [100.0, 100.0]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_half_a_double_has_its_leading_digits(value):
+    assert from_leading_half(leading_half(value)) == pytest.approx(value, rel=2.0**-21, abs=5e-324 * 2**32)
+
+
+@given(st.floats(0, 3.3e38))
+def test_half_a_float_is_a_bound_that_is_near(value):
+    above = from_rough(roughly_above(value))
+    assert value <= above <= max(value * (1 + 2.0**-7), 1e-40)
+
+
+@given(st.integers(1, 10), st.integers(1, 300), st.integers(0, 9), st.integers(0, 2**32 - 1))
+def test_squeezed_codes_come_back(bits, n_codes, spread, seed):
+    codes = np.random.default_rng(seed).integers(0, 2 ** min(bits, spread), n_codes)
+    data = squeezed(codes, bits)
+    np.testing.assert_array_equal(unsqueezed(data, n_codes, bits, "the codes"), codes)
+
+
+def test_squeezed_codes_take_little_more_than_their_entropy(rng):
+    shares = np.array([0.6, 0.2, 0.1, 0.05, 0.05])
+    codes = rng.choice(5, 20_000, p=shares)
+    entropy = -(shares * np.log2(shares)).sum() * len(codes) / 8
+    assert 0.98 * entropy < len(squeezed(codes, 3)) < 1.02 * entropy
+
+
+def test_few_bytes_of_squeezed_codes_are_refused_before_they_are_read():
+    with pytest.raises(ValueError, match="are not in 20 bytes"):
+        unsqueezed(bytes(20), 1 << 28, 4, "the codes")
+    with pytest.raises(ValueError, match="the codes of the weights do not end"):
+        unsqueezed(bytes(20), 100, 4, "the weights")
 
 
 def test_several_messages_are_merged(rng):
