@@ -500,7 +500,9 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
         (GOOD.assign(a=np.nan), {}, ValueError, r"without a single observed cell: \['a'\]"),
         (GOOD.assign(a=np.inf), {}, ValueError, "'a' holds infinite"),
         (GOOD, {"missing_rate": 1.5}, ValueError, "missing_rate=1.5 should lie strictly between 0 and 1"),
-        (GOOD, {"mechanism": "mar"}, ValueError, "mechanism='mar' is unknown"),
+        (GOOD, {"mechanism": "mars"}, ValueError, "mechanism='mars' is unknown"),
+        (GOOD, {"mechanism": "observed"}, ValueError, "needs rows of df that have holes"),
+        (GOOD, {"mechanism": "mar", "missing_rate": 0.8}, ValueError, "it can hide 0.667 of the observed cells"),
         (GOOD, {"mode": "no_truth"}, ValueError, r"mode='no_truth' is not available; available: \['masked', 'truth'\]"),
         (GOOD, {"mode": "truth"}, ValueError, "needs truth="),
         (GOOD, {"truth": GOOD}, ValueError, "truth= is used by mode='truth' only"),
@@ -521,7 +523,7 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
         (HOLES.iloc[:60], {"mode": "truth", "truth": GOOD.iloc[:60]}, ValueError, "at least 60 are needed"),
         (GOOD, {"missing_rate": 0.05}, ValueError, "at least 30 are needed"),
         (GOOD, {"metrics": [["nds"]]}, TypeError, r"metrics should be a name or several names, got \[\['nds'\]\]"),
-        (GOOD, {"mechanism": ["mcar"]}, TypeError, r"mechanism should be a str, one of \['mcar'\], got"),
+        (GOOD, {"mechanism": ["mcar"]}, TypeError, "mechanism should be a str, one of .*'mnar'.*, got"),
         (GOOD, {"categorical": None}, TypeError, "categorical should be 'infer' or a list of column names, got None"),
         (GOOD, {"n_jobs": 1.5}, TypeError, "n_jobs should be None or an int, got 1.5"),
         (GOOD, {"n_jobs": 0}, ValueError, "n_jobs=0"),
@@ -554,7 +556,7 @@ def test_errors(df, options, error, message):
 )
 def test_weak_data_is_warned_of(df, message):
     with pytest.warns(UserWarning, match=message) as caught:
-        ranking = rank_imputers(df, {"median": SimpleImputer()}, **QUICK)
+        ranking = rank_imputers(df, {"median": SimpleImputer()}, missing_rate=0.3, **QUICK)
     assert [warning.filename for warning in caught] == [__file__]
     assert (ranking.table["failures"] == 0).all()
 
