@@ -3,6 +3,7 @@
 from imputation_eval.dissimilarity import NdsResult, nds
 from imputation_eval.encoding import TableEncoder
 from imputation_eval.imputers import (
+    ChainedImputer,
     HotDeckImputer,
     ImputationError,
     MeanImputer,
@@ -15,6 +16,7 @@ from imputation_eval.metrics import energy_distance, rmse, wasserstein
 from imputation_eval.ranking import Ranking, rank_imputers
 
 __all__ = [
+    "ChainedImputer",
     "HotDeckImputer",
     "ImputationError",
     "MeanImputer",
