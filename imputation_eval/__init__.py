@@ -14,10 +14,12 @@ from imputation_eval.imputers import (
 from imputation_eval.masking import ampute
 from imputation_eval.metrics import energy_distance, rmse, wasserstein
 from imputation_eval.ranking import Ranking, rank_imputers
+from imputation_eval.truthless import IScoreResult, energy_iscore
 
 __all__ = [
     "ChainedImputer",
     "HotDeckImputer",
+    "IScoreResult",
     "ImputationError",
     "MeanImputer",
     "NdsResult",
@@ -27,6 +29,7 @@ __all__ = [
     "ampute",
     "default_imputers",
     "energy_distance",
+    "energy_iscore",
     "impute",
     "nds",
     "rank_imputers",

@@ -19,9 +19,9 @@ def matched_donors(known: _Array, target: _Array, unknown: _Array, n_donors: int
 
     A linear regression of the target, fitted on all known rows, predicts these; one fitted on a bootstrap sample of
     them predicts the unknown rows (so that the uncertainty of the coefficients enters the draws). Each unknown row then
-    picks one of the `n_donors` known rows with the nearest predictions, or of more where predictions tie. That is the "type 1" matching of [1]_, with a
-    bootstrap in place of a Bayesian draw of the coefficients. Targets of several features (indicators of levels) are
-    matched by Euclidean distance, which is ours.
+    picks one of the `n_donors` known rows with the nearest predictions, or of more where predictions tie. That is the
+    "type 1" matching of [1]_, with a bootstrap in place of a Bayesian draw of the coefficients. Targets of several
+    features (indicators of levels) are matched by Euclidean distance, which is ours.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ import pandas as pd
 
 from imputation_eval import plots
 from imputation_eval.ranking.report import explain, format_table
+from imputation_eval.scoring import Example
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,24 +33,36 @@ class Ranking:
         One row a pair of imputers that never failed: better, worse, difference, ci_low, ci_high, p_value, p_holm.
     against_references : DataFrame
         The same for the winner against hot-deck and mean imputation, which use no relations between columns.
+    rank_probabilities : DataFrame
+        Chance of each rank (the columns) of the imputers that never failed (the index).
+    agreement : DataFrame
+        Rank correlation (Spearman) between metrics, over the imputers that never failed: 1 where two metrics put them
+        in the same order, -1 where in the opposite one.
     per_column : DataFrame
         Where each imputer errs: one row a column of the data, one column an imputer. Distance between imputed and true
         values of the hidden cells, averaged over draws and repeats, 0 is best: 1-Wasserstein in the scaled unit for
         numbers and ordered categories, total variation (a share) for nominal ones. Marginal only: it ignores relations
-        between columns, so hot-deck does well here, and it decides no rank.
+        between columns, so hot-deck does well here, and it decides no rank. Without a truth: the first metric's score
+        of each column.
     raw : DataFrame
         One row a scored draw: imputer, repeat, draw, metric, score, seconds, failure.
     settings : mapping
-        What was asked for.
+        What was asked for, and what it came to: hidden_rate is the share of the observed cells that a mask hid,
+        overlap_ratio the n_test / n_train of the tests.
+    example : Example, optional
+        Filled rows of the first repeat, which the pictures of columns and rows show.
     """
 
     table: pd.DataFrame
     per_metric: pd.DataFrame
     pairwise: pd.DataFrame
     against_references: pd.DataFrame
+    rank_probabilities: pd.DataFrame
+    agreement: pd.DataFrame
     per_column: pd.DataFrame
     raw: pd.DataFrame
     settings: Mapping[str, Any]
+    example: Example | None = None
 
     @property
     def winner(self) -> str | None:
@@ -64,7 +77,7 @@ class Ranking:
 
     def explain(self) -> str:
         """Say in plain words who won, how surely, and under which assumption."""
-        return explain(self.table, self.against_references, self.raw, self.settings, self.winner)
+        return explain(self)
 
     def to_markdown(self) -> str:
         """Return the table as GitHub-flavoured Markdown."""

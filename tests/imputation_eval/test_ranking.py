@@ -183,9 +183,18 @@ def _explained(scores):
     references = [name for name in scores if name in ("truth", "hot-deck", "mean")]
     raw = _raw(scores)
     summary = summarize(raw, (KNOWN_METRICS["nds"],), references, ratio=0.25, entropy=0)
-    settings = {"metrics": ["nds"], "mode": "truth", "n_repeats": raw["repeat"].nunique(), "lower_is_better": {}}
+    n_repeats = raw["repeat"].nunique()
+    settings = {"metrics": ["nds"], "mode": "truth", "n_repeats": n_repeats, "lower_is_better": {}, "n_rows": 100}
     return Ranking(
-        summary.table, summary.per_metric, summary.pairwise, summary.against_references, pd.DataFrame(), raw, settings
+        table=summary.table,
+        per_metric=summary.per_metric,
+        pairwise=summary.pairwise,
+        against_references=summary.against_references,
+        rank_probabilities=summary.rank_probabilities,
+        agreement=summary.agreement,
+        per_column=pd.DataFrame(),
+        raw=raw,
+        settings=settings,
     )
 
 
@@ -493,7 +502,7 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
     [
         (GOOD.iloc[:1], {}, ValueError, "df has 1 rows, at least 30"),
         (GOOD, {"imputers": None}, TypeError, "imputers should be a dict"),
-        (GOOD, {"metrics": None}, TypeError, "metrics should be a name"),
+        (GOOD, {"metrics": 3}, TypeError, "metrics should be a name"),
         (GOOD.to_numpy(), {}, TypeError, "df should be a pandas DataFrame"),
         (GOOD.iloc[:0], {}, ValueError, r"shape \(0, 3\)"),
         (GOOD.set_axis(["a", "a", "b"], axis=1), {}, ValueError, r"same name: \['a'\]"),
@@ -503,7 +512,10 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
         (GOOD, {"mechanism": "mars"}, ValueError, "mechanism='mars' is unknown"),
         (GOOD, {"mechanism": "observed"}, ValueError, "needs rows of df that have holes"),
         (GOOD, {"mechanism": "mar", "missing_rate": 0.8}, ValueError, "it can hide 0.667 of the observed cells"),
-        (GOOD, {"mode": "no_truth"}, ValueError, r"mode='no_truth' is not available; available: \['masked', 'truth'\]"),
+        (GOOD, {"mode": "blind"}, ValueError, r"mode='blind' is not available; .*'masked', 'truth', 'no_truth'"),
+        (GOOD, {"mode": "no_truth"}, ValueError, "df has no holes, so nothing is imputed"),
+        (GOOD, {"metrics": "energy_iscore"}, ValueError, "'energy_iscore' is for mode='no_truth'"),
+        (HOLES, {"mode": "no_truth", "metrics": "nds"}, ValueError, "need 60 observed cells in each column"),
         (GOOD, {"mode": "truth"}, ValueError, "needs truth="),
         (GOOD, {"truth": GOOD}, ValueError, "truth= is used by mode='truth' only"),
         (GOOD, {"mode": "truth", "truth": GOOD}, ValueError, "df has no holes"),
