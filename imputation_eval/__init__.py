@@ -13,7 +13,7 @@ from imputation_eval.imputers import (
 )
 from imputation_eval.masking import ampute
 from imputation_eval.metrics import energy_distance, rmse, wasserstein
-from imputation_eval.ranking import Ranking, rank_imputers
+from imputation_eval.ranking import Ranking, rank_imputers, score_imputations
 from imputation_eval.truthless import IScoreResult, energy_iscore
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "nds",
     "rank_imputers",
     "rmse",
+    "score_imputations",
     "wasserstein",
 ]

@@ -29,7 +29,7 @@ from imputation_eval.metrics import Metric
 _Array = NDArray[np.float64]
 _Rows = NDArray[np.intp]
 _MIN_CELLS = 10  # holes, and observed cells, that a column needs to be scored
-_N_TREES, _N_FOREST_DRAWS = 50, 50
+_N_TREES, _N_FOREST_DRAWS = 30, 30
 
 # Called with a table whose only holes are the first cells of one column, that column's name and the number of holes;
 # returns draws of them, an array (n_draws, n_holes, width) of encoded cells.

@@ -68,7 +68,7 @@ def miceforest_imputer(df: pd.DataFrame, random_state: int) -> pd.DataFrame:
     numbered = df.reset_index(drop=True).set_axis([f"c{j}" for j in range(df.shape[1])], axis=1)
     plain = pd.DataFrame({name: _for_trees(numbered[name]) for name in numbered})
     kernel = miceforest.ImputationKernel(plain, num_datasets=1, random_state=random_state)
-    kernel.mice(5)
+    kernel.mice(5, num_threads=1)  # as many as all others get; repeats run side by side
     completed = kernel.complete_data(0)
     values = {name: completed[plain_name] for name, plain_name in zip(df.columns, plain, strict=True)}
     holes = df.isna()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imputation_eval.imputers import impute
+from imputation_eval.imputers import ImputationError, impute
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +40,8 @@ def fill(
     """Return a filled table and the seconds that it took, NaN if it was given."""
     if isinstance(imputer, GivenTables):
         if imputer.failure is not None:
-            raise GivenTablesError(imputer.failure)
+            raise ImputationError(imputer.failure)
         return imputer.draws[draw], np.nan
     start = time.perf_counter()
     filled = impute(imputer, df, seed, categorical=categorical)
     return filled, time.perf_counter() - start
-
-
-class GivenTablesError(ValueError):
-    """Tables that were filled elsewhere break the contract of an imputer."""

@@ -24,7 +24,7 @@ from imputation_eval.imputers import name_imputers
 HOLES = pd.DataFrame({"a": [1.0, np.nan, 3.0, 4.0], "b": [5.0, 6.0, np.nan, 8.0]}, index=list("wxyz"))
 
 
-@pytest.mark.parametrize("name", default_imputers())
+@pytest.mark.parametrize("name", [name for name in default_imputers() if name != "miceforest"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 class TestEveryDefaultImputer:
     """What each ready-made imputer must fulfil, found automatically."""
@@ -310,7 +310,10 @@ def test_columns_may_have_several_levels(rng):
 
 def test_miceforest_is_used_if_installed(mixed_table, rng):
     pytest.importorskip("miceforest")
-    holes = ampute(mixed_table(200, rng), missing_rate=0.2, random_state=0)
+    holes = ampute(mixed_table(80, rng), missing_rate=0.2, random_state=0)
     first, second, other = (impute(default_imputers()["miceforest"], holes, seed) for seed in (0, 0, 1))
+    assert first.dtypes[["text", "category", "grade", "when"]].equals(
+        holes.dtypes[["text", "category", "grade", "when"]]
+    )
     pd.testing.assert_frame_equal(first, second)
     assert not first.equals(other)
