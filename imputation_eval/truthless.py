@@ -104,7 +104,8 @@ def energy_iscore(
         Table with holes.
     imputer : object with ``fit_transform``, or callable ``(df, random_state: int) -> df``
     n_draws : int
-        N. An imputer whose first two draws agree is deterministic, and gets N = 1.
+        N >= 2: a single draw would be scored as if nothing else were possible, which rewards the conditional mean. An
+        imputer whose first two draws agree is deterministic, and gets N = 1.
     categorical : "infer" or list of column names
         The nominal columns, see :class:`~imputation_eval.TableEncoder`.
     random_state : None, int, RandomState or Generator
@@ -159,7 +160,7 @@ def energy_iscore(
     check_table(df, "df")
     check_imputer(imputer, "imputer")
     check_no_empty_column(df, "df")
-    n_draws = check_integer(n_draws, "n_draws", minimum=1)
+    n_draws = check_integer(n_draws, "n_draws", minimum=2)
     entropy = as_entropy(random_state)
     encoder = TableEncoder(categorical=check_categorical(categorical)).fit(df)
     tasks, skipped = plan_tasks(df, encoder)

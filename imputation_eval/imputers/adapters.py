@@ -10,8 +10,8 @@ import pandas as pd
 from sklearn.impute import KNNImputer, SimpleImputer
 
 from imputation_eval._validation import check_table
-from imputation_eval.encoding import holds_numbers
-from imputation_eval.imputers.contract import as_frame, check_imputer, checked, seed_binding, seeded_copy
+from imputation_eval.encoding import column_roles
+from imputation_eval.imputers.contract import as_frame, check_imputer, checked, known_columns, seed_binding, seeded_copy
 from imputation_eval.imputers.table import TableImputer
 
 
@@ -24,14 +24,14 @@ def impute(
     ----------
     imputer : object with ``fit_transform``, or callable ``(df, random_state: int) -> df``
         Never changed: an estimator is cloned (other objects are deep-copied), and every ``random_state`` parameter,
-        nested ones too, is set. scikit-learn's own imputers of arrays work on any table: where a column holds strings,
-        categories or dates they are wrapped in :class:`~imputation_eval.TableImputer`.
+        nested ones too, is set. scikit-learn's own imputers of arrays work on any table: where a column is not
+        numeric they are wrapped in :class:`~imputation_eval.TableImputer`.
     df : DataFrame of shape (n_rows, n_columns)
         Table with holes. The imputer gets a copy.
     random_state : int
         Seed for the imputer.
     categorical : "infer" or list of column names
-        Which columns are nominal, where an imputer is wrapped.
+        Which columns are nominal; it matters where an imputer is wrapped.
 
     Returns
     -------
@@ -71,17 +71,13 @@ def impute(
 
 
 def _adapted(imputer: Any, df: pd.DataFrame, categorical: str | Iterable[Hashable]) -> Any:
-    """Wrap scikit-learn's imputers of arrays where the table has cells that no float array can hold."""
+    """Wrap scikit-learn's imputers of arrays where the table has columns that are no numbers."""
     takes_arrays = type(imputer).__module__.startswith("sklearn.impute.") and not (
         isinstance(imputer, SimpleImputer) and imputer.strategy in ("most_frequent", "constant")
     )
-    if not takes_arrays or all(_fits_an_array(df[name]) for name in df.columns):
+    if not takes_arrays or set(column_roles(df, known_columns(categorical, df)).values()) == {"numeric"}:
         return imputer
     return TableImputer(imputer, categorical=categorical, drop_redundant=not isinstance(imputer, KNNImputer))
-
-
-def _fits_an_array(column: pd.Series) -> bool:
-    return holds_numbers(column) or pd.api.types.infer_dtype(column, skipna=True) in ("boolean", "empty")
 
 
 def _call_with_seed(function: Callable[..., Any], df: pd.DataFrame, seed: int) -> Any:

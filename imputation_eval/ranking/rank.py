@@ -70,9 +70,9 @@ def rank_imputers(
         Share of the observed cells that a repeat hides in mode "masked".
     n_repeats : int >= 2
         Masks and splits; the unit of all statistics.
-    n_draws : int
+    n_draws : int >= 1
         Imputations a repeat of stochastic imputers. Each is scored and the scores are averaged. In mode "no_truth" the
-        draws of each restored cell.
+        draws of each restored cell, at least 2.
     max_rows : int >= 30
         Most rows that a repeat scores, drawn at random. Imputers always see all rows of `df`; in mode "no_truth" they
         then restore each column from and in at most `max_rows` rows.
@@ -159,7 +159,8 @@ def rank_imputers(
     }
     common: dict[str, Any] = {
         "metrics": metrics,
-        "n_draws": check_integer(n_draws, "n_draws", minimum=1),
+        # One draw of a restored cell would be scored as if nothing else were possible.
+        "n_draws": check_integer(n_draws, "n_draws", minimum=2 if mode == "no_truth" else 1),
         "max_rows": check_integer(max_rows, "max_rows", minimum=MIN_ROWS),
         "categorical": check_categorical(categorical),
         "entropy": as_entropy(random_state),

@@ -112,7 +112,7 @@ def _encoder(table: pd.DataFrame, name: str, categorical: str | list[Hashable]) 
 
 def _warn_of_duplicates(table: pd.DataFrame, name: str) -> None:
     try:
-        duplicated = table.duplicated().mean()
+        duplicated = table.dropna().duplicated().sum() / len(table)  # rows with holes look alike more easily
     except TypeError:  # unhashable cells: the encoder names the column
         return
     if duplicated > 0.2:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -235,6 +237,60 @@ def test_winner_is_tested_against_the_references(rng):
     assert "'mine' is not significantly better than 'hot-deck' or 'mean'" in both
 
 
+def test_metrics_that_disagree_are_pointed_out(rng):
+    wiggle = rng.normal(0, 0.01, size=(3, 10))
+    by_metric = {
+        "nds": {"truth": np.zeros(10), "a": wiggle[0] + 1, "b": wiggle[1] + 2, "c": wiggle[2] + 3},
+        "energy": {"truth": np.zeros(10), "a": wiggle[1] + 1, "b": wiggle[2] + 3, "c": wiggle[0] + 2},
+        "rmse": {"truth": np.zeros(10), "a": wiggle[2] + 3, "b": wiggle[0] + 2, "c": wiggle[1] + 1},
+    }
+
+    def explained(*names):
+        raw = pd.concat([_raw(by_metric[name], (name,)) for name in names], ignore_index=True)
+        summary = summarize(raw, tuple(KNOWN_METRICS[name] for name in names), ["truth"], ratio=0.25, entropy=0)
+        settings = {"metrics": list(names), "mode": "truth", "n_repeats": 10, "n_rows": 100}
+        parts = {field.name: getattr(summary, field.name) for field in fields(summary)}
+        return Ranking(**parts, per_column=pd.DataFrame(), raw=raw, settings=settings)
+
+    # Orders a b c, a c b and c b a: Spearman 1/2, -1 and -1/2.
+    ranking = explained("nds", "energy", "rmse")
+    expected = np.array([[1, 0.5, -1], [0.5, 1, -0.5], [-1, -0.5, 1]])
+    assert ranking.agreement.to_numpy() == pytest.approx(expected)
+    text = ranking.explain()
+    assert "The metrics disagree, which the mean rank hides: nds puts 'a' first, energy puts 'a' first, rmse" in text
+    assert "the lowest rank correlation between two metrics is -1" in text
+    assert (
+        "All metrics put 'a' first; the lowest rank correlation between two metrics is 0.5"
+        in explained("nds", "energy").explain()
+    )
+    assert "metrics" not in explained("nds").explain()
+
+
+def test_the_fastest_of_the_tied_is_named():
+    scores = {"truth": np.zeros(8), "slow": np.tile([1.0, -1.0], 4), "quick": np.tile([-0.9, 1.1], 4)}
+    ranking = _explained(scores)
+    assert ranking.tied_best == ["slow", "quick"]
+    assert "fastest" not in ranking.explain()
+    ranking.table["seconds"] = [5.0, 0.1, np.nan]
+    assert "Of these 'quick' is the fastest (0.1 s against 5 s)." in ranking.explain()
+
+
+def test_few_rows_are_a_caution():
+    ranking = _explained({"truth": np.zeros(5), "a": np.arange(5.0), "b": np.arange(5.0) + 1})
+    assert "Caution" not in ranking.explain()
+    ranking.settings["n_rows"] = 60
+    assert "Caution: with 60 rows, fewer than 100, ranks are mostly noise." in ranking.explain()
+
+
+def test_chances_of_ranks_are_in_the_order_of_the_table(rng):
+    scores = {name: rng.normal(j / 3, 1, 12) for j, name in enumerate("dbca")}
+    ranking = _explained({"truth": np.zeros(12), **scores})
+    chances = ranking.rank_probabilities
+    assert list(chances.index) == list(ranking.table.index[:4])
+    assert list(chances.columns) == [1, 2, 3, 4]
+    assert chances[1].to_dict() == ranking.table["p_best"].iloc[:4].to_dict()
+
+
 def test_a_ranking_prints_itself():
     ranking = _explained({"truth": np.zeros(5), "a": np.arange(5.0), "b": np.arange(5.0) + 1})
     assert repr(ranking) == str(ranking)
@@ -403,10 +459,10 @@ def test_mixed_table_with_labelled_rows(mixed_table, rng):
 
 def test_columns_named_categorical_are_levels(rng):
     df = pd.DataFrame({"code": rng.integers(0, 3, 120), "flag": rng.random(120) < 0.5, "x": rng.normal(size=120)})
-    imputers = {"numbers": SimpleImputer(strategy="mean"), "levels": MeanImputer(categorical=["code"])}
+    imputers = {"numbers": MeanImputer(), "levels": MeanImputer(categorical=["code"]), "wrapped": SimpleImputer()}
     ranking = rank_imputers(df, imputers, categorical=["code"], **QUICK)
-    assert ranking.winner == "levels"
-    assert ranking.table.loc[["levels", "mean", "hot-deck"], "failures"].tolist() == [0, 0, 0]
+    assert set(ranking.tied_best) == {"levels", "wrapped"}
+    assert ranking.table.loc[["levels", "wrapped", "mean", "hot-deck"], "failures"].tolist() == [0, 0, 0, 0]
     # 0.98 is no level of the code.
     assert "'code' has levels never seen before" in ranking.raw.query("imputer == 'numbers'")["failure"].iloc[0]
 
@@ -515,6 +571,7 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
         (GOOD, {"mode": "blind"}, ValueError, r"mode='blind' is not available; .*'masked', 'truth', 'no_truth'"),
         (GOOD, {"mode": "no_truth"}, ValueError, "df has no holes, so nothing is imputed"),
         (GOOD, {"metrics": "energy_iscore"}, ValueError, "'energy_iscore' is for mode='no_truth'"),
+        (HOLES, {"mode": "no_truth", "n_draws": 1}, ValueError, "n_draws=1 should be >= 2"),
         (HOLES, {"mode": "no_truth", "metrics": "nds"}, ValueError, "need 60 observed cells in each column"),
         (GOOD, {"mode": "truth"}, ValueError, "needs truth="),
         (GOOD, {"truth": GOOD}, ValueError, "truth= is used by mode='truth' only"),

@@ -201,7 +201,7 @@ def test_other_metrics_without_a_truth(gaussian_table, rng):
         (pd.DataFrame({"x": [1.0, None] + [2.0] * 50}), {}, ValueError, "no column that can be scored.*'x': '1 holes"),
         (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10, "y": [None] * 40}), {}, ValueError, r"cell: \['y'\]"),
         (pd.DataFrame({"x": [None] * 20 + [np.inf, 2.0] * 10}), {}, ValueError, "infinite"),
-        (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10}), {"n_draws": 0}, ValueError, "n_draws=0"),
+        (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10}), {"n_draws": 1}, ValueError, "n_draws=1"),
         (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10}), {"imputer": 3}, TypeError, "imputer should have"),
         ([[1, 2]], {}, TypeError, "df should be a pandas DataFrame"),
     ],
