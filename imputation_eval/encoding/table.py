@@ -135,6 +135,15 @@ class TableEncoder:
         blocks = np.split(encoded, np.cumsum(self.widths_)[:-1], axis=1)
         return {codec.name: codec.decode(block) for codec, block in zip(self._codecs, blocks, strict=True)}
 
+    def inverse_transform_column(self, name: Hashable, block: _Array) -> Any:
+        """Decode cells of one column, (n_cells, width), to its values."""
+        return next(codec for codec in self._codecs if codec.name == name).decode(block)
+
+    def levels(self, name: Hashable) -> list[Any] | None:
+        """Return the levels of a nominal or ordered column, in order; None for others."""
+        found = getattr(next(codec for codec in self._codecs if codec.name == name), "levels", None)
+        return None if found is None else list(found)
+
     def expand(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Widen a mask over cells (n_rows, n_columns) to one over encoded features (n_rows, n_features_)."""
         return np.repeat(mask, self.widths_, axis=1)

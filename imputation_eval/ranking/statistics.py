@@ -97,8 +97,9 @@ def holm(p_values: _Array) -> _Array:
 def bootstrap_ranks(values: _Array, ratio: float, rng: np.random.Generator) -> tuple[_Array, _Array, _Array]:
     """Chance of each rank and interval of the rank, by a bootstrap over repeats.
 
-    Deviations of the resampled means are widened by ``sqrt((1 + J ratio) J / (J - 1))``, so that they vary as the
-    corrected resampled t says and not as if repeats were independent.
+    Deviations of the resampled means are widened by ``sqrt((1 + J ratio) J / (J - 1))`` and, in each resample, divided
+    by ``sqrt(chi2 / (J - 1))`` with J - 1 degrees of freedom. So they vary as the corrected resampled t says: not as if
+    repeats were independent, nor as if their spread were known.
 
     Parameters
     ----------
@@ -119,7 +120,8 @@ def bootstrap_ranks(values: _Array, ratio: float, rng: np.random.Generator) -> t
     weights = rng.multinomial(n_repeats, np.full(n_repeats, 1 / n_repeats), size=_N_BOOTSTRAP) / n_repeats
     widening = np.sqrt((1 + n_repeats * ratio) * n_repeats / (n_repeats - 1))
     center = values.mean(axis=0)
-    means = center + widening * (weights @ (values - center))
+    doubt = np.sqrt((n_repeats - 1) / rng.chisquare(n_repeats - 1, size=(_N_BOOTSTRAP, 1)))
+    means = center + widening * doubt * (weights @ (values - center))
     first, last = (stats.rankdata(means, method=method, axis=1) for method in ("min", "max"))
     probabilities = np.empty((n_imputers, n_imputers))
     for rank in range(1, n_imputers + 1):

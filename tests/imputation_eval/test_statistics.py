@@ -84,6 +84,18 @@ def test_bootstrap_of_clear_and_of_equal_imputers(rng):
     assert (high == 4).all()
 
 
+@pytest.mark.parametrize("n_repeats", [5, 20])
+def test_chance_of_the_worse_one_is_the_p_value_of_the_corrected_t(n_repeats, rng):
+    values = rng.normal(size=(n_repeats, 2))
+    difference = values[:, 1] - values[:, 0]
+    for gap in (0.5, 1.0, 2.0):
+        error = np.sqrt(difference.var(ddof=1) * (1 / n_repeats + 0.25))
+        shifted = np.column_stack([values[:, 0], values[:, 1] - difference.mean() + gap * error])
+        chances, _, _ = bootstrap_ranks(shifted, 0.25, rng)
+        # 2000 resamples: standard error 0.01; means of five values are not quite Gaussian.
+        assert chances[1, 0] == pytest.approx(stats.t.sf(gap, n_repeats - 1), abs=0.04)
+
+
 def test_chances_of_ranks_are_doubly_stochastic(rng):
     values = rng.normal([0, 0.3, 0.6, 0.6], size=(10, 4))
     values = np.column_stack([values, values[:, 0]])  # the last is a copy of the first
