@@ -3,6 +3,7 @@
 from imputation_eval.dissimilarity import NdsResult, nds
 from imputation_eval.encoding import TableEncoder
 from imputation_eval.imputers import (
+    ChainedImputer,
     HotDeckImputer,
     ImputationError,
     MeanImputer,
@@ -12,10 +13,13 @@ from imputation_eval.imputers import (
 )
 from imputation_eval.masking import ampute
 from imputation_eval.metrics import energy_distance, rmse, wasserstein
-from imputation_eval.ranking import Ranking, rank_imputers
+from imputation_eval.ranking import Ranking, rank_imputers, score_imputations
+from imputation_eval.truthless import IScoreResult, energy_iscore
 
 __all__ = [
+    "ChainedImputer",
     "HotDeckImputer",
+    "IScoreResult",
     "ImputationError",
     "MeanImputer",
     "NdsResult",
@@ -25,9 +29,11 @@ __all__ = [
     "ampute",
     "default_imputers",
     "energy_distance",
+    "energy_iscore",
     "impute",
     "nds",
     "rank_imputers",
     "rmse",
+    "score_imputations",
     "wasserstein",
 ]

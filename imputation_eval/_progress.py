@@ -23,6 +23,7 @@ class Progress:
         self._enabled = enabled
         self._live = enabled and sys.stderr.isatty()
         self._done = 0
+        self._running = ""
         self._start = self._last_shown = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -35,20 +36,30 @@ class Progress:
             sys.stderr.write("\r\x1b[K")  # a finished line would only clutter what follows
             sys.stderr.flush()
 
+    def running(self, what: str) -> None:
+        """Name the step that runs now, so that a slow one is seen."""
+        self._running = what
+        if self._live and self._done:
+            self._show(time.monotonic())
+
     def step(self) -> None:
         """Count one finished step."""
         self._done += 1
         now = time.monotonic()
         interval = self._LIVE_INTERVAL_S if self._live else self._PLAIN_INTERVAL_S
         if self._enabled and now - self._last_shown >= interval:
-            self._last_shown = now
-            text = self._text(now - self._start)
-            sys.stderr.write(f"\r\x1b[K{text}" if self._live else f"{text}\n")
-            sys.stderr.flush()
+            self._show(now)
+
+    def _show(self, now: float) -> None:
+        self._last_shown = now
+        text = self._text(now - self._start)
+        sys.stderr.write(f"\r\x1b[K{text}" if self._live else f"{text}\n")
+        sys.stderr.flush()
 
     def _text(self, elapsed: float) -> str:
         left = elapsed / self._done * (self._n_steps - self._done)
-        return f"{self._label}: {self._done} of {self._n_steps}, {_duration(left)} left"
+        running = f" ({self._running})" if self._running and self._done < self._n_steps else ""
+        return f"{self._label}: {self._done} of {self._n_steps}, {_duration(left)} left{running}"
 
 
 def _duration(seconds: float) -> str:

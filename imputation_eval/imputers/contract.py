@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import clone
 
-from imputation_eval._validation import check_table
-from imputation_eval.encoding import as_float, holds_numbers, robust_scale
+from imputation_eval.encoding import as_float, check_categorical, holds_numbers, robust_scale
 
 # Observed cells may come back changed by rounding, e.g. out of a pipeline that scales and scales back in float32: by
 # the first share of themselves plus, for those near 0, the second share of the scale of their column.
@@ -26,56 +25,6 @@ class ImputationError(ValueError):
     """An imputer broke its contract: it changed observed cells, left holes, or changed the shape or the labels."""
 
 
-def impute(imputer: Any, df: pd.DataFrame, random_state: int) -> pd.DataFrame:
-    """Fill the holes of a table by a fresh copy of an imputer, and check what it returns.
-
-    Parameters
-    ----------
-    imputer : object with ``fit_transform``, or callable ``(df, random_state: int) -> df``
-        Never changed: an estimator is cloned (other objects are deep-copied), and every ``random_state`` parameter,
-        nested ones too, is set.
-    df : DataFrame of shape (n_rows, n_columns)
-        Table with holes. The imputer gets a copy.
-    random_state : int
-        Seed for the imputer.
-
-    Returns
-    -------
-    DataFrame of shape (n_rows, n_columns)
-        `df` with its holes filled: same index and columns, observed cells exactly as they were. Dtypes stay where they
-        can hold the imputed values; nullable integers become float, nullable booleans that were imputed numbers object.
-
-    Raises
-    ------
-    TypeError
-        If `imputer` is no imputer.
-    ImputationError
-        If observed cells changed by more than rounding (numbers: by over 1e-5 of themselves plus 1e-6 of the column's
-        robust scale, see :class:`~imputation_eval.TableEncoder`), holes or infinite values are left, or shape, index or
-        columns differ. Exceptions of the imputer itself pass through.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import pandas as pd
-    >>> from sklearn.impute import SimpleImputer
-    >>> from imputation_eval import impute
-    >>> impute(SimpleImputer(), pd.DataFrame({"x": [1.0, np.nan, 3.0]}, index=["a", "b", "c"]), random_state=0)
-         x
-    a  1.0
-    b  2.0
-    c  3.0
-    """
-    check_table(df, "df")
-    check_imputer(imputer, "imputer")
-    if hasattr(imputer, "fit_transform"):
-        output = seeded_copy(imputer, random_state).fit_transform(df.copy())
-    else:
-        # Deep-copied like the others, so that state which a callable object keeps cannot leak from one use to the next.
-        output = _call_with_seed(copy.deepcopy(imputer), df.copy(), random_state)
-    return _checked(df, _as_frame(df, output))
-
-
 def check_imputer(imputer: Any, name: str) -> None:
     """Raise a TypeError unless ``imputer`` has ``fit_transform`` or can be called with a table and a seed."""
     if isinstance(imputer, type):
@@ -84,7 +33,7 @@ def check_imputer(imputer: Any, name: str) -> None:
         return
     if not callable(imputer):
         raise TypeError(f"{name} should have fit_transform or be a callable (df, random_state) -> df, got {imputer!r}.")
-    if _binding(imputer) is None:
+    if seed_binding(imputer) is None:
         raise TypeError(f"{name} should take two arguments, (df, random_state: int), got {imputer!r}.")
 
 
@@ -116,7 +65,13 @@ def seeded_copy(estimator: Any, seed: int) -> Any:
     return estimator.set_params(**dict.fromkeys(names, seed)) if names else estimator
 
 
-def _binding(function: Callable[..., Any]) -> str | None:
+def known_columns(categorical: str | Iterable[Hashable], table: pd.DataFrame) -> str | list[Hashable]:
+    """Leave out of a list of columns those that ``table`` lacks, so that an imputer serves any part of a table."""
+    named = check_categorical(categorical)
+    return named if isinstance(named, str) else [name for name in named if name in table.columns]
+
+
+def seed_binding(function: Callable[..., Any]) -> str | None:
     """Say how the seed can be handed over: "positional", "keyword", or None if in neither way."""
     try:
         signature = inspect.signature(function)
@@ -131,11 +86,7 @@ def _binding(function: Callable[..., Any]) -> str | None:
     return None
 
 
-def _call_with_seed(function: Callable[..., Any], df: pd.DataFrame, seed: int) -> Any:
-    return function(df, seed) if _binding(function) == "positional" else function(df, random_state=seed)
-
-
-def _as_frame(df: pd.DataFrame, output: Any) -> pd.DataFrame:
+def as_frame(df: pd.DataFrame, output: Any) -> pd.DataFrame:
     """Give an imputer's output the labels of ``df``, or raise."""
     if isinstance(output, pd.DataFrame):
         if not output.index.equals(df.index):
@@ -162,7 +113,8 @@ def index_difference(index: pd.Index, other: pd.Index) -> str:
     return f"all {len(index)} rows are there, but labels differ or are in another order"
 
 
-def _checked(df: pd.DataFrame, output: pd.DataFrame) -> pd.DataFrame:
+def checked(df: pd.DataFrame, output: pd.DataFrame) -> pd.DataFrame:
+    """Return ``df`` with its holes filled from ``output``, or raise an ImputationError."""
     left = {name: int(output[name].isna().sum()) for name in df.columns if output[name].isna().any()}
     if left:
         raise ImputationError(f"holes are left (column: cells): {left}.")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from imputation_eval.metrics import Metric
 from imputation_eval.ranking.summary import failure_reasons, significantly_worse
+from imputation_eval.ranking.trials import FEW_ROWS
 from imputation_eval.scoring import KNOWN_METRICS, TRUTH
+
+if TYPE_CHECKING:
+    from imputation_eval.ranking.result import Ranking
 
 
 def format_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -27,21 +32,18 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     return cells
 
 
-def explain(
-    table: pd.DataFrame,
-    against_references: pd.DataFrame,
-    raw: pd.DataFrame,
-    settings: Mapping[str, Any],
-    winner: str | None,
-) -> str:
+def explain(ranking: Ranking) -> str:
     """Say in plain words who won, how surely, and under which assumption; one line a statement."""
+    table, settings, winner = ranking.table, ranking.settings, ranking.winner
     metrics = [KNOWN_METRICS[name] for name in settings["metrics"]]
     lines = [
         _verdict(table, settings, winner),
-        _truth(table, metrics),
-        *_against_references(against_references, winner),
-        *_failures(table, raw, settings["n_repeats"]),
+        *_disagreement(ranking),
+        *_truth(table, metrics),
+        *_against_references(ranking.against_references, winner),
+        *_failures(table, ranking.raw, settings["n_repeats"]),
         _assumption(settings),
+        *_few_rows(settings["n_rows"]),
         *[f"Note: {metric.note}." for metric in metrics if metric.note],
     ]
     return "\n".join(lines)
@@ -80,9 +82,9 @@ def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | Non
         f"{winner!r} ranks first of {field} by {what}: {score} over {settings['n_repeats']} repeats; "
         f"its chance of being the best of them is {_chance(row['p_best'])}."
     )
-    tied = [repr(name) for name in table.index[table["tied_best"]] if name != winner]
+    tied = [str(name) for name in table.index[table["tied_best"]] if name != winner]
     if tied:
-        return f"{first} Statistically tied with it: {', '.join(tied)}."
+        return f"{first} Statistically tied with it: {', '.join(map(repr, tied))}.{_fastest(table, [winner, *tied])}"
     return (
         f"{first} Every other one of them is significantly worse (corrected resampled t on paired differences, Holm, "
         "5 %); scores within a repeat are paired, so this can be even where intervals overlap."
@@ -94,15 +96,46 @@ def _chance(probability: Any) -> str:
     return "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
-def _truth(table: pd.DataFrame, metrics: list[Metric]) -> str:
+def _fastest(table: pd.DataFrame, tied: list[str]) -> str:
+    seconds = table.loc[tied, "seconds"]
+    if seconds.isna().any() or seconds.min() > seconds.iloc[0] / 2:
+        return ""
+    name = str(seconds.idxmin())
+    return f" Of these {name!r} is the fastest ({seconds[name]:.2g} s against {seconds.iloc[0]:.2g} s)."
+
+
+def _disagreement(ranking: Ranking) -> list[str]:
+    names = ranking.settings["metrics"]
+    if len(names) < 2 or len(ranking.rank_probabilities) < 2:
+        return []
+    leaders = {name: ranking.per_metric.loc[name].index[0] for name in names}
+    correlations = ranking.agreement.to_numpy()[np.triu_indices(len(names), 1)]
+    lowest = f"the lowest rank correlation between two metrics is {number(correlations.min())}"
+    if len(set(leaders.values())) == 1:
+        return [f"All metrics put {leaders[names[0]]!r} first; {lowest}."]
+    firsts = ", ".join(f"{name} puts {leader!r} first" for name, leader in leaders.items())
+    return [
+        f"The metrics disagree, which the mean rank hides: {firsts}; {lowest}. Decide by the one that fits the use."
+    ]
+
+
+def _truth(table: pd.DataFrame, metrics: list[Metric]) -> list[str]:
+    if TRUTH not in table.index:
+        return []
     score = number(table["score"][TRUTH])
     if len(metrics) > 1:
-        return f"Among the ranks of the imputers the truth would stand at {score} (0.5 is before all of them)."
+        return [f"Among the ranks of the imputers the truth would stand at {score} (0.5 is before all of them)."]
     if metrics[0].compares == "cells":
-        return f"The truth itself scores {score}."
+        return [f"The truth itself scores {score}."]
     floor, no_floor = "no imputer can be expected to do better", "no floor, an imputer can do better"
     reading = floor if metrics[0].truth_is_floor else no_floor
-    return f"The truth itself, compared with other rows of the truth, scores {score}: {reading}."
+    return [f"The truth itself, compared with other rows of the truth, scores {score}: {reading}."]
+
+
+def _few_rows(n_rows: int) -> list[str]:
+    if n_rows >= FEW_ROWS:
+        return []
+    return [f"Caution: with {n_rows} rows, fewer than {FEW_ROWS}, ranks are mostly noise."]
 
 
 def _against_references(against_references: pd.DataFrame, winner: str | None) -> list[str]:
@@ -130,8 +163,25 @@ def _failures(table: pd.DataFrame, raw: pd.DataFrame, n_repeats: int) -> list[st
 def _assumption(settings: Mapping[str, Any]) -> str:
     if settings["mode"] == "truth":
         return "Scored against the complete table given as truth, on the rows that have holes."
+    if settings["mode"] == "no_truth":
+        forecaster = "random forests, fitted on the imputed rows in place of the imputers, which are not at hand,"
+        who = forecaster if settings["given"] else "each imputer"
+        return (
+            f"Scored without a truth: by how well {who} restored each column's observed cells from the rows where it "
+            "was imputed. Assumption: once the columns that serve as covariates are known, whether a value is missing "
+            "does not depend on the value; otherwise the order can be reversed. There is no floor to compare with."
+        )
+    mechanism = settings["mechanism"]
     return (
-        f"Assumption: {100 * settings['missing_rate']:.3g} % of the observed cells were hidden by the mechanism "
-        f"{settings['mechanism']!r}. The order holds for the table's own holes only if they arose in the same way; "
-        "values that are missing for a reason related to themselves can reverse it."
+        f"Assumption: {100 * settings['hidden_rate']:.3g} % of the observed cells were hidden by the mechanism "
+        f"{mechanism!r}{_MECHANISM_NOTES[mechanism]}. The order holds for the table's own holes only if they arose in "
+        "the same way; values that are missing for a reason related to themselves can reverse it."
     )
+
+
+_MECHANISM_NOTES = {
+    "mcar": " (completely at random)",
+    "mar": " (depending on another cell of the row, which stays)",
+    "mnar": " (large values more often)",
+    "observed": " (the patterns of the table's own holes, given to rows at random)",
+}

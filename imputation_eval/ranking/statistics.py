@@ -95,10 +95,11 @@ def holm(p_values: _Array) -> _Array:
 
 
 def bootstrap_ranks(values: _Array, ratio: float, rng: np.random.Generator) -> tuple[_Array, _Array, _Array]:
-    """Chance of being best and interval of the rank, by a bootstrap over repeats.
+    """Chance of each rank and interval of the rank, by a bootstrap over repeats.
 
-    Deviations of the resampled means are widened by ``sqrt((1 + J ratio) J / (J - 1))``, so that they vary as the
-    corrected resampled t says and not as if repeats were independent.
+    Deviations of the resampled means are widened by ``sqrt((1 + J ratio) J / (J - 1))`` and, in each resample, divided
+    by ``sqrt(chi2 / (J - 1))`` with J - 1 degrees of freedom. So they vary as the corrected resampled t says: not as if
+    repeats were independent, nor as if their spread were known.
 
     Parameters
     ----------
@@ -110,22 +111,25 @@ def bootstrap_ranks(values: _Array, ratio: float, rng: np.random.Generator) -> t
 
     Returns
     -------
-    p_best : ndarray of shape (n_imputers,)
-        Sums to 1; equal means share.
+    probabilities : ndarray of shape (n_imputers, n_imputers)
+        Entry (i, r) is the chance that imputer i has rank r + 1. Rows and columns sum to 1; equal means share.
     rank_low, rank_high : ndarray of shape (n_imputers,)
         The 2.5 % and 97.5 % percentiles of the rank.
     """
-    n_repeats = len(values)
+    n_repeats, n_imputers = values.shape
     weights = rng.multinomial(n_repeats, np.full(n_repeats, 1 / n_repeats), size=_N_BOOTSTRAP) / n_repeats
     widening = np.sqrt((1 + n_repeats * ratio) * n_repeats / (n_repeats - 1))
     center = values.mean(axis=0)
-    means = center + widening * (weights @ (values - center))
-    best = means == means.min(axis=1, keepdims=True)
-    p_best = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+    doubt = np.sqrt((n_repeats - 1) / rng.chisquare(n_repeats - 1, size=(_N_BOOTSTRAP, 1)))
+    means = center + widening * doubt * (weights @ (values - center))
+    first, last = (stats.rankdata(means, method=method, axis=1) for method in ("min", "max"))
+    probabilities = np.empty((n_imputers, n_imputers))
+    for rank in range(1, n_imputers + 1):
+        probabilities[:, rank - 1] = (((first <= rank) & (rank <= last)) / (last - first + 1)).mean(axis=0)
     tail = (1 - CONFIDENCE) / 2
-    low = np.quantile(stats.rankdata(means, method="min", axis=1), tail, axis=0, method="inverted_cdf")
-    high = np.quantile(stats.rankdata(means, method="max", axis=1), 1 - tail, axis=0, method="inverted_cdf")
-    return p_best, low, high
+    low = np.quantile(first, tail, axis=0, method="inverted_cdf")
+    high = np.quantile(last, 1 - tail, axis=0, method="inverted_cdf")
+    return probabilities, low, high
 
 
 def rank_among(values: _Array, contenders: NDArray[np.bool_]) -> _Array:

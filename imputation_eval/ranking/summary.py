@@ -24,7 +24,9 @@ class Summary:
     table: pd.DataFrame
     pairwise: pd.DataFrame
     against_references: pd.DataFrame
+    rank_probabilities: pd.DataFrame
     per_metric: pd.DataFrame
+    agreement: pd.DataFrame
 
 
 def summarize(
@@ -79,12 +81,23 @@ def summarize(
         for metric in metrics
     }
     per_metric = pd.concat({name: table for name, (table, *_) in parts.items()}, names=["metric", "imputer"])
+    agreement = _agreement(by_metric, metrics, contenders)
     if len(metrics) == 1:
-        return Summary(*parts[metrics[0].name], per_metric)
+        return Summary(*parts[metrics[0].name], per_metric, agreement)
     signs = [1 if metric.lower_is_better else -1 for metric in metrics]
     ranks = [statistics.rank_among(s * v, contenders) for s, v in zip(signs, by_metric.values(), strict=True)]
     overall = _rank(np.mean(ranks, axis=0), contenders, frame, ratio, derive_generator(entropy, "bootstrap"), sign=1)
-    return Summary(*overall, per_metric)
+    return Summary(*overall, per_metric, agreement)
+
+
+def _agreement(
+    by_metric: dict[str, _Array], metrics: tuple[Metric, ...], contenders: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Rank correlation (Spearman) between metrics of the mean scores of the contenders, better with better."""
+    means = pd.DataFrame(
+        {m.name: (1 if m.lower_is_better else -1) * by_metric[m.name][:, contenders].mean(axis=0) for m in metrics}
+    )
+    return means.rank().corr().rename_axis(index="metric", columns="metric")
 
 
 def failure_reasons(raw: pd.DataFrame, references: list[str]) -> dict[str, str]:
@@ -108,8 +121,8 @@ def _rank(
     rng: np.random.Generator,
     *,
     sign: int,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return the table of one metric and two of comparisons: of the contenders, and of the leader with references.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the table of one metric; comparisons of the contenders, and of the leader with references; rank chances.
 
     ``values`` is (n_repeats, n_rows).
     """
@@ -122,20 +135,24 @@ def _rank(
     table["tied_best"] = False
     table = table.join(frame)
     pairwise = against = pd.DataFrame(columns=statistics.PAIRWISE_COLUMNS)
+    chances = pd.DataFrame()
     if contenders.any():
         field = sign * values[:, contenders]
         pairwise = statistics.compare_pairs(field, names[contenders], ratio)
-        p_best, low, high = statistics.bootstrap_ranks(field, ratio, rng)
+        probabilities, low, high = statistics.bootstrap_ranks(field, ratio, rng)
         means = field.mean(axis=0)
         rank = 1 + (means[:, None] > means).sum(axis=1)
         table.loc[contenders, ["rank", "rank_low", "rank_high"]] = np.column_stack([rank, low, high]).astype(int)
-        table.loc[contenders, "p_best"] = p_best
+        table.loc[contenders, "p_best"] = probabilities[:, 0]
+        places = pd.RangeIndex(1, contenders.sum() + 1, name="rank")
+        chances = pd.DataFrame(probabilities, index=frame.index[contenders], columns=places)
         leader = int(np.flatnonzero(contenders)[means.argmin()])  # the first by name among equals
         table["tied_best"] = contenders & ~np.isin(names, significantly_worse(pairwise, names[leader]))
         comparable = (frame["reference"] & (frame["failures"] == 0)).to_numpy() & (names != TRUTH)
         pairs = [(leader, int(reference)) for reference in np.flatnonzero(comparable)]
         against = statistics.compare_pairs(sign * values, names, ratio, pairs=pairs)
-    return _place_failed(table, sign), pairwise, against
+    table = _place_failed(table, sign)
+    return table, pairwise, against, chances.reindex([name for name in table.index if name in chances.index])
 
 
 def significantly_worse(pairwise: pd.DataFrame, name: str) -> list[str]:

@@ -52,6 +52,8 @@ def _mixed_table(n: int, rng: np.random.Generator) -> pd.DataFrame:
                 np.clip(np.rint(x + 1), 0, 2).astype(int), ["c", "b", "a"], ordered=True
             ),
             "nullable": pd.array(rng.integers(0, 5, n), dtype="Int64"),
+            "when": pd.Timestamp("2020-05-17 12:00")
+            + pd.to_timedelta(np.rint(1e6 * (x + rng.normal(size=n))), unit="s"),
         }
     )
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,6 +80,7 @@ def test_roles(mixed_table, rng):
         "category": "nominal",
         "grade": "ordinal",
         "nullable": "numeric",
+        "when": "numeric",
     }
     holes = pd.DataFrame({"numbers": [1, None, 2.5], "flags": [True, None, False]}, dtype=object)
     assert TableEncoder().fit(holes).roles_ == {"numbers": "numeric", "flags": "nominal"}
@@ -97,7 +100,7 @@ def test_decoding_inverts_encoding(mixed_table, rng):
     df = mixed_table(100, rng)
     encoder = TableEncoder().fit(df)
     for name, values in encoder.inverse_transform(encoder.transform(df)).items():
-        if encoder.roles_[name] == "numeric":
+        if pd.api.types.is_numeric_dtype(df[name]):
             assert values == pytest.approx(df[name].to_numpy(dtype=float))
         else:
             assert values.tolist() == df[name].tolist()
@@ -153,7 +156,18 @@ def test_values_whose_distances_overflow_are_named():
         ({"x": [1.0, 1e200]}, {}, ValueError, "beyond 1e\\+100"),
         ({"x": [np.nan, np.nan]}, {}, ValueError, r"without a single observed cell: \['x'\]"),
         ({"x": [1.0, 1.0]}, {}, ValueError, "no column that varies"),
-        ({"x": pd.to_datetime(["2020-01-01", "2021-01-01"])}, {}, TypeError, "'x' has dtype datetime64"),
+        (
+            {"x": pd.period_range("2020-01", periods=2, freq="M")},
+            {},
+            TypeError,
+            "'x' of dtype period.* holds period objects",
+        ),
+        (
+            {"x": pd.Series([datetime.date(2020, 1, 1), None], dtype=object)},
+            {},
+            TypeError,
+            "convert it by pd.to_datetime",
+        ),
         ({"x": [1j, 2j]}, {}, TypeError, "complex"),
         ({"x": [["list"], ["other"]]}, {}, TypeError, "'x' holds values that cannot be compared"),
         ({"x": [1, 2]}, {"categorical": ["y"]}, ValueError, r"lacks: \['y'\]"),
@@ -179,3 +193,24 @@ def test_unseen_level_is_listed():
 def test_declared_categories_are_known_even_if_unused():
     fitted = pd.DataFrame({"kind": pd.Categorical(["a", "b"], categories=["a", "b", "z"])})
     assert TableEncoder().fit(fitted).transform(pd.DataFrame({"kind": ["z"]})).shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["datetime64[ns]", "datetime64[s]", "datetime64[us, Europe/Berlin]", "timedelta64[ns]"]
+)
+def test_dates_are_numbers_of_seconds_and_come_back(dtype, rng):
+    seconds = np.sort(rng.integers(0, 10**9, 200))
+    numbers = pd.DataFrame({"x": seconds.astype(np.float64)})
+    if dtype.startswith("timedelta"):
+        times = pd.Series(pd.to_timedelta(seconds, unit="s").astype(dtype))
+    else:
+        times = pd.Series(pd.to_datetime(seconds, unit="s", utc=True).tz_convert(None))
+        times = times.astype(dtype) if "," not in dtype else times.dt.tz_localize("UTC").astype(dtype)
+    table = pd.DataFrame({"x": times})
+    encoder = TableEncoder().fit(table)
+    encoded = encoder.transform(table)
+    assert encoded == pytest.approx(TableEncoder().fit(numbers).transform(numbers), abs=1e-9)
+    assert encoder.transform_column(table["x"]) == pytest.approx(encoded)
+    assert (pd.Series(encoder.inverse_transform(encoded)["x"]) == times).all()
+    holes = table.assign(x=table["x"].mask(table.index % 3 == 0))
+    assert np.isnan(encoder.transform(holes)[::3]).all()

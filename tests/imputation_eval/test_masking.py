@@ -3,37 +3,133 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.linear_model import LogisticRegression
 
 from imputation_eval import ampute
 
+MECHANISMS = ["mcar", "mar", "mnar", "observed"]
+
 
 @given(
+    mechanism=st.sampled_from(MECHANISMS),
     n_rows=st.integers(1, 12),
     n_columns=st.integers(1, 5),
     rate=st.floats(0.01, 0.99),
     holes=st.floats(0, 0.9),
     seed=st.integers(0, 2**32),
 )
-def test_only_observed_cells_are_hidden_and_no_column_is_emptied(n_rows, n_columns, rate, holes, seed):
+def test_only_observed_cells_are_hidden_and_no_column_or_row_is_emptied(
+    mechanism, n_rows, n_columns, rate, holes, seed
+):
     rng = np.random.default_rng(seed)
     df = pd.DataFrame(rng.normal(size=(n_rows, n_columns)))
     df = df.mask(rng.random(df.shape) < holes)
-    hideable = int(np.maximum(df.notna().sum() - 1, 0).sum())
-    if hideable == 0:
-        with pytest.raises(ValueError, match="no cell that can be hidden"):
-            ampute(df, missing_rate=rate, random_state=seed)
-        return
     before = df.copy()
-    masked = ampute(df, missing_rate=rate, random_state=seed)
+    # Columns, and for "mar" rows, keep a cell, and patterns need rows that have some.
+    in_rows, in_columns = (int(np.maximum(df.notna().sum(axis=axis) - 1, 0).sum()) for axis in (1, 0))
+    n_observed = int(df.notna().sum().sum())
+    wanted = max(1, round(rate * n_observed))
+    patterned = bool((df.isna().any(axis=1) & df.notna().any(axis=1)).any())
+    arguments = {"mechanism": mechanism, "missing_rate": rate, "random_state": seed}
+    if in_columns == 0 or (mechanism == "mar" and wanted > in_rows) or (mechanism == "observed" and not patterned):
+        with pytest.raises(
+            ValueError, match=r"no cell that can be hidden|leaves one cell of each row|needs rows of df"
+        ):
+            ampute(df, **arguments)
+        return
+    try:
+        masked = ampute(df, **arguments)
+    except ValueError:
+        # What is left over may all be needed by the columns, and the patterns may fit no other row.
+        assume(mechanism not in ("mar", "observed"))
+        raise
     pd.testing.assert_frame_equal(df, before)
-    observed = df.notna().to_numpy()
-    kept = masked.notna().to_numpy()
+    observed, kept = df.notna().to_numpy(), masked.notna().to_numpy()
     assert not (kept & ~observed).any()
     assert (kept.any(axis=0) == observed.any(axis=0)).all()
     assert np.array_equal(masked.to_numpy()[kept], df.to_numpy()[kept])
+    n_hidden = int((observed & ~kept).sum())
+    # Each row and each column can keep a cell if that many are left over.
+    if mechanism in ("mar", "observed") or rate * n_observed <= n_observed - n_rows - n_columns:
+        assert (kept.any(axis=1) == observed.any(axis=1)).all()
+    if mechanism != "observed":
+        assert min(wanted, n_observed - n_rows - n_columns) <= n_hidden <= wanted
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.6])
+def test_rate_is_kept_and_dtypes_do_not_matter(mechanism, rate, mixed_table, rng):
+    df = mixed_table(300, rng).assign(
+        when=pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.exponential(1e6, 300), unit="s")
+    )
+    df = df.mask(rng.random(df.shape) < 0.7 * rng.random((300, 1)))
+    df["nullable"] = df["nullable"].astype("Int64")
+    n_observed = int(df.notna().sum().sum())
+    masked = ampute(df, mechanism=mechanism, missing_rate=rate, random_state=1)
+    n_hidden = n_observed - int(masked.notna().sum().sum())
+    if mechanism != "observed":
+        assert n_hidden == round(rate * n_observed)
+    elif rate <= 0.3:
+        assert abs(n_hidden - rate * n_observed) <= df.shape[1] / 2
+    else:  # a round of patterns does not give as much
+        assert 0.3 * n_observed < n_hidden < rate * n_observed
+    assert (masked.notna().any(axis=1) == df.notna().any(axis=1)).all()
+    assert masked["when"].dtype == df["when"].dtype
+
+
+def test_mnar_hides_large_values_by_the_stated_odds(rng):
+    df = pd.DataFrame(rng.normal(size=(1000, 8)))  # so many columns that hardly a row would be emptied
+    hidden = ampute(df, mechanism="mnar", missing_rate=0.3, random_state=0).isna().to_numpy()
+    ranks = stats.rankdata(df, axis=0) / len(df) - 0.5
+    model = LogisticRegression(C=np.inf).fit(ranks.reshape(-1, 1), hidden.ravel())
+    # The slope of 8000 cells has a standard error of about 0.14.
+    assert model.coef_.item() == pytest.approx(6, abs=0.5)
+
+
+def test_mar_depends_on_seen_cells_only(rng):
+    x = rng.normal(size=20_000)
+    df = pd.DataFrame({"x": x, "y": 0.8 * x + 0.6 * rng.normal(size=len(x))})
+    masked = ampute(df, mechanism="mar", missing_rate=0.2, random_state=0)
+    assert masked.notna().any(axis=1).all()
+    # A hole in y goes with a large x; once x is known, y itself tells nothing more.
+    hidden = masked["y"].isna()
+    assert df["x"][hidden].mean() > df["x"].mean() + 0.5
+    residual = df["y"] - 0.8 * df["x"]
+    assert stats.ttest_ind(residual[hidden], residual[~hidden]).pvalue > 1e-3
+    # Half of the rows are driven by x: the chance of a hole in y is half of the stated odds.
+    ranks = stats.rankdata(df["x"]) / len(df) - 0.5
+    share = np.array([hidden[(ranks > low) & (ranks <= low + 0.1)].mean() for low in np.arange(-5, 5) / 10])
+    odds = 2 * share / (1 - 2 * share)
+    slope = np.polyfit(np.arange(-4.5, 5) / 10, np.log(odds), 1)[0]
+    assert slope == pytest.approx(6, abs=0.7)
+
+
+def test_observed_patterns_are_those_of_the_table(rng):
+    df = pd.DataFrame(rng.normal(size=(200, 4)), columns=list("abcd"))
+    df.loc[:59, ["a", "b"]] = np.nan
+    df.loc[60:79, "d"] = np.nan
+    masked = ampute(df, mechanism="observed", missing_rate=0.15, random_state=0)
+    new = (masked.isna() & df.notna()).to_numpy()
+    complete = df.notna().all(axis=1).to_numpy()
+    patterns = {tuple(pattern) for pattern in new[complete & new.any(axis=1)]}
+    assert patterns == {(True, True, False, False), (False, False, False, True)}
+    both = new[complete, 0].sum()
+    # Three of four rows with holes lack a and b, and so do the rows that take their patterns over.
+    assert stats.binomtest(int(both), int(new[complete].any(axis=1).sum()), 0.75).pvalue > 1e-3
+    with pytest.raises(ValueError, match="no cell that can be hidden by mechanism='observed'"):
+        ampute(df.iloc[:60], mechanism="observed", missing_rate=0.15, random_state=0)
+
+
+def test_levels_without_order_are_ranked_anew_with_each_mask():
+    df = pd.DataFrame({"kind": list("ab") * 500, "other": range(1000)})
+    shares = [
+        ampute(df, mechanism="mnar", missing_rate=0.25, random_state=seed)["kind"].isna()[df["kind"] == "a"].mean()
+        for seed in range(8)
+    ]
+    assert min(shares) < 0.15 < 0.35 < max(shares)
 
 
 def test_share_of_hidden_cells_is_that_of_the_observed_ones(rng):
@@ -92,7 +188,10 @@ def test_seed_decides(rng):
         ({"missing_rate": 1.0}, ValueError, "missing_rate=1.0 "),
         ({"missing_rate": float("nan")}, ValueError, "missing_rate=nan"),
         ({"missing_rate": "a"}, TypeError, "missing_rate"),
-        ({"mechanism": "mnar"}, ValueError, r"available: \['mcar'\]"),
+        ({"mechanism": "mnarr"}, ValueError, r"available: \['mcar', 'mar', 'mnar', 'observed'\]"),
+        ({"mechanism": "observed"}, ValueError, "needs rows of df that have holes"),
+        ({"mechanism": "mar", "missing_rate": 0.9}, ValueError, "leaves one cell of each row: it can hide 0.75 of"),
+        ({"mechanism": "mar", "df": pd.DataFrame({"x": range(9)})}, ValueError, "no cell that can be hidden by.*'mar'"),
         ({"df": np.eye(2)}, TypeError, "df should be a pandas DataFrame, got ndarray"),
         ({"df": pd.DataFrame()}, ValueError, r"shape \(0, 0\)"),
         ({"df": pd.DataFrame(np.eye(2), columns=["a", "a"])}, ValueError, r"same name: \['a'\]"),

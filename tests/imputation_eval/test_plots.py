@@ -88,3 +88,83 @@ def test_missing_matplotlib_names_the_extra(table, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"coreset-eval\[plots\]"):
         plots.forest_plot(table, label="score")
+
+
+def _check_nothing_is_clipped(figure):
+    figure.canvas.draw()
+    width, height = figure.canvas.get_width_height()
+    for ax in figure.axes:
+        if not ax.get_visible():
+            continue
+        ticks = []
+        for axis, (low, high) in ((ax.xaxis, sorted(ax.get_xlim())), (ax.yaxis, sorted(ax.get_ylim()))):
+            ticks += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+        for text in [*ticks, ax.xaxis.label, ax.yaxis.label, ax.title, *ax.texts]:
+            if text.get_text() and text.get_visible():
+                box = text.get_window_extent()
+                assert -1 <= box.x0 <= box.x1 <= width + 1, text
+                assert -1 <= box.y0 <= box.y1 <= height + 1, text
+
+
+NAMES = ["iterative-sample", "b", "hot-deck"]
+
+
+def test_chances_of_ranks_are_written_where_there_are_any():
+    chances = pd.DataFrame([[0.999, 0.001, 0], [0, 0.6, 0.4], [0.001, 0.399, 0.6]], index=NAMES, columns=[1, 2, 3])
+    ax = plots.rank_plot(chances)
+    assert [text.get_text() for text in ax.texts] == [">99", "60", "40", "40", "60"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == NAMES
+    _check_nothing_is_clipped(ax.figure)
+
+
+def test_pairs_are_green_for_the_better_row():
+    pairs = pd.DataFrame(
+        {"better": ["b", "b", "hot-deck"], "worse": ["iterative-sample", "hot-deck", "iterative-sample"],
+         "p_holm": [0.0001, 0.2, 0.031]}
+    )  # fmt: skip
+    ax = plots.pairwise_plot(pairs, ["b", "hot-deck", "iterative-sample"])
+    verdicts = ax.images[0].get_array().tolist()
+    assert verdicts == [[0, 0, 1], [0, 0, 1], [-1, -1, 0]]
+    texts = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in ax.texts}
+    assert texts[0, 2] == texts[2, 0] == "<.001"
+    assert texts[0, 1] == "0.20"
+    assert texts[1, 2] == "0.031"
+    _check_nothing_is_clipped(ax.figure)
+
+
+def test_a_panel_a_column(rng):
+    when = pd.date_range("2020-01-01", periods=50, tz="UTC")
+    columns = [
+        plots.Column("number", rng.normal(size=200), np.zeros(30)),
+        plots.Column("constant", np.ones(20), np.ones(5)),
+        plots.Column("when", when, when[:10]),
+        plots.Column("lasts", when - when[0], when[:10] - when[0]),
+        plots.Column("flag", [True, False, True], [False], levels=[False, True]),
+        plots.Column("kind", list("abcdefghijklmn"), ["z"], levels=list("abcdefghijklmnz")),
+    ]
+    figure = plots.density_plot(columns, observed="observed", imputed="imputed by x")
+    assert [ax.get_title(loc="left") for ax in figure.axes if ax.get_visible()] == [column.name for column in columns]
+    flag = figure.axes[4]
+    assert [bar.get_height() for bar in flag.patches] == pytest.approx([1 / 3, 2 / 3])
+    assert [line[0][1] for line in flag.collections[0].get_segments()] == [1, 0]
+    number = figure.axes[0]
+    shares = [np.sum(patch.get_data().values) for patch in number.patches]
+    assert shares == pytest.approx([0.99, 1.0], abs=0.015)  # half a per cent may be cut off either side
+    _check_nothing_is_clipped(figure)
+    many = plots.density_plot(columns[:1] * 14, observed="observed", imputed="imputed")
+    assert sum(ax.get_visible() for ax in many.axes) == 12
+    assert "12 of 14 columns" in many.legends[0].get_texts()[1].get_text()
+
+
+@pytest.mark.parametrize("n_features", [1, 4])
+def test_rows_are_drawn_in_their_main_plane(n_features, rng):
+    points = rng.normal(size=(100, n_features)) * 10.0 ** -np.arange(n_features)
+    local = rng.random(100)
+    ax = plots.local_plot(points, local, title="rows")
+    drawn = ax.collections[0]
+    colors, first = drawn.get_array(), drawn.get_offsets()[:, 0]
+    assert sorted(colors) == sorted(local)
+    # The first component is the first feature, whose variance is a hundred times that of the next one.
+    expected = (points[:, 0] - points[:, 0].mean())[np.argsort(np.abs(local - 0.5), kind="stable")]
+    assert abs(np.corrcoef(first, expected)[0, 1]) > 0.999
+    _check_nothing_is_clipped(ax.figure)

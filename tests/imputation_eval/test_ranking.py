@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, SimpleImputer
 
 from imputation_eval import HotDeckImputer, MeanImputer, Ranking, ampute, default_imputers, rank_imputers
+from imputation_eval.ranking.pictures import columns_of, local_shares
 from imputation_eval.ranking.summary import summarize
 from imputation_eval.scoring import KNOWN_METRICS, RAW_COLUMNS
 
@@ -183,9 +186,18 @@ def _explained(scores):
     references = [name for name in scores if name in ("truth", "hot-deck", "mean")]
     raw = _raw(scores)
     summary = summarize(raw, (KNOWN_METRICS["nds"],), references, ratio=0.25, entropy=0)
-    settings = {"metrics": ["nds"], "mode": "truth", "n_repeats": raw["repeat"].nunique(), "lower_is_better": {}}
+    n_repeats = raw["repeat"].nunique()
+    settings = {"metrics": ["nds"], "mode": "truth", "n_repeats": n_repeats, "lower_is_better": {}, "n_rows": 100}
     return Ranking(
-        summary.table, summary.per_metric, summary.pairwise, summary.against_references, pd.DataFrame(), raw, settings
+        table=summary.table,
+        per_metric=summary.per_metric,
+        pairwise=summary.pairwise,
+        against_references=summary.against_references,
+        rank_probabilities=summary.rank_probabilities,
+        agreement=summary.agreement,
+        per_column=pd.DataFrame(),
+        raw=raw,
+        settings=settings,
     )
 
 
@@ -224,6 +236,60 @@ def test_winner_is_tested_against_the_references(rng):
     assert "Beware" not in _explained(scores | {"hot-deck": scores["hot-deck"] + 1}).explain()
     both = _explained(scores | {"mine": scores["mean"] + 1}).explain()
     assert "'mine' is not significantly better than 'hot-deck' or 'mean'" in both
+
+
+def test_metrics_that_disagree_are_pointed_out(rng):
+    wiggle = rng.normal(0, 0.01, size=(3, 10))
+    by_metric = {
+        "nds": {"truth": np.zeros(10), "a": wiggle[0] + 1, "b": wiggle[1] + 2, "c": wiggle[2] + 3},
+        "energy": {"truth": np.zeros(10), "a": wiggle[1] + 1, "b": wiggle[2] + 3, "c": wiggle[0] + 2},
+        "rmse": {"truth": np.zeros(10), "a": wiggle[2] + 3, "b": wiggle[0] + 2, "c": wiggle[1] + 1},
+    }
+
+    def explained(*names):
+        raw = pd.concat([_raw(by_metric[name], (name,)) for name in names], ignore_index=True)
+        summary = summarize(raw, tuple(KNOWN_METRICS[name] for name in names), ["truth"], ratio=0.25, entropy=0)
+        settings = {"metrics": list(names), "mode": "truth", "n_repeats": 10, "n_rows": 100}
+        parts = {field.name: getattr(summary, field.name) for field in fields(summary)}
+        return Ranking(**parts, per_column=pd.DataFrame(), raw=raw, settings=settings)
+
+    # Orders a b c, a c b and c b a: Spearman 1/2, -1 and -1/2.
+    ranking = explained("nds", "energy", "rmse")
+    expected = np.array([[1, 0.5, -1], [0.5, 1, -0.5], [-1, -0.5, 1]])
+    assert ranking.agreement.to_numpy() == pytest.approx(expected)
+    text = ranking.explain()
+    assert "The metrics disagree, which the mean rank hides: nds puts 'a' first, energy puts 'a' first, rmse" in text
+    assert "the lowest rank correlation between two metrics is -1" in text
+    assert (
+        "All metrics put 'a' first; the lowest rank correlation between two metrics is 0.5"
+        in explained("nds", "energy").explain()
+    )
+    assert "metrics" not in explained("nds").explain()
+
+
+def test_the_fastest_of_the_tied_is_named():
+    scores = {"truth": np.zeros(8), "slow": np.tile([1.0, -1.0], 4), "quick": np.tile([-0.9, 1.1], 4)}
+    ranking = _explained(scores)
+    assert ranking.tied_best == ["slow", "quick"]
+    assert "fastest" not in ranking.explain()
+    ranking.table["seconds"] = [5.0, 0.1, np.nan]
+    assert "Of these 'quick' is the fastest (0.1 s against 5 s)." in ranking.explain()
+
+
+def test_few_rows_are_a_caution():
+    ranking = _explained({"truth": np.zeros(5), "a": np.arange(5.0), "b": np.arange(5.0) + 1})
+    assert "Caution" not in ranking.explain()
+    ranking.settings["n_rows"] = 60
+    assert "Caution: with 60 rows, fewer than 100, ranks are mostly noise." in ranking.explain()
+
+
+def test_chances_of_ranks_are_in_the_order_of_the_table(rng):
+    scores = {name: rng.normal(j / 3, 1, 12) for j, name in enumerate("dbca")}
+    ranking = _explained({"truth": np.zeros(12), **scores})
+    chances = ranking.rank_probabilities
+    assert list(chances.index) == list(ranking.table.index[:4])
+    assert list(chances.columns) == [1, 2, 3, 4]
+    assert chances[1].to_dict() == ranking.table["p_best"].iloc[:4].to_dict()
 
 
 def test_a_ranking_prints_itself():
@@ -394,10 +460,10 @@ def test_mixed_table_with_labelled_rows(mixed_table, rng):
 
 def test_columns_named_categorical_are_levels(rng):
     df = pd.DataFrame({"code": rng.integers(0, 3, 120), "flag": rng.random(120) < 0.5, "x": rng.normal(size=120)})
-    imputers = {"numbers": SimpleImputer(strategy="mean"), "levels": MeanImputer(categorical=["code"])}
+    imputers = {"numbers": MeanImputer(), "levels": MeanImputer(categorical=["code"]), "wrapped": SimpleImputer()}
     ranking = rank_imputers(df, imputers, categorical=["code"], **QUICK)
-    assert ranking.winner == "levels"
-    assert ranking.table.loc[["levels", "mean", "hot-deck"], "failures"].tolist() == [0, 0, 0]
+    assert set(ranking.tied_best) == {"levels", "wrapped"}
+    assert ranking.table.loc[["levels", "wrapped", "mean", "hot-deck"], "failures"].tolist() == [0, 0, 0, 0]
     # 0.98 is no level of the code.
     assert "'code' has levels never seen before" in ranking.raw.query("imputer == 'numbers'")["failure"].iloc[0]
 
@@ -465,12 +531,43 @@ def test_plots():
     import matplotlib.pyplot as plt
 
     ranking = rank_imputers(load_wine(as_frame=True).data, {"median": SimpleImputer()}, **QUICK)
-    for kind in ("forest", "seconds"):
+    for kind in ("forest", "seconds", "ranks", "pairwise", "density", "local"):
         ranking.plot(kind)
     assert ranking.plot().get_xlabel() == "nds (lower is better)"
-    plt.close("all")
     with pytest.raises(ValueError, match="kind='pie'"):
         ranking.plot("pie")
+    with pytest.raises(ValueError, match=r"imputer='truth' has no filled rows to show; available: .*'median'"):
+        ranking.plot("density", imputer="truth")
+    # Without a truth, observed values stand beside the imputed ones, and rows have nothing to stand beside.
+    holes = ampute(load_wine(as_frame=True).data, missing_rate=0.2, random_state=0)
+    blind = rank_imputers(holes, {"median": MeanImputer("median")}, mode="no_truth", **QUICK)
+    names = [text.get_text() for text in blind.plot("density").legends[0].get_texts()]
+    assert names == ["observed values", "imputed by median, 12 of 13 columns"]
+    with pytest.raises(ValueError, match="without a truth there are none"):
+        blind.plot("local")
+    plt.close("all")
+
+
+def test_pictures_show_the_values_as_they_are(mixed_table, rng):
+    df = mixed_table(200, rng)
+    marked = {"real": 77.0, "text": "low", "when": pd.Timestamp("2030-01-01")}
+
+    def marking(table, random_state):
+        filled = HotDeckImputer(random_state).fit_transform(table)
+        return filled.assign(**{name: filled[name].mask(table[name].isna(), value) for name, value in marked.items()})
+
+    ranking = rank_imputers(df, {"it": marking}, **QUICK)
+    columns = {column.name: column for column in columns_of(ranking.example, "it", ranking.per_column["it"])}
+    assert set(columns) == set(df.columns)
+    for name, value in marked.items():
+        assert set(pd.Series(columns[name].imputed)) == {value}
+    assert set(columns["text"].observed) <= set(df["text"])
+    assert set(pd.Series(columns["when"].observed).astype(df["when"].dtype)) <= set(df["when"])
+    assert np.isin(np.round(columns["real"].observed, 9), np.round(df["real"], 9)).all()
+    assert columns["grade"].levels == ["c", "b", "a"]
+    points, local = local_shares(ranking.example, "it")
+    half = len(points) // 2
+    assert local[:half].mean() < 0.4 < 0.6 < local[half:].mean()
 
 
 def test_progress_in_a_log_is_quiet_until_it_is_long(capsys, monkeypatch, rng):
@@ -493,15 +590,21 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
     [
         (GOOD.iloc[:1], {}, ValueError, "df has 1 rows, at least 30"),
         (GOOD, {"imputers": None}, TypeError, "imputers should be a dict"),
-        (GOOD, {"metrics": None}, TypeError, "metrics should be a name"),
+        (GOOD, {"metrics": 3}, TypeError, "metrics should be a name"),
         (GOOD.to_numpy(), {}, TypeError, "df should be a pandas DataFrame"),
         (GOOD.iloc[:0], {}, ValueError, r"shape \(0, 3\)"),
         (GOOD.set_axis(["a", "a", "b"], axis=1), {}, ValueError, r"same name: \['a'\]"),
         (GOOD.assign(a=np.nan), {}, ValueError, r"without a single observed cell: \['a'\]"),
         (GOOD.assign(a=np.inf), {}, ValueError, "'a' holds infinite"),
         (GOOD, {"missing_rate": 1.5}, ValueError, "missing_rate=1.5 should lie strictly between 0 and 1"),
-        (GOOD, {"mechanism": "mar"}, ValueError, "mechanism='mar' is unknown"),
-        (GOOD, {"mode": "no_truth"}, ValueError, r"mode='no_truth' is not available; available: \['masked', 'truth'\]"),
+        (GOOD, {"mechanism": "mars"}, ValueError, "mechanism='mars' is unknown"),
+        (GOOD, {"mechanism": "observed"}, ValueError, "needs rows of df that have holes"),
+        (GOOD, {"mechanism": "mar", "missing_rate": 0.8}, ValueError, "it can hide 0.667 of the observed cells"),
+        (GOOD, {"mode": "blind"}, ValueError, r"mode='blind' is not available; .*'masked', 'truth', 'no_truth'"),
+        (GOOD, {"mode": "no_truth"}, ValueError, "df has no holes, so nothing is imputed"),
+        (GOOD, {"metrics": "energy_iscore"}, ValueError, "'energy_iscore' is for mode='no_truth'"),
+        (HOLES, {"mode": "no_truth", "n_draws": 1}, ValueError, "n_draws=1 should be >= 2"),
+        (HOLES, {"mode": "no_truth", "metrics": "nds"}, ValueError, "need 60 observed cells in each column"),
         (GOOD, {"mode": "truth"}, ValueError, "needs truth="),
         (GOOD, {"truth": GOOD}, ValueError, "truth= is used by mode='truth' only"),
         (GOOD, {"mode": "truth", "truth": GOOD}, ValueError, "df has no holes"),
@@ -521,7 +624,7 @@ HOLES = GOOD.mask(np.random.default_rng(1).random(GOOD.shape) < 0.3)
         (HOLES.iloc[:60], {"mode": "truth", "truth": GOOD.iloc[:60]}, ValueError, "at least 60 are needed"),
         (GOOD, {"missing_rate": 0.05}, ValueError, "at least 30 are needed"),
         (GOOD, {"metrics": [["nds"]]}, TypeError, r"metrics should be a name or several names, got \[\['nds'\]\]"),
-        (GOOD, {"mechanism": ["mcar"]}, TypeError, r"mechanism should be a str, one of \['mcar'\], got"),
+        (GOOD, {"mechanism": ["mcar"]}, TypeError, "mechanism should be a str, one of .*'mnar'.*, got"),
         (GOOD, {"categorical": None}, TypeError, "categorical should be 'infer' or a list of column names, got None"),
         (GOOD, {"n_jobs": 1.5}, TypeError, "n_jobs should be None or an int, got 1.5"),
         (GOOD, {"n_jobs": 0}, ValueError, "n_jobs=0"),
@@ -554,7 +657,7 @@ def test_errors(df, options, error, message):
 )
 def test_weak_data_is_warned_of(df, message):
     with pytest.warns(UserWarning, match=message) as caught:
-        ranking = rank_imputers(df, {"median": SimpleImputer()}, **QUICK)
+        ranking = rank_imputers(df, {"median": SimpleImputer()}, missing_rate=0.3, **QUICK)
     assert [warning.filename for warning in caught] == [__file__]
     assert (ranking.table["failures"] == 0).all()
 

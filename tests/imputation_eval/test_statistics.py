@@ -74,14 +74,35 @@ def test_equal_columns_are_tied_and_constant_gaps_are_certain():
 
 def test_bootstrap_of_clear_and_of_equal_imputers(rng):
     clear = np.column_stack([rng.normal(j * 10, 1, 15) for j in range(3)])
-    p_best, low, high = bootstrap_ranks(clear, 0.25, rng)
-    assert p_best.tolist() == [1, 0, 0]
+    chances, low, high = bootstrap_ranks(clear, 0.25, rng)
+    assert chances.tolist() == np.eye(3).tolist()
     assert low.tolist() == high.tolist() == [1, 2, 3]
     equal = np.tile(rng.normal(size=(15, 1)), 4)
-    p_best, low, high = bootstrap_ranks(equal, 0.25, rng)
-    assert p_best == pytest.approx([0.25] * 4)
+    chances, low, high = bootstrap_ranks(equal, 0.25, rng)
+    assert chances == pytest.approx(np.full((4, 4), 0.25))
     assert (low == 1).all()
     assert (high == 4).all()
+
+
+@pytest.mark.parametrize("n_repeats", [5, 20])
+def test_chance_of_the_worse_one_is_the_p_value_of_the_corrected_t(n_repeats, rng):
+    values = rng.normal(size=(n_repeats, 2))
+    difference = values[:, 1] - values[:, 0]
+    for gap in (0.5, 1.0, 2.0):
+        error = np.sqrt(difference.var(ddof=1) * (1 / n_repeats + 0.25))
+        shifted = np.column_stack([values[:, 0], values[:, 1] - difference.mean() + gap * error])
+        chances, _, _ = bootstrap_ranks(shifted, 0.25, rng)
+        # 2000 resamples: standard error 0.01; means of five values are not quite Gaussian.
+        assert chances[1, 0] == pytest.approx(stats.t.sf(gap, n_repeats - 1), abs=0.04)
+
+
+def test_chances_of_ranks_are_doubly_stochastic(rng):
+    values = rng.normal([0, 0.3, 0.6, 0.6], size=(10, 4))
+    values = np.column_stack([values, values[:, 0]])  # the last is a copy of the first
+    chances, _, _ = bootstrap_ranks(values, 0.25, rng)
+    assert chances.sum(axis=0) == pytest.approx(np.ones(5))
+    assert chances.sum(axis=1) == pytest.approx(np.ones(5))
+    assert chances[0].tolist() == chances[4].tolist()
 
 
 def test_ranks_of_contenders_and_of_others():

@@ -1,4 +1,4 @@
-"""Pictures of rankings; takes plain tables. Importing this file does not import matplotlib."""
+"""Scores with their intervals, and scores against time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-_BEST, _OTHER, _REFERENCE, _FLOOR = "#0b6e4f", "#4a4e69", "#9a9a9a", "#c1121f"
+from imputation_eval.plots.style import BEST, FLOOR, OTHER, REFERENCE, axes, tidy
 
 
 def forest_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: Any = None) -> Any:
@@ -35,7 +35,7 @@ def forest_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: An
         If matplotlib is missing.
     """
     rows = table[(table.index != truth) & table["score"].notna()]
-    ax = _axes(ax, height=1.4 + 0.42 * len(rows))
+    ax = axes(ax, height=1.4 + 0.42 * len(rows))
     for position, (_, row) in enumerate(rows.iterrows()):
         color = _color(row)
         if np.isfinite(row["ci_low"]):
@@ -43,12 +43,12 @@ def forest_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: An
         ax.plot(row["score"], position, "s" if row["reference"] else "o", color=color, ms=7, zorder=3)
     if truth in table.index:
         floor = table.loc[truth]
-        ax.axvspan(floor["ci_low"], floor["ci_high"], color=_FLOOR, alpha=0.12, lw=0)
-        ax.axvline(floor["score"], color=_FLOOR, lw=1.2, ls="--")
+        ax.axvspan(floor["ci_low"], floor["ci_high"], color=FLOOR, alpha=0.12, lw=0)
+        ax.axvline(floor["score"], color=FLOOR, lw=1.2, ls="--")
     ax.set_yticks(range(len(rows)), [_row_label(name, row) for name, row in rows.iterrows()])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlabel(label)
-    _tidy(ax, grid="x")
+    tidy(ax, grid="x")
     _legend(ax, rows, with_floor=truth in table.index)
     return ax
 
@@ -77,8 +77,8 @@ def seconds_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: A
         If matplotlib is missing.
     """
     rows = table[(table.index != truth) & table["score"].notna()]
-    ax = _axes(ax, height=4.2)
-    from matplotlib.ticker import LogLocator, NullLocator
+    ax = axes(ax, height=4.2)
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
     levels = np.sort(rows["score"].to_numpy(dtype=np.float64))
     for name, row in rows.iterrows():
@@ -93,16 +93,17 @@ def seconds_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: A
         }
         ax.annotate(str(name), **place, fontsize=9, bbox=ground)
     if truth in table.index:
-        ax.axhline(table.loc[truth, "score"], color=_FLOOR, lw=1.2, ls="--")
+        ax.axhline(table.loc[truth, "score"], color=FLOOR, lw=1.2, ls="--")
     ax.set_xscale("log")
-    if rows["seconds"].max() < 10 * rows["seconds"].min():  # there may be no power of ten to label
+    if rows["seconds"].max() < 100 * rows["seconds"].min():  # there may be hardly a power of ten to label
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(x=0.3, y=0.12)
     ax.set_xlabel("seconds an imputation")
     ax.set_ylabel(label)
-    _tidy(ax, grid="both")
+    tidy(ax, grid="both")
     _legend(ax, rows, with_floor=truth in table.index)
     return ax
 
@@ -112,21 +113,10 @@ def _has_room_above(score: float, levels: NDArray[np.float64]) -> bool:
     return len(above) == 0 or (len(below) > 0 and above[0] - score > score - below[-1])
 
 
-def _axes(ax: Any, *, height: float) -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("Plots need matplotlib; install it with: pip install 'coreset-eval[plots]'") from error
-    if ax is not None:
-        return ax
-    # "constrained" makes room for long names.
-    return plt.subplots(figsize=(7.5, height), layout="constrained")[1]
-
-
 def _color(row: pd.Series) -> str:
     if row["reference"]:
-        return _REFERENCE
-    return _BEST if row["tied_best"] else _OTHER
+        return REFERENCE
+    return BEST if row["tied_best"] else OTHER
 
 
 def _row_label(name: Any, row: pd.Series) -> str:
@@ -135,23 +125,17 @@ def _row_label(name: Any, row: pd.Series) -> str:
     return f"{name}{suffix}{failed}"
 
 
-def _tidy(ax: Any, *, grid: str) -> None:
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis=grid, color="#e5e5e5", lw=0.8)
-    ax.set_axisbelow(True)
-
-
 def _legend(ax: Any, rows: pd.DataFrame, *, with_floor: bool) -> None:
     from matplotlib.lines import Line2D
 
     entries = []
     if rows["tied_best"].any():
-        entries.append(Line2D([], [], color=_BEST, marker="o", ls="", label="best, or tied with it (*)"))
+        entries.append(Line2D([], [], color=BEST, marker="o", ls="", label="best, or tied with it (*)"))
     if (~rows["tied_best"] & ~rows["reference"]).any():
-        entries.append(Line2D([], [], color=_OTHER, marker="o", ls="", label="worse"))
+        entries.append(Line2D([], [], color=OTHER, marker="o", ls="", label="worse"))
     if rows["reference"].any():
-        entries.append(Line2D([], [], color=_REFERENCE, marker="s", ls="", label="reference"))
+        entries.append(Line2D([], [], color=REFERENCE, marker="s", ls="", label="reference"))
     if with_floor:
-        entries.append(Line2D([], [], color=_FLOOR, ls="--", label="the truth itself"))
+        entries.append(Line2D([], [], color=FLOOR, ls="--", label="the truth itself"))
     # Above the axes, where it can hide no point.
     ax.legend(handles=entries, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(entries), frameon=False, fontsize=9)

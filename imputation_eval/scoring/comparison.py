@@ -1,0 +1,193 @@
+"""Imputers against the truth: of cells hidden anew in each repeat, or of the table's own holes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imputation_eval._validation import derive_generator, derive_seed
+from imputation_eval.encoding import TableEncoder
+from imputation_eval.masking import draw_mask, hide
+from imputation_eval.metrics import Metric, marginal_distance
+from imputation_eval.scoring.filling import count_draws, fill
+from imputation_eval.scoring.trial import (
+    HALF,
+    MIN_ROWS,
+    TRUTH,
+    Example,
+    Result,
+    Trial,
+    compare_halves,
+    finite_or_failure,
+    raw_rows,
+)
+from imputation_eval.truthless import failure_reason
+
+_Array = NDArray[np.float64]
+_Mask = NDArray[np.bool_]
+_LARGE_MASK = 10**6  # cells from which on two masks tell their overlap well
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonTrial(Trial):
+    """Imputed rows are compared with true ones.
+
+    A repeat hides cells and splits rows once, and every imputer meets exactly that, so scores within a repeat are
+    paired.
+
+    Attributes
+    ----------
+    truth : DataFrame of shape (n_rows, n_columns)
+        What imputed tables are compared with; `table` itself where cells are hidden. Cells missing here are never
+        scored.
+    mechanism : str or None
+        How cells are hidden; None where `table` has its own holes.
+    missing_rate : float or None
+    """
+
+    truth: pd.DataFrame
+    mechanism: str | None
+    missing_rate: float | None
+    has_truth: ClassVar[bool] = True
+
+    def prepare(self, repeat: int) -> Split:
+        """Hide cells, and choose and halve the rows that are scored."""
+        incomplete = self.table if self.mechanism is None else hide(self.table, self.mask(repeat))
+        missing = self.truth.isna().to_numpy()
+        hidden = incomplete.isna().to_numpy() & ~missing & (self.encoder.widths_ > 0)
+        rows = np.flatnonzero(hidden.any(axis=1))
+        n_scored = self._n_scored(len(rows))
+        # In random order, so that the first half against the second is a random split.
+        rows = derive_generator(self.entropy, "rows", repeat).permutation(rows)[:n_scored]
+        unknown = self.encoder.expand(missing[rows])
+        truth = _known(self.encoder.transform(self.truth.iloc[rows]), unknown)
+        return Split(incomplete, rows, hidden[rows], unknown, truth)
+
+    def score(self, setup: Split, repeat: int, name: str, imputer: Any) -> Result:
+        """Score each draw of an imputer, or the truth itself."""
+        rows: list[dict[str, Any]] = []
+        per_column: list[_Array] = []
+        first = setup.truth
+        for draw in range(1 if name == TRUTH else count_draws(imputer, self.n_draws)):
+            try:
+                candidate, seconds = self._candidate(setup, repeat, draw, name, imputer)
+            except Exception as error:  # whatever goes wrong inside an imputer is a result, and must not end the run
+                failed = [(metric.name, np.nan, failure_reason(error)) for metric in self.metrics]
+                return Result(rows + raw_rows(name, repeat, draw, np.nan, failed))
+            # Two equal draws mean a deterministic imputer: further ones would repeat the score at full cost. Only the
+            # first two tell: few hidden cells with few levels agree by chance sooner or later.
+            if draw == 0:
+                first = candidate
+            elif draw == 1 and np.array_equal(candidate, first):
+                break
+            scores = [finite_or_failure(m, self._score(m, setup, candidate, repeat)) for m in self.metrics]
+            rows += raw_rows(name, repeat, draw, seconds, scores)
+            per_column.append(_column_distances(self.encoder, setup, candidate))
+        return Result(rows, np.mean(per_column, axis=0), first)
+
+    def overlap_ratio(self, n_repeats: int) -> float:
+        """Return the share of a repeat that another one has as well, over the rest.
+
+        Where each repeat draws a mask, the hidden cells are the test set: two masks share the share missing_rate of
+        their cells if all are equally likely to go, and more under the other mechanisms, where it is counted in the
+        first masks. With the table's own holes the scored rows are the test set.
+        """
+        if self.mechanism is None:
+            hidden = self.table.isna().to_numpy() & self.truth.notna().to_numpy() & (self.encoder.widths_ > 0)
+            n_usable = int(hidden.any(axis=1).sum())
+            n_scored = self._n_scored(n_usable)
+            return n_scored / (n_usable - n_scored)
+        share = self.missing_rate if self.mechanism == "mcar" else self._shared_share(n_repeats)
+        assert share is not None  # both are set where a mechanism is
+        return share / (1 - share)
+
+    def hidden_rate(self) -> float | None:
+        """Return the share of the observed cells that the first mask hides; None where there is no mask."""
+        if self.mechanism is None:
+            return None
+        return float(self.mask(0).sum() / self.table.notna().to_numpy().sum())
+
+    def mask(self, repeat: int) -> _Mask:
+        """Return the cells that a repeat hides."""
+        if self.mechanism is None or self.missing_rate is None:
+            raise ValueError("the table has its own holes, and no cell is hidden.")
+        rng = derive_generator(self.entropy, "mask", repeat)
+        return draw_mask(self.table, self.mechanism, self.missing_rate, rng)
+
+    def example(self, setup: Split, candidates: dict[str, _Array]) -> Example:
+        """Return the scored rows, as they are and as they were filled."""
+        return Example(self.encoder, setup.hidden, setup.truth, self.has_truth, candidates)
+
+    def _shared_share(self, n_repeats: int) -> float:
+        masks = [self.mask(repeat) for repeat in range(2 if self.table.size > _LARGE_MASK else min(n_repeats, 10))]
+        shared = [(a & b).sum() / np.sqrt(float(a.sum()) * b.sum()) for a, b in combinations(masks, 2)]
+        return min(float(np.mean(shared)), 0.99)
+
+    def _n_scored(self, n_usable: int) -> int:
+        """Return how many of the rows with a hidden cell a repeat scores: an even number, for two equal halves."""
+        share = HALF if self.mechanism is None else 1.0
+        n_scored = min(int(share * n_usable), self.max_rows) // 2 * 2
+        if n_scored < MIN_ROWS:
+            raise ValueError(
+                f"only {n_usable} rows have a hidden cell that can be scored, at least {MIN_ROWS / share:.0f} are "
+                "needed; give more rows, or raise missing_rate."
+            )
+        return n_scored
+
+    def _candidate(self, setup: Split, repeat: int, draw: int, name: str, imputer: Any) -> tuple[_Array, float]:
+        if name == TRUTH:
+            return setup.truth, np.nan
+        seed = derive_seed(self.entropy, "imputer", repeat, draw, name)
+        filled, seconds = fill(imputer, setup.incomplete, seed, draw, self.encoder.categorical)
+        return _known(self.encoder.transform(filled.iloc[setup.rows]), setup.unknown), seconds
+
+    def _score(self, metric: Metric, setup: Split, candidate: _Array, repeat: int) -> float:
+        # The same generator for every imputer and draw, so that ties are broken alike.
+        rng = derive_generator(self.entropy, "metric", repeat, metric.name)
+        with np.errstate(all="ignore"):  # sums over absurd imputed values may overflow; such a score is a failure
+            if metric.compares == "samples":
+                return compare_halves(metric, setup.truth, candidate, rng)
+            true, imputed = (self.encoder.cells(encoded, setup.hidden) for encoded in (setup.truth, candidate))
+            return metric.compute(true, imputed, rng)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One repeat: the table with holes, the rows that are scored, and how they are halved.
+
+    Attributes
+    ----------
+    incomplete : DataFrame of shape (n_rows, n_columns)
+    rows : int ndarray of shape (n_scored,)
+    hidden : bool ndarray of shape (n_scored, n_columns)
+        The cells to restore.
+    unknown : bool ndarray of shape (n_scored, n_features)
+        Encoded cells that the truth lacks.
+    truth : ndarray of shape (n_scored, n_features)
+    """
+
+    incomplete: pd.DataFrame
+    rows: NDArray[np.intp]
+    hidden: _Mask
+    unknown: _Mask
+    truth: _Array
+
+
+def _known(encoded: _Array, unknown: _Mask) -> _Array:
+    # Cells that the truth lacks stand at the centre on both sides. Both halves are treated alike, so equal
+    # distributions stay equal, and rows with holes of their own can be scored.
+    return np.where(unknown, 0.0, encoded)
+
+
+def _column_distances(encoder: TableEncoder, split: Split, candidate: _Array) -> _Array:
+    distances = np.full(split.hidden.shape[1], np.nan)
+    pairs = zip(*(encoder.column_cells(rows, split.hidden) for rows in (split.truth, candidate)), strict=True)
+    for (j, true), (_, imputed) in pairs:
+        if len(true):
+            distances[j] = marginal_distance(true, imputed)
+    return distances
