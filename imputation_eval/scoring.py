@@ -22,11 +22,10 @@ from threadpoolctl import threadpool_limits
 
 from imputation_eval._progress import Progress
 from imputation_eval._validation import derive_generator, derive_seed, warn_user
-from imputation_eval.dissimilarity import nds_score
 from imputation_eval.encoding import TableEncoder
 from imputation_eval.imputers import impute
 from imputation_eval.masking import ampute
-from imputation_eval.metrics import ENERGY, RMSE, WASSERSTEIN, Metric, marginal_distance
+from imputation_eval.metrics import KNOWN_METRICS, Metric, marginal_distance
 
 _Array = NDArray[np.float64]
 _Mask = NDArray[np.bool_]
@@ -36,7 +35,6 @@ MIN_ROWS = 30
 # the sampling error of the whole (delete-half subsampling).
 _FIXED_MASK_SHARE = 0.5
 TRUTH = "truth"
-KNOWN_METRICS = {metric.name: metric for metric in (Metric("nds", nds_score), ENERGY, WASSERSTEIN, RMSE)}
 RAW_COLUMNS = ["imputer", "repeat", "draw", "metric", "score", "seconds", "failure"]
 
 

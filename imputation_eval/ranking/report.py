@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from imputation_eval.metrics import Metric
+from imputation_eval.metrics import KNOWN_METRICS, Metric
 from imputation_eval.ranking.summary import failure_reasons, significantly_worse
-from imputation_eval.scoring import KNOWN_METRICS, TRUTH
+from imputation_eval.scoring import TRUTH
 
 
 def format_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,7 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 
 from imputation_eval import energy_distance, rmse, wasserstein
-from imputation_eval.metrics import marginal_distance
-from imputation_eval.scoring import KNOWN_METRICS
+from imputation_eval.metrics import KNOWN_METRICS, marginal_distance
 
 samples = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=15)
 

@@ -9,8 +9,9 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, SimpleImputer
 
 from imputation_eval import HotDeckImputer, MeanImputer, Ranking, ampute, default_imputers, rank_imputers
+from imputation_eval.metrics import KNOWN_METRICS
 from imputation_eval.ranking.summary import summarize
-from imputation_eval.scoring import KNOWN_METRICS, RAW_COLUMNS
+from imputation_eval.scoring import RAW_COLUMNS
 
 COLUMNS = ["score", "ci_low", "ci_high", "rank", "rank_low", "rank_high", "p_best", "tied_best", "failures", "seconds"]
 QUICK = {"n_repeats": 3, "n_draws": 2, "progress": False, "random_state": 0}
