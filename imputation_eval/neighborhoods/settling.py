@@ -79,11 +79,13 @@ def settle(
         The rows whose neighbours are certainly among the listed points; the others have to be searched anew.
     """
     kth = np.partition(values, n_neighbors - 1, axis=1)[:, n_neighbors - 1].astype(np.float64)
+    listed = np.isfinite(kth)
+    kth[~listed] = 0
     norms = np.sqrt(np.einsum("ij,ij->i", points[rows], points[rows]))
     error = unit * (6 * spreads + 4 * kth) + (_UNDERFLOW if unit else 0)
     # The true k-th distance is within the error of the approximate one, and so is each value of its own.
     margin = 2 * error + tie_tolerance(np.maximum(kth + error, 0), norms)
-    complete = np.isfinite(kth) & (kth + margin < limit)
+    complete = listed & (kth + margin < limit)
     if not complete.all():
         rows, values = rows[complete], values[complete]
         kth, margin, norms = kth[complete], margin[complete], norms[complete]
