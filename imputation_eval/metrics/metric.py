@@ -34,6 +34,8 @@ class Metric:
         A caveat that reports repeat; may be empty.
     max_rows : int or None
         Most rows a side that `compute` takes.
+    quadratic : bool
+        Whether time grows with the square of the rows, or faster.
     """
 
     name: str
@@ -43,3 +45,4 @@ class Metric:
     truth_is_floor: bool = True
     note: str = ""
     max_rows: int | None = None
+    quadratic: bool = False

@@ -38,7 +38,7 @@ def nearest_neighbors(points: _Array, n_neighbors: int, rng: np.random.Generator
     seed = int(rng.integers(2**63))
     points = _rescale(points)
     neighbors = np.empty((len(points), n_neighbors), dtype=np.intp)
-    search = tree_neighbors if _suits_tree(*points.shape) else screened_neighbors
+    search = tree_neighbors if suits_tree(*points.shape) else screened_neighbors
     done = search(points, n_neighbors, seed, neighbors)
     rest = np.flatnonzero(~done)
     if len(rest):
@@ -46,7 +46,7 @@ def nearest_neighbors(points: _Array, n_neighbors: int, rng: np.random.Generator
     return neighbors
 
 
-def _suits_tree(n: int, d: int) -> bool:
+def suits_tree(n: int, d: int) -> bool:
     """Say whether a tree is faster than tiles, as measured on Gaussian rows: up to 5 features, more for many rows.
 
     A feature more makes the tree some 1.6 times as slow; twice the rows make all pairs twice as slow as the tree.

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 from imputation_eval.neighborhoods import (
     distances,
-    mean_distance,
+    mean_over_pairs,
+    mean_within,
+    median_distance,
     nearest_neighbors,
     screening,
     squared_distance_blocks,
+    suits_tree,
 )
-from imputation_eval.neighborhoods.search import _rescale, _search_all, _suits_tree, tree_neighbors
+from imputation_eval.neighborhoods.search import _rescale, _search_all, tree_neighbors
 from imputation_eval.neighborhoods.settling import tie_tolerance
 
 SEED = 2**62 + 17
@@ -26,7 +29,9 @@ def test_distances_agree_with_scipy_also_far_from_the_origin(rng, shift, monkeyp
     blocks = list(squared_distance_blocks(x, y))
     assert len(blocks) > 5
     assert np.vstack([block for _, block, _ in blocks]) == pytest.approx(cdist(x, y) ** 2, rel=1e-8)
-    assert mean_distance(x, y) == pytest.approx(cdist(x, y).mean())
+    assert mean_over_pairs(x, y, np.sqrt) == pytest.approx(cdist(x, y).mean())
+    assert mean_within(x, np.sqrt) == pytest.approx(pdist(x).mean())
+    assert median_distance(x, rng) == pytest.approx(np.median(pdist(x)))
 
 
 def _by(search, points, k):
@@ -163,10 +168,10 @@ def test_memory_is_far_below_that_of_all_distances(rng):
 
 
 def test_trees_are_for_few_features():
-    assert _suits_tree(2000, 3)
-    assert not _suits_tree(2000, 15)
-    assert not _suits_tree(40_000, 15)
-    assert _suits_tree(1_000_000, 8)
+    assert suits_tree(2000, 3)
+    assert not suits_tree(2000, 15)
+    assert not suits_tree(40_000, 15)
+    assert suits_tree(1_000_000, 8)
 
 
 @pytest.mark.parametrize("n_others", [0, 400])
