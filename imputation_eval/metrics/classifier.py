@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, clone, is_classifier
+from sklearn.base import ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
@@ -69,8 +69,8 @@ def classifier_auc(
     (True, True)
     """
     n_folds = check_integer(n_folds, "n_folds", minimum=2)
-    if classifier is not None and not (is_classifier(classifier) and hasattr(classifier, "predict_proba")):
-        raise TypeError(f"classifier should be a classifier with predict_proba, got {classifier!r}.")
+    if classifier is not None and not (hasattr(classifier, "fit") and hasattr(classifier, "predict_proba")):
+        raise TypeError(f"classifier should have fit and predict_proba, got {classifier!r}.")
     a, b = check_samples(x, y, "classifier_auc", least=n_folds)
     return _classifier_auc(a, b, as_generator(random_state), n_folds, classifier)
 

@@ -13,21 +13,25 @@ from imputation_eval.metrics.samples import Sample, check_samples
 from imputation_eval.neighborhoods import center_of, squared_distance_blocks, suits_tree
 
 _Array = NDArray[np.float64]
+_Reach = tuple[_Array, NDArray[np.intp]]  # squared distances, and how many rows lie within
 _N_NEIGHBORS = 5
 _ROUNDING = 1e-12  # relative to the squared norms: what equal distances differ by
 
 
-def knn_kl(x: Sample, y: Sample, *, n_neighbors: int = _N_NEIGHBORS) -> float:
+def knn_kl(x: Sample, y: Sample, *, symmetric: bool = False, n_neighbors: int = _N_NEIGHBORS) -> float:
     r"""Kullback-Leibler divergence KL(x || y) of two samples, estimated from nearest neighbours.
 
-    Let r_i be the larger of the distances from row i of `x` to its k-th nearest other row of `x` and to its k-th
-    nearest row of `y`, and let l_i >= k other rows of `x` and k_i >= k rows of `y` lie within r_i. Then
+    With r_i and s_i the distances from row i of `x` to its k-th nearest other row of `x` and to its k-th nearest row of
+    `y`, and d features, the estimate is [1]_
 
     .. math::
-        \mathrm{KL} = \frac{1}{n} \sum_i [\psi(l_i) - \psi(k_i)] + \log \frac{m}{n - 1}
+        \mathrm{KL} = \frac{1}{n} \sum_i \left[d \log \frac{s_i}{r_i} + \psi(l_i) - \psi(k_i)\right]
+        + \log \frac{m}{n - 1}.
 
-    with the digamma function [1]_. Distances enter through counts alone, so that duplicates, at distance 0, do no harm
-    where the form with logarithms of distances is infinite.
+    Here l_i other rows of `x` lie within r_i, and k_i rows of `y` within s_i. Both are k where all distances differ, so
+    that the digammas cancel. Where the k-th neighbour is a duplicate, at distance 0, the nearest row that is none takes
+    its place, with more rows within; that guard is this package's own. A sample that has no other row than duplicates
+    counts as reaching as far as the other.
 
     Parameters
     ----------
@@ -36,14 +40,16 @@ def knn_kl(x: Sample, y: Sample, *, n_neighbors: int = _N_NEIGHBORS) -> float:
         :class:`~imputation_eval.TableEncoder`, fitted on `x`.
     y : array of shape (m, n_features) or DataFrame
         The candidate.
+    symmetric : bool
+        Add KL(y || x). In more than some five dimensions the estimate of KL(x || y) is far too low when `y` varies less
+        than `x`, even negative, and that of KL(y || x) too high by more; rankings use the sum.
     n_neighbors : int >= 1
-        k, less than n and at most m.
+        k, less than n and m; with ``symmetric=False`` m may equal it.
 
     Returns
     -------
     float
-        In nats; lower is better; about 0 when the distributions agree, so that it can be negative. At most about
-        log(m) + log(n) however far the samples are apart.
+        In nats; lower is better; about 0 when the distributions agree, so that it can be negative.
 
     Raises
     ------
@@ -55,7 +61,7 @@ def knn_kl(x: Sample, y: Sample, *, n_neighbors: int = _N_NEIGHBORS) -> float:
     References
     ----------
     .. [1] Q. Wang, S. Kulkarni, S. Verdú, "Divergence Estimation for Multidimensional Densities Via k-Nearest-Neighbor
-       Distances", IEEE Transactions on Information Theory 55 (2009), section III.
+       Distances", IEEE Transactions on Information Theory 55 (2009), equation 5.
 
     Examples
     --------
@@ -67,47 +73,72 @@ def knn_kl(x: Sample, y: Sample, *, n_neighbors: int = _N_NEIGHBORS) -> float:
     """
     k = check_integer(n_neighbors, "n_neighbors", minimum=1)
     a, b = check_samples(x, y, "knn_kl")
-    if k >= len(a) or k > len(b):
-        raise ValueError(f"n_neighbors={k} should be < {len(a)}, the rows of x, and <= {len(b)}, the rows of y.")
-    return _knn_kl(a, b, k)
+    if k >= len(a) or k > len(b) - symmetric:
+        raise ValueError(f"n_neighbors={k} should be smaller than both samples, x with {len(a)} rows and y {len(b)}.")
+    return _jeffreys(a, b, k) if symmetric else _knn_kl(a, b, k)
+
+
+def _jeffreys(x: _Array, y: _Array, k: int = _N_NEIGHBORS) -> float:
+    return _knn_kl(x, y, k) + _knn_kl(y, x, k)
 
 
 def _knn_kl(x: _Array, y: _Array, k: int = _N_NEIGHBORS) -> float:
-    count = _counts_by_tree if suits_tree(len(x) + len(y), x.shape[1]) else _counts_by_blocks
-    within_x, within_y = count(x, y, k)
-    return float((digamma(within_x) - digamma(within_y)).mean() + np.log(len(y) / (len(x) - 1)))
+    reach = _reach_by_tree if suits_tree(len(x) + len(y), x.shape[1]) else _reach_by_blocks
+    (within, within_counts), (between, between_counts) = reach(x, y, k)
+    alone = np.isinf(within) | np.isinf(between)
+    ratios = np.log(np.where(alone, 1, between) / np.where(alone, 1, within)) / 2
+    terms = x.shape[1] * ratios + digamma(within_counts) - digamma(between_counts)
+    return float(terms.mean() + np.log(len(y) / (len(x) - 1)))
 
 
-def _counts_by_tree(x: _Array, y: _Array, k: int) -> tuple[_Array, _Array]:
-    """Return how many other rows of x, and how many of y, lie within r_i of each row of x."""
+def _reach_by_blocks(x: _Array, y: _Array, k: int) -> tuple[_Reach, _Reach]:
+    """Return how far the k-th nearest other row of x is from each row of x, and how far the k-th nearest of y."""
+    # Both sides stand in one block, so that they have one centre and cover the same rows.
+    within, between = ((np.empty(len(x)), np.empty(len(x), dtype=np.intp)) for _ in range(2))
+    for rows, block, norms in squared_distance_blocks(x, np.vstack([x, y])):
+        own = np.arange(len(block))
+        block[own, own + rows.start] = np.inf
+        for (squared, counts), side in ((within, block[:, : len(x)]), (between, block[:, len(x) :])):
+            squared[rows], counts[rows] = _kth(side, k, _ROUNDING * norms)
+    return within, between
+
+
+def _kth(squared: _Array, k: int, rounding: _Array) -> _Reach:
+    """Return the k-th smallest of each row, or the next that is more than rounding, and how many are not above it."""
+    kth = np.partition(squared, k - 1, axis=1)[:, k - 1]
+    equal = np.flatnonzero(kth <= rounding)
+    apart = squared[equal]
+    apart[apart <= rounding[equal, None]] = np.inf
+    kth[equal] = apart.min(axis=1, initial=np.inf)
+    return kth, np.count_nonzero(squared <= (kth * (1 + _ROUNDING) + rounding)[:, None], axis=1)
+
+
+def _reach_by_tree(x: _Array, y: _Array, k: int) -> tuple[_Reach, _Reach]:
     center = center_of(x)
     x, y = x - center, y - center
-    trees = cKDTree(x), cKDTree(y)
-    # The k-th other row of x is the k + 1-st, itself included.
-    radii = np.maximum(trees[0].query(x, k=[k + 1])[0], trees[1].query(x, k=[k])[0])[:, 0]
-    radii = np.sqrt(radii**2 + _ROUNDING * (radii**2 + np.einsum("ij,ij->i", x, x)))
-    within_x, within_y = (tree.query_ball_point(x, radii, return_length=True) for tree in trees)
-    return within_x - 1, within_y
+    rounding = _ROUNDING * np.einsum("ij,ij->i", x, x)
+    # A row of x is its own nearest neighbour there, at distance 0.
+    (within, counts), between = (_tree_kth(rows, x, k + own, rounding) for rows, own in ((x, 1), (y, 0)))
+    return (within, counts - 1), between
 
 
-def _counts_by_blocks(x: _Array, y: _Array, k: int) -> tuple[_Array, _Array]:
-    # Blocks of both sides have to cover the same rows, which they do when all distances stand side by side.
-    both = np.vstack([x, y])
-    counts = [np.empty(len(x)), np.empty(len(x))]
-    for rows, block, norms in squared_distance_blocks(x, both):
-        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf
-        sides = block[:, : len(x)], block[:, len(x) :]
-        radii = np.maximum(*(np.partition(side, k - 1, axis=1)[:, k - 1] for side in sides))
-        radii += _ROUNDING * (radii + norms)
-        for count, side in zip(counts, sides, strict=True):
-            count[rows] = np.count_nonzero(side <= radii[:, None], axis=1)
-    return counts[0], counts[1]
+def _tree_kth(rows: _Array, x: _Array, k: int, rounding: _Array) -> _Reach:
+    tree = cKDTree(rows)
+    kth = tree.query(x, k=[k])[0][:, 0] ** 2
+    equal = np.flatnonzero(kth <= rounding)
+    if len(equal):
+        # Among different rows the first is the duplicate itself, if there is one.
+        nearest = cKDTree(np.unique(rows, axis=0)).query(x[equal], k=2)[0] ** 2
+        kth[equal] = np.where(nearest > rounding[equal, None], nearest, np.inf).min(axis=1)
+    # No radius for rows without any other: all lie within infinity.
+    radii = np.sqrt(kth * (1 + _ROUNDING) + rounding)
+    return kth, tree.query_ball_point(x, radii, return_length=True)
 
 
 KNN_KL = Metric(
     "knn_kl",
-    lambda x, y, rng: _knn_kl(x, y),
+    lambda x, y, rng: _jeffreys(x, y),
     truth_is_floor=False,
-    note="knn_kl has a bias that depends on the imputed values, and says little in many dimensions",
+    note="knn_kl is the sum of both directions here; its bias depends on the imputed values and grows with the columns",
     quadratic=True,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Real
 from typing import Any
 
@@ -18,8 +17,11 @@ from imputation_eval.neighborhoods import median_distance, squared_distance_bloc
 _Array = NDArray[np.float64]
 _MAX_EXACT_ROWS = 2000  # exact transport takes 1.5 s at 2000 rows and grows with the cube
 _MAX_SINKHORN_ROWS = 5000  # three plans of 200 MB
-_SINKHORN_STEPS, _SINKHORN_TOLERANCE = 2000, 1e-7
+# The dual value is off by the square of what the marginals are off by.
+_SINKHORN_TOLERANCE = 1e-5
+_SINKHORN_STEPS, _MANY_SINKHORN_STEPS = 2000, 10_000  # for large and for tiny samples
 _RELATIVE_REGULARIZATION = 0.1
+_LARGEST_EXPONENT = 500  # exp of up to 709 is finite
 
 
 def wasserstein(x: Sample, y: Sample) -> float:
@@ -196,14 +198,15 @@ def _entropic_cost(x: _Array, y: _Array, epsilon: float) -> float:
 
     cost = _squared_distances(x, y)
     a, b = (np.full(n, 1 / n) for n in cost.shape)
-    options: dict[str, Any] = {"numItermax": _SINKHORN_STEPS, "stopThr": _SINKHORN_TOLERANCE, "log": True}
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.filterwarnings("ignore", message="Warning: numerical errors", category=UserWarning)
-        log = ot.sinkhorn(a, b, cost, epsilon, **options)[1]
-        potentials = np.log(log["u"] / a).mean() + np.log(log["v"] / b).mean()
-    if not np.isfinite(potentials):  # rows so far apart that the kernel vanishes: in logarithms, ten times slower
-        log = ot.sinkhorn(a, b, cost, epsilon, method="sinkhorn_log", **options)[1]
-        potentials = (log["log_u"] - np.log(a)).mean() + (log["log_v"] - np.log(b)).mean()
+    n_steps = int(np.clip(10**8 / cost.size, _SINKHORN_STEPS, _MANY_SINKHORN_STEPS))
+    options: dict[str, Any] = {"numItermax": n_steps, "stopThr": _SINKHORN_TOLERANCE, "log": True}
+    with np.errstate(all="ignore"):  # POT also takes exponentials of the potentials, which may overflow
+        if cost.max() < _LARGEST_EXPONENT * epsilon:
+            log = ot.sinkhorn(a, b, cost, epsilon, **options)[1]
+            potentials = np.log(log["u"] / a).mean() + np.log(log["v"] / b).mean()
+        else:  # exponentials would vanish: in logarithms, ten times slower
+            log = ot.sinkhorn(a, b, cost, epsilon, method="sinkhorn_log", **options)[1]
+            potentials = (log["log_u"] - np.log(a)).mean() + (log["log_v"] - np.log(b)).mean()
     return float(epsilon * potentials)
 
 
