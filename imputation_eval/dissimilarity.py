@@ -14,7 +14,7 @@ from imputation_eval.encoding import encode_pair
 from imputation_eval.neighborhoods import nearest_neighbors
 
 _Array = NDArray[np.float64]
-_PERMUTATION_BATCH = 64
+_PERMUTED_ENTRIES = 2**22  # labels of some permutations at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,9 +203,9 @@ def _p_value(
     # Counts are small integers, exact in float32, which halves the memory that the products go through.
     ones = np.ones(neighbors.size, dtype=np.float32)
     graph = sparse.csr_array((ones, neighbors.astype(np.int32).ravel(), starts), shape=(n_pooled, n_pooled))
-    exceeding = 0
-    for start in range(0, n_permutations, _PERMUTATION_BATCH):
-        batch = min(_PERMUTATION_BATCH, n_permutations - start)
+    exceeding, n_batch = 0, max(1, _PERMUTED_ENTRIES // n_pooled)
+    for start in range(0, n_permutations, n_batch):
+        batch = min(n_batch, n_permutations - start)
         permuted = rng.permuted(np.tile(labels[:, None].astype(np.float32), batch), axis=0)
         shares = (graph @ permuted) / np.float64(k)
         # The tolerance counts a relabelling that gives the same T as one that does, whatever its rounding.

@@ -108,11 +108,11 @@ def _advantage(metric, adversary):
 @pytest.mark.parametrize("name", OF_SAMPLES)
 def test_truth_is_a_floor_only_where_it_is_said_to_be(name):
     metric = KNOWN_METRICS[name]
-    best = max(_advantage(metric, adversary) for adversary in ADVERSARIES.values())
+    beaten = any(_advantage(metric, adversary) > 3.5 for adversary in ADVERSARIES.values())
     if metric.truth_is_floor:
-        assert best < 3.5
+        assert not beaten
     elif name != "knn_kl":  # biased, too, but none of these happens to gain by it
-        assert best > 3.5
+        assert beaten
 
 
 @pytest.mark.parametrize("name", OF_SAMPLES)
