@@ -12,7 +12,24 @@ from imputation_eval.imputers import (
     impute,
 )
 from imputation_eval.masking import ampute
-from imputation_eval.metrics import energy_distance, rmse, wasserstein
+from imputation_eval.metrics import (
+    accuracy,
+    classifier_auc,
+    compare_samples,
+    correlation_difference,
+    energy_distance,
+    knn_kl,
+    mae,
+    marginal_ks,
+    marginal_total_variation,
+    marginal_wasserstein,
+    mmd,
+    rmse,
+    sinkhorn_divergence,
+    sliced_energy,
+    sliced_wasserstein,
+    wasserstein,
+)
 from imputation_eval.ranking import Ranking, rank_imputers, score_imputations
 from imputation_eval.truthless import IScoreResult, energy_iscore
 
@@ -26,14 +43,27 @@ __all__ = [
     "Ranking",
     "TableEncoder",
     "TableImputer",
+    "accuracy",
     "ampute",
+    "classifier_auc",
+    "compare_samples",
+    "correlation_difference",
     "default_imputers",
     "energy_distance",
     "energy_iscore",
     "impute",
+    "knn_kl",
+    "mae",
+    "marginal_ks",
+    "marginal_total_variation",
+    "marginal_wasserstein",
+    "mmd",
     "nds",
     "rank_imputers",
     "rmse",
     "score_imputations",
+    "sinkhorn_divergence",
+    "sliced_energy",
+    "sliced_wasserstein",
     "wasserstein",
 ]

@@ -14,7 +14,7 @@ from imputation_eval.encoding import encode_pair
 from imputation_eval.neighborhoods import nearest_neighbors
 
 _Array = NDArray[np.float64]
-_PERMUTATION_BATCH = 64
+_PERMUTED_ENTRIES = 2**22  # labels of some permutations at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +185,7 @@ def _compare(neighbors: NDArray[np.intp], n_reference: int) -> tuple[_Array, _Ar
 def _statistic(shares: _Array, labels: _Array) -> _Array:
     """Return T for each column of ``shares`` and ``labels``, both of shape (N, B)."""
     n_pooled = len(labels)
-    expected = (labels.sum(axis=0) - labels) / (n_pooled - 1)
+    expected = (labels.sum(axis=0, dtype=np.float64) - labels) / (n_pooled - 1)  # float64 whatever the labels are
     return ((shares - expected) ** 2 / (expected * (1 - expected))).mean(axis=0)
 
 
@@ -200,11 +200,14 @@ def _p_value(
 ) -> float:
     n_pooled, k = neighbors.shape
     starts = np.arange(0, n_pooled * k + 1, k)
-    graph = sparse.csr_array((np.full(neighbors.size, 1 / k), neighbors.ravel(), starts), shape=(n_pooled, n_pooled))
-    exceeding = 0
-    for start in range(0, n_permutations, _PERMUTATION_BATCH):
-        batch = min(_PERMUTATION_BATCH, n_permutations - start)
-        permuted = rng.permuted(np.tile(labels[:, None], batch), axis=0)
+    # Counts are small integers, exact in float32, which halves the memory that the products go through.
+    ones = np.ones(neighbors.size, dtype=np.float32)
+    graph = sparse.csr_array((ones, neighbors.astype(np.int32).ravel(), starts), shape=(n_pooled, n_pooled))
+    exceeding, n_batch = 0, max(1, _PERMUTED_ENTRIES // n_pooled)
+    for start in range(0, n_permutations, n_batch):
+        batch = min(n_batch, n_permutations - start)
+        permuted = rng.permuted(np.tile(labels[:, None].astype(np.float32), batch), axis=0)
+        shares = (graph @ permuted) / np.float64(k)
         # The tolerance counts a relabelling that gives the same T as one that does, whatever its rounding.
-        exceeding += int((_statistic(graph @ permuted, permuted) >= statistic - 1e-12).sum())
+        exceeding += int((_statistic(shares, permuted) >= statistic - 1e-12).sum())
     return (1 + exceeding) / (1 + n_permutations)

@@ -11,7 +11,7 @@ import pandas as pd
 from imputation_eval.metrics import Metric
 from imputation_eval.ranking.summary import failure_reasons, significantly_worse
 from imputation_eval.ranking.trials import FEW_ROWS
-from imputation_eval.scoring import KNOWN_METRICS, TRUTH
+from imputation_eval.scoring import RANKING_METRICS, TRUTH
 
 if TYPE_CHECKING:
     from imputation_eval.ranking.result import Ranking
@@ -35,7 +35,7 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
 def explain(ranking: Ranking) -> str:
     """Say in plain words who won, how surely, and under which assumption; one line a statement."""
     table, settings, winner = ranking.table, ranking.settings, ranking.winner
-    metrics = [KNOWN_METRICS[name] for name in settings["metrics"]]
+    metrics = [RANKING_METRICS[name] for name in settings["metrics"]]
     lines = [
         _verdict(table, settings, winner),
         *_disagreement(ranking),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from imputation_eval.dissimilarity import nds_score
-from imputation_eval.metrics import ENERGY, RMSE, WASSERSTEIN, Metric
+from imputation_eval.metrics import KNOWN_METRICS, Metric
 from imputation_eval.truthless import ENERGY_ISCORE
 
-KNOWN_METRICS = {metric.name: metric for metric in (Metric("nds", nds_score), ENERGY, WASSERSTEIN, RMSE, ENERGY_ISCORE)}
+RANKING_METRICS = {**KNOWN_METRICS, ENERGY_ISCORE.name: ENERGY_ISCORE}
 
 
 def choose_metrics(names: str | Iterable[str], max_rows: int, *, truth: bool = True) -> tuple[Metric, ...]:
@@ -34,13 +33,13 @@ def choose_metrics(names: str | Iterable[str], max_rows: int, *, truth: bool = T
         raise TypeError(f"metrics should be a name or several names, got {names!r}.")
     if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(f"metrics={chosen} should name at least one metric, and none twice.")
-    unknown = [name for name in chosen if name not in KNOWN_METRICS]
+    unknown = [name for name in chosen if name not in RANKING_METRICS]
     if unknown:
-        raise ValueError(f"metrics has unknown names: {unknown}; available: {list(KNOWN_METRICS)}.")
+        raise ValueError(f"metrics has unknown names: {unknown}; available: {list(RANKING_METRICS)}.")
     if truth and ENERGY_ISCORE.name in chosen:
         raise ValueError(f"metrics={chosen}: {ENERGY_ISCORE.name!r} is for mode='no_truth', where no truth is known.")
     for name in chosen:
-        limit = KNOWN_METRICS[name].max_rows
+        limit = RANKING_METRICS[name].max_rows
         if limit is not None and max_rows // 2 > limit:
             raise ValueError(f"max_rows={max_rows} gives halves of {max_rows // 2} rows, but {name!r} takes {limit}.")
-    return tuple(KNOWN_METRICS[name] for name in chosen)
+    return tuple(RANKING_METRICS[name] for name in chosen)

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_wine
 
 from imputation_eval import nds
-from imputation_eval.dissimilarity import _statistic, nds_score
+from imputation_eval.dissimilarity import _compare, _p_value, _statistic, nds_score
 from imputation_eval.neighborhoods import nearest_neighbors
 
 
@@ -95,6 +95,44 @@ def test_permutation_p_value_is_uniform_without_difference(rng):
     # The 20 possible values are equally likely.
     assert stats.chisquare(counts).pvalue > 1e-3
     assert min(values) >= 1 / 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("d", [2, 9])
+def test_calibration_without_difference(d):
+    rng = np.random.default_rng(d)
+    results = [
+        nds(rng.normal(size=(60, d)), rng.normal(size=(60, d)), n_permutations=99, random_state=rng)
+        for _ in range(1000)
+    ]
+    assert abs(np.mean([result.score for result in results])) < 0.005
+    # Values are multiples of 1/100; a uniform amount of that step makes them continuous.
+    p_values = np.array([result.p_value for result in results]) - rng.uniform(0, 0.01, 1000)
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+
+
+def test_power_against_imputed_means(gaussian_table, gaussian_oracle):
+    # 20 % of the cells of other rows, filled with their conditional means or drawn around them.
+    found = {False: 0, True: 0}
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        df, covariance = gaussian_table(1000, 5, 0.5, rng)
+        holes = df.iloc[500:].mask(rng.random((500, 5)) < 0.2)
+        for draw in found:
+            filled = gaussian_oracle(covariance, draw=draw)(holes, seed).to_numpy()
+            result = nds(df.iloc[:500].to_numpy(), filled, n_permutations=99, random_state=seed)
+            found[draw] += result.p_value <= 0.05
+    assert found[False] >= 19
+    assert found[True] <= 4  # binomial(20, 0.05): 5 or more in 3 of a thousand
+
+
+def test_permutations_that_change_nothing_count_as_reaching_the_score(rng):
+    # One neighbourhood for all: every relabelling has the same T, whatever its rounding.
+    x = rng.normal(size=(7, 2))
+    assert nds(x[:4], x[4:], n_neighbors=2, n_permutations=50, random_state=0).p_value > 1 / 51
+    neighbors = np.array([[j for j in range(7) if j != i] for i in range(7)])
+    labels, _, statistic = _compare(neighbors, 4)
+    assert _p_value(statistic, neighbors, labels, 50, rng) == 1
 
 
 def test_permutation_p_value_finds_a_difference(rng):

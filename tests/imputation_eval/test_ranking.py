@@ -11,9 +11,10 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, SimpleImputer
 
 from imputation_eval import HotDeckImputer, MeanImputer, Ranking, ampute, default_imputers, rank_imputers
+from imputation_eval.metrics import KNOWN_METRICS
 from imputation_eval.ranking.pictures import columns_of, local_shares
 from imputation_eval.ranking.summary import summarize
-from imputation_eval.scoring import KNOWN_METRICS, RAW_COLUMNS
+from imputation_eval.scoring import RANKING_METRICS, RAW_COLUMNS
 
 COLUMNS = ["score", "ci_low", "ci_high", "rank", "rank_low", "rank_high", "p_best", "tied_best", "failures", "seconds"]
 QUICK = {"n_repeats": 3, "n_draws": 2, "progress": False, "random_state": 0}
@@ -487,7 +488,7 @@ def test_higher_is_better_reverses_the_order(monkeypatch, rng):
     df = load_wine(as_frame=True).data
     imputers = {"mean": MeanImputer(), "hot-deck": HotDeckImputer()}
     assert rank_imputers(df, imputers, metrics="rmse", **QUICK).winner == "mean"
-    monkeypatch.setitem(KNOWN_METRICS, "rmse", worse_is_more)
+    monkeypatch.setitem(RANKING_METRICS, "rmse", worse_is_more)
     ranking = rank_imputers(df, imputers, metrics="rmse", **QUICK)
     assert ranking.winner == "hot-deck"
     assert "no imputer can be expected" not in ranking.explain()

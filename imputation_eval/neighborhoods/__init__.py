@@ -1,0 +1,20 @@
+"""Nearest-neighbour sets and distance blocks; nothing else in the package computes distances between all pairs."""
+
+from imputation_eval.neighborhoods.distances import (
+    center_of,
+    mean_over_pairs,
+    mean_within,
+    median_distance,
+    squared_distance_blocks,
+)
+from imputation_eval.neighborhoods.search import nearest_neighbors, suits_tree
+
+__all__ = [
+    "center_of",
+    "mean_over_pairs",
+    "mean_within",
+    "median_distance",
+    "nearest_neighbors",
+    "squared_distance_blocks",
+    "suits_tree",
+]
