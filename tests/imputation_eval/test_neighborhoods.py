@@ -168,8 +168,9 @@ def test_memory_is_far_below_that_of_all_distances(rng):
 
 
 def test_trees_are_for_few_features():
-    assert suits_tree(2000, 3)
-    assert not suits_tree(2000, 15)
+    assert suits_tree(2000, 1)
+    assert not suits_tree(2000, 3)
+    assert suits_tree(40_000, 5)
     assert not suits_tree(40_000, 15)
     assert suits_tree(1_000_000, 8)
 
