@@ -13,6 +13,7 @@ from imputation_eval.neighborhoods.settling import SPARE, exact_squared_distance
 _Array = NDArray[np.float64]
 _Indices = NDArray[np.intp]
 _TREE_ROWS = 4096
+_LARGEST_EXPONENT = 500  # squares of numbers below 2 to this, and sums of them, are finite
 
 
 def nearest_neighbors(points: _Array, n_neighbors: int, rng: np.random.Generator) -> _Indices:
@@ -47,11 +48,11 @@ def nearest_neighbors(points: _Array, n_neighbors: int, rng: np.random.Generator
 
 
 def suits_tree(n: int, d: int) -> bool:
-    """Say whether a tree is faster than tiles, as measured on Gaussian rows: up to 5 features, more for many rows.
+    """Say whether a tree is faster than tiles, as measured on Gaussian rows: up to 5 features for 40,000 of them.
 
     A feature more makes the tree some 1.6 times as slow; twice the rows make all pairs twice as slow as the tree.
     """
-    return d <= 5 + max(0.0, float(np.log2(n / 40_000)))
+    return d <= max(1.0, 5 + float(np.log2(n / 40_000)))
 
 
 def tree_neighbors(points: _Array, n_neighbors: int, seed: int, neighbors: _Indices) -> NDArray[np.bool_]:
@@ -93,7 +94,11 @@ def _search_all(points: _Array, rows: _Indices, n_neighbors: int, seed: int, nei
 
 
 def _rescale(points: _Array) -> _Array:
-    """Divide by a power of two, which changes no digit, such that a typical point is about 1 from the centre."""
+    """Multiply by a power of two, which changes no digit, such that a typical point is about 1 from the centre."""
     distances = np.abs(points - center_of(points)).max(axis=1)
     typical = np.median(distances) or distances.mean()
-    return points if typical == 0 else np.ldexp(points, -int(np.frexp(typical)[1]))
+    if typical == 0:
+        return points
+    exponents = np.frexp([typical, np.abs(points).max()])[1]
+    # Where one row is so far out that its square would overflow then, the others have to stay small.
+    return np.ldexp(points, min(-int(exponents[0]), _LARGEST_EXPONENT - int(exponents[1])))

@@ -93,7 +93,7 @@ class TestEveryMetric:
 
 def _advantage(metric, adversary):
     """By how many standard errors a candidate is expected to score better than the truth itself."""
-    runs = {"classifier_auc": 25, "sinkhorn_divergence": 40}.get(metric.name, 200)
+    runs = {"classifier_auc": 12, "sinkhorn_divergence": 40}.get(metric.name, 200)
     gains = []
     for seed in range(runs):
         rng = np.random.default_rng(seed)
