@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from ..budget import allocate_budget, error_curve, least_message_bytes, search
+from ..budget.building import Bound
 from ..construction import (
     DistributedSampling,
     Rows,
@@ -139,7 +140,7 @@ class Sampling(Scheme):
 
     def least_bytes(self, rows: Rows, names: Names) -> int:
         """See `Scheme.least_bytes`."""
-        return least_message_bytes(rows, names, [self._quantizer])
+        return Bound(rows, names)(1, self._quantizer)  # classes need no point each, as they do where each is summarised
 
     def numbers(self, rows: Rows, least: int, most: int, rng_of: RngOf) -> tuple[float, ...]:
         """See `Scheme.numbers`."""

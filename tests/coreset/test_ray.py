@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
-from coreset import DistributedCoreset, UniformCoreset
+from coreset import DistributedCoreset, DistributedSampling, UniformCoreset
 from coreset.ray_driver.address import check_answers
 from coreset.sources import Loader, Shard, Source, as_source
 
@@ -48,6 +48,13 @@ def test_workers_and_backend_change_no_byte(shards, planner):
         fitted = run("ray", num_workers, planner=planner).fit(*shards)
         assert fitted.messages_ == expected.messages_
         pd.testing.assert_frame_equal(fitted.ledger_, expected.ledger_)
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("parameters", [{"base": DistributedSampling()}, {"allocation": "max"}], ids=["drcc", "max"])
+def test_other_shares_and_summaries_are_the_same_over_ray(shards, parameters):
+    expected = run("local", **parameters).fit(*shards)
+    assert run("ray", 2, **parameters).fit(*shards).messages_ == expected.messages_
 
 
 @pytest.mark.usefixtures("cluster")
