@@ -123,8 +123,10 @@ def rank_imputers(
     In simulations with new tables drawn each time this keeps its 5 % for differences between imputers; the interval of
     a single score is narrower than its spread over new tables and speaks of the given table only.
 
-    Metrics that compare samples of rows ("nds", "energy", ...) judge the whole distribution; those that compare cells
-    ("rmse") reward the conditional mean. In mode "no_truth" the former compare the covariates and the restored column
+    Metrics that compare samples of rows judge the whole distribution: "nds", "energy", "sliced_energy", "mmd",
+    "mmd_fourier", "wasserstein", "sliced_wasserstein", "sinkhorn_divergence", "knn_kl", "classifier_auc"; or parts of
+    it: "marginal_wasserstein", "marginal_ks", "marginal_total_variation", "correlation_difference". Those that compare
+    cells ("rmse", "mae", "accuracy") reward the conditional mean. In mode "no_truth" the former compare the covariates and the restored column
     with the covariates and the true column, over other rows (which is this package's own definition), averaged over
     columns with the weights of the energy-I-Score.
 
