@@ -126,9 +126,9 @@ def rank_imputers(
     Metrics that compare samples of rows judge the whole distribution: "nds", "energy", "sliced_energy", "mmd",
     "mmd_fourier", "wasserstein", "sliced_wasserstein", "sinkhorn_divergence", "knn_kl", "classifier_auc"; or parts of
     it: "marginal_wasserstein", "marginal_ks", "marginal_total_variation", "correlation_difference". Those that compare
-    cells ("rmse", "mae", "accuracy") reward the conditional mean. In mode "no_truth" the former compare the covariates and the restored column
-    with the covariates and the true column, over other rows (which is this package's own definition), averaged over
-    columns with the weights of the energy-I-Score.
+    cells ("rmse", "mae", "accuracy") reward the conditional mean. In mode "no_truth" the former compare the covariates
+    and the restored column with the covariates and the true column, over other rows (which is this package's own
+    definition), averaged over columns with the weights of the energy-I-Score.
 
     An imputer that fails in any repeat (raises, changes observed cells, leaves holes) ranks behind all that never do.
     There is no time limit, since Python cannot stop foreign code safely: the line of progress names the imputer that
