@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -46,9 +47,12 @@ class ForecastTrial(Trial):
     ----------
     tasks : tuple of ColumnTask
         The columns that are scored, with all their rows.
+    skipped : dict of column label to str
+        Why the others are not.
     """
 
     tasks: tuple[ColumnTask, ...]
+    skipped: dict[Hashable, str]
     has_truth: ClassVar[bool] = False
 
     def prepare(self, repeat: int) -> list[ColumnTask]:
