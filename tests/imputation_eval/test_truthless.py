@@ -222,3 +222,16 @@ def test_columns_that_are_left_out_are_told(rng):
     assert ranking.settings["covariates"] == {"holey": ["whole"]}
     assert set(ranking.settings["not_scored"]) == {"few", "whole"}
     assert "Not scored: 'few' (5 holes and 195 observed cells, at least 10 each are needed)." in ranking.explain()
+
+
+def test_order_of_imputers_and_number_of_processes_change_nothing(rng):
+    df = ampute(pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc")), missing_rate=0.2, random_state=0)
+    imputers = {"pmm": ChainedImputer(n_rounds=1), "hot": HotDeckImputer()}
+    options = {"mode": "no_truth", **QUICK}
+    base = rank_imputers(df, imputers, **options)
+    for other in (
+        rank_imputers(df, dict(reversed(imputers.items())), **options),
+        rank_imputers(df, imputers, n_jobs=2, **options),
+    ):
+        pd.testing.assert_frame_equal(base.table.drop(columns="seconds"), other.table.drop(columns="seconds"))
+        pd.testing.assert_frame_equal(base.per_column, other.per_column[base.per_column.columns], check_exact=True)
