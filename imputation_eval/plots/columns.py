@@ -14,6 +14,7 @@ from imputation_eval.plots.style import BEST, OTHER, pyplot, tidy
 _PANELS_A_ROW = 3
 _MAX_PANELS = 12
 _MAX_LEVELS = 10
+_MAX_COUNTS = 30
 _TAIL = 0.005  # of the values a side that a panel may cut off, so that an outlier does not squeeze it
 
 
@@ -78,10 +79,7 @@ def _histogram(ax: Any, column: Column) -> None:
     dated = not pd.api.types.is_numeric_dtype(pd.Series(column.observed).dtype)
     kinds = [_plain(values) for values in (column.observed, column.imputed)]
     low, high = np.quantile(np.concatenate(kinds), [_TAIL, 1 - _TAIL])
-    n_bins = int(np.clip(np.sqrt(min(map(len, kinds))), 8, 30))
-    if high <= low:
-        low, high = low - 0.5, high + 0.5
-    bins = np.linspace(low, high, n_bins + 1)
+    bins = _bins(kinds[0], low, high, min(map(len, kinds)))
     shares = [np.histogram(values, bins)[0] / len(values) for values in kinds]
     edges = pd.to_datetime(bins, unit="s") if dated and _is_date(column.observed) else bins
     ax.stairs(shares[0], edges, fill=True, color=OTHER, alpha=0.35, lw=0)
@@ -96,6 +94,14 @@ def _histogram(ax: Any, column: Column) -> None:
     elif dated:
         ax.set_xlabel("seconds", fontsize=8)
     ax.tick_params(labelsize=8)
+
+
+def _bins(observed: Any, low: float, high: float, n: int) -> Any:
+    if high - low < _MAX_COUNTS and (observed == np.rint(observed)).all():  # counts: a bin each
+        return np.arange(np.floor(low) - 0.5, np.ceil(high) + 1)
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, int(np.clip(np.sqrt(n), 8, 30)) + 1)
 
 
 def _bars(ax: Any, column: Column) -> None:
@@ -134,4 +140,4 @@ def _is_date(values: Any) -> bool:
 
 def _short(level: Any) -> str:
     text = str(level)
-    return text if len(text) <= 12 else f"{text[:11]}…"
+    return text if len(text) <= 14 else f"{text[:13]}…"

@@ -20,7 +20,7 @@ from imputation_eval.masking import check_mechanism
 from imputation_eval.ranking.result import Ranking
 from imputation_eval.ranking.summary import summarize
 from imputation_eval.ranking.trials import check_mode, masked_trial, truth_trial, truthless_trial
-from imputation_eval.scoring import MIN_ROWS, TRUTH, ComparisonTrial, Trial, score_imputers
+from imputation_eval.scoring import MIN_ROWS, TRUTH, ComparisonTrial, ForecastTrial, Trial, score_imputers
 
 
 def rank_imputers(
@@ -207,6 +207,8 @@ def rank_in_trial(
         "metrics": [metric.name for metric in trial.metrics],
         "lower_is_better": {metric.name: metric.lower_is_better for metric in trial.metrics},
         "hidden_rate": trial.hidden_rate() if isinstance(trial, ComparisonTrial) else None,
+        "covariates": {t.name: t.covariates for t in trial.tasks} if isinstance(trial, ForecastTrial) else None,
+        "not_scored": trial.skipped if isinstance(trial, ForecastTrial) else None,
         "n_rows": len(trial.table),
         "n_repeats": n_repeats,
         "max_rows": trial.max_rows,

@@ -43,6 +43,7 @@ def explain(ranking: Ranking) -> str:
         *_against_references(ranking.against_references, winner),
         *_failures(table, ranking.raw, settings["n_repeats"]),
         _assumption(settings),
+        *_left_out(settings),
         *_few_rows(settings["n_rows"]),
         *[f"Note: {metric.note}." for metric in metrics if metric.note],
     ]
@@ -130,6 +131,24 @@ def _truth(table: pd.DataFrame, metrics: list[Metric]) -> list[str]:
     floor, no_floor = "no imputer can be expected to do better", "no floor, an imputer can do better"
     reading = floor if metrics[0].truth_is_floor else no_floor
     return [f"The truth itself, compared with other rows of the truth, scores {score}: {reading}."]
+
+
+def _left_out(settings: Mapping[str, Any]) -> list[str]:
+    if settings["mode"] != "no_truth":
+        return []
+    covariates, not_scored = settings["covariates"], settings["not_scored"]
+    lines = []
+    n_others = len(covariates) + len(not_scored) - 1
+    used = float(np.mean([len(names) for names in covariates.values()]))
+    if used < n_others:
+        lines.append(
+            f"Columns serve as covariates of another one if they are observed wherever that one is: {used:.2g} of "
+            f"{n_others} on average. The fewer there are, the less tells imputers apart; mode 'masked' uses them all."
+        )
+    with_holes = {name: reason for name, reason in not_scored.items() if not reason.startswith("0 holes")}
+    if with_holes:
+        lines.append(f"Not scored: {', '.join(f'{name!r} ({reason})' for name, reason in with_holes.items())}.")
+    return lines
 
 
 def _few_rows(n_rows: int) -> list[str]:

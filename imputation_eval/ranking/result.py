@@ -49,7 +49,8 @@ class Ranking:
         One row a scored draw: imputer, repeat, draw, metric, score, seconds, failure.
     settings : mapping
         What was asked for, and what it came to: hidden_rate is the share of the observed cells that a mask hid,
-        overlap_ratio the n_test / n_train of the tests.
+        overlap_ratio the n_test / n_train of the tests; without a truth, covariates are the columns that each scored
+        column was restored from, and not_scored says of the other columns why.
     example : Example, optional
         Filled rows of the first repeat, which the pictures of columns and rows show.
     """

@@ -86,11 +86,13 @@ def truthless_trial(
     """The holes of ``df`` stay unknown."""
     _check_size(df)
     encoder = _encoder(df, "df", categorical)
+    tasks, skipped = plan_tasks(df, encoder)
     return ForecastTrial(
         table=df,
         encoder=encoder,
         metrics=choose_metrics(ENERGY_ISCORE.name if metrics is None else metrics, max_rows, truth=False),
-        tasks=tuple(plan_tasks(df, encoder)[0]),
+        tasks=tuple(tasks),
+        skipped=skipped,
         max_rows=max_rows,
         **rest,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -46,9 +47,12 @@ class ForecastTrial(Trial):
     ----------
     tasks : tuple of ColumnTask
         The columns that are scored, with all their rows.
+    skipped : dict of column label to str
+        Why the others are not.
     """
 
     tasks: tuple[ColumnTask, ...]
+    skipped: dict[Hashable, str]
     has_truth: ClassVar[bool] = False
 
     def prepare(self, repeat: int) -> list[ColumnTask]:
@@ -130,7 +134,7 @@ class ForecastTrial(Trial):
         self, metric: Metric, truth: _Array, draws: _Array, seen: _Array, rng: np.random.Generator
     ) -> float:
         with np.errstate(all="ignore"):  # sums over absurd imputed values may overflow; such a score is a failure
-            if metric is ENERGY_ISCORE:
+            if metric.name == ENERGY_ISCORE.name:  # by name, since a process gets a copy
                 return metric.compute(truth, draws.reshape(-1, truth.shape[1]), rng)
             if metric.compares == "cells":
                 return float(np.mean([metric.compute(truth, draw, rng) for draw in draws]))

@@ -150,6 +150,8 @@ def test_a_panel_a_column(rng):
     number = figure.axes[0]
     shares = [np.sum(patch.get_data().values) for patch in number.patches]
     assert shares == pytest.approx([0.99, 1.0], abs=0.015)  # half a per cent may be cut off either side
+    constant = figure.axes[1].patches[0].get_data()
+    assert constant.edges.tolist() == [0.5, 1.5]  # counts have a bin each
     _check_nothing_is_clipped(figure)
     many = plots.density_plot(columns[:1] * 14, observed="observed", imputed="imputed")
     assert sum(ax.get_visible() for ax in many.axes) == 12

@@ -180,6 +180,8 @@ def test_no_truth_says_so_and_shows_no_floor(rng):
     assert "by energy_iscore" in text
     assert "whether a value is missing does not depend on the value" in text
     assert "floor to compare with" in text
+    assert "observed wherever that one is: 1 of 2 on average" in text
+    assert "Not scored" not in text
     assert ranking.per_column.loc["a", "hot"] == pytest.approx(0.57, abs=0.1)
 
 
@@ -210,3 +212,26 @@ def test_errors(df, options, error, message):
     arguments = {"imputer": HotDeckImputer()} | options
     with pytest.raises(error, match=message):
         energy_iscore(df, arguments.pop("imputer"), **arguments)
+
+
+def test_columns_that_are_left_out_are_told(rng):
+    df = pd.DataFrame(rng.normal(size=(200, 3)), columns=["few", "whole", "holey"])
+    df.loc[:4, "few"] = np.nan
+    df.loc[20:80, "holey"] = np.nan
+    ranking = rank_imputers(df, {"hot": HotDeckImputer()}, mode="no_truth", **QUICK)
+    assert ranking.settings["covariates"] == {"holey": ["whole"]}
+    assert set(ranking.settings["not_scored"]) == {"few", "whole"}
+    assert "Not scored: 'few' (5 holes and 195 observed cells, at least 10 each are needed)." in ranking.explain()
+
+
+def test_order_of_imputers_and_number_of_processes_change_nothing(rng):
+    df = ampute(pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc")), missing_rate=0.2, random_state=0)
+    imputers = {"pmm": ChainedImputer(n_rounds=1), "hot": HotDeckImputer()}
+    options = {"mode": "no_truth", **QUICK}
+    base = rank_imputers(df, imputers, **options)
+    for other in (
+        rank_imputers(df, dict(reversed(imputers.items())), **options),
+        rank_imputers(df, imputers, n_jobs=2, **options),
+    ):
+        pd.testing.assert_frame_equal(base.table.drop(columns="seconds"), other.table.drop(columns="seconds"))
+        pd.testing.assert_frame_equal(base.per_column, other.per_column[base.per_column.columns], check_exact=True)
