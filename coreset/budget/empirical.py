@@ -11,7 +11,7 @@ import numpy as np
 from ..quantizers import ContextQuantizer, Quantizer
 from ..wire import columns_sent
 from .candidates import MOST_CONTEXT_COLUMNS, bits_of, families
-from .exhaustive import measured_error, measured_forecast
+from .exhaustive import measured_forecast
 from .forecasts import Forecast, Outcome, Task, nothing_fits
 from .pilot import FAR, Pilot, Trial, WholeTrial
 
@@ -49,7 +49,7 @@ def plan_empirically(task: Task) -> Outcome:
         forecasts = _exact(task, pilot, forecasts)
         built_of = "coresets of the other rows"
     described = f"{pilot.measure.described}, for {built_of}"
-    return Outcome(forecasts, described, error_of=lambda draft: measured_error(pilot.measure_of_all(), draft))
+    return Outcome(forecasts, described, error_of=pilot.as_forecast)
 
 
 class _Search:
@@ -82,7 +82,7 @@ class _Search:
         if len(self._pilot.trials) == 1:
             return 0.0
         trials = sorted(self._pilot.trials[:2], key=lambda trial: trial.n_points)
-        few, many = (trial.of(quantizers[position])[1] for trial in trials)
+        few, many = (trial.of(quantizers[position]).added for trial in trials)
         if min(few, many) <= 0:
             return 0.0
         return float(np.clip(math.log(many / few) / math.log(trials[1].n_points / trials[0].n_points), -1, 0))
@@ -219,7 +219,9 @@ class _Search:
         if n_points == 0:
             return nothing_fits()
         trial = min(trials, key=lambda trial: abs(math.log(trial.n_points / n_points)))
-        added = trial.of(source)[1 + (n_points == len(self._task.builder.rows))] * 4.0 ** -min(more_bits, 32)
+        tried = trial.of(source)
+        added = tried.added_to_all if n_points == len(self._task.builder.rows) else tried.added
+        added *= 4.0 ** -min(more_bits, 32)
         added *= (n_points / trial.n_points) ** self._fading
         cells = self._pilot.cells(n_points)
         whole = max(cells + added, 0.0)
@@ -236,7 +238,7 @@ class _Search:
         """Bytes of a message of so many points."""
         n_columns = columns_sent(trials[0].coreset).shape[1]
         sizes = [trial.n_points for trial in trials]
-        blocks = [float(trial.of(source)[0]) for trial in trials]
+        blocks = [float(trial.of(source).point_bytes) for trial in trials]
         # Codecs that were not tried, and sizes, are told apart by the most bytes that they can take.
         wanted, known = (codec.max_encoded_size((n_points, n_columns)) for codec in (quantizer, source))
         if len(trials) > 1:
@@ -244,7 +246,8 @@ class _Search:
             points = wanted / known * (blocks[-1] + rate * (n_points - sizes[-1]))
         else:
             points = blocks[0] * wanted / source.max_encoded_size((sizes[0], n_columns))
-        return math.ceil(max(points, 1.0) + self._pilot.other_bytes(n_points))
+        last = trials[-1].of(source)
+        return math.ceil(max(points, 1.0) + last.other_bytes + last.weight_bytes * n_points / sizes[-1])
 
 
 def _exact(task: Task, pilot: Pilot, forecasts: list[Forecast]) -> list[Forecast]:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ..quantizers import Quantizer
-from ..wire import Draft, encoded_size
+from ..wire import encoded_size
 from .building import Builder
 from .filling import fill
 from .forecasts import Forecast, Outcome, Task, nothing_fits
@@ -81,11 +81,6 @@ def measured_forecast(
         math.sqrt(max(cells + added, 0.0)),
         filled=filled,
     )
-
-
-def measured_error(measure: Measure, filled: Draft) -> float:
-    """Error of a message as it is received."""
-    return math.sqrt(max(measure.squared_error(filled.coreset, filled.columns), 0.0))
 
 
 def least_size(builder: Builder, quantizer: Quantizer) -> int:

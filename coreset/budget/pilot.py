@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Hashable
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..points import Coreset
-from ..quantizers import Quantizer, UniformQuantizer
-from ..wire import Draft, arranged, columns_sent, encoded_size
+from ..quantizers import Quantizer
+from ..wire import Draft, arranged
 from .building import Builder
 from .energy import EnergyYardstick
 from .extrapolation import Extrapolation, OwnRows
@@ -37,6 +37,19 @@ FAR = 2.0
 _NEAR = 1.4
 
 
+class Tried(NamedTuple):
+    """What a trial tells of a codec: bytes of the message's parts, and what rounding adds to the squared error.
+
+    The latter where points stand for more rows, and where they are all rows.
+    """
+
+    point_bytes: int
+    weight_bytes: int
+    other_bytes: int
+    added: float
+    added_to_all: float
+
+
 class Trial:
     """A coreset that codecs are tried on.
 
@@ -55,19 +68,18 @@ class Trial:
         self.cells = measure.squared_error(coreset)
         self.is_of_every_row = self.n_points == extrapolation.n_rows
         self.cells_of_endless_rows = extrapolation.removed(self.cells, self.n_points)
-        plain = UniformQuantizer(1)
-        self.other_bytes = encoded_size(coreset, plain) - plain.encoded_size(columns_sent(coreset))
         self.of = functools.cache(self._of)
         self._arranged: dict[Hashable, Coreset] = {}
 
-    def _of(self, quantizer: Quantizer) -> tuple[int, float, float]:
-        """Bytes of the point block, and what rounding adds to the squared error of some and of all rows."""
+    def _of(self, quantizer: Quantizer) -> Tried:
         key = quantizer.arrangement_key
         if key not in self._arranged:
             self._arranged[key] = arranged(self.coreset, quantizer)
         draft = self._drafted(Draft.of_arranged(self._arranged[key], quantizer))
         excess = self._measure.squared_error(draft.coreset, draft.columns) - self.cells
-        return len(draft.point_block), *self._measure.what_rounding_adds(draft.coreset, draft.columns, excess)
+        points, weights = len(draft.point_block), len(draft.weight_block)
+        others = draft.message_bytes - points - weights
+        return Tried(points, weights, others, *self._measure.what_rounding_adds(draft.coreset, draft.columns, excess))
 
     def _drafted(self, draft: Draft) -> Draft:
         return draft
@@ -163,14 +175,16 @@ class Pilot:
         far = [trial for trial in rest if all(not 1 / FAR < trial.n_points / one.n_points < FAR for one in wholes)]
         return [*wholes, *far] or self.trials
 
-    def other_bytes(self, n_points: int) -> float:
-        """Bytes of a message besides its points."""
-        trials = (*self.trials, *self._wholes)
-        sizes = np.array([trial.n_points for trial in trials], dtype=np.float64)
-        others = np.array([trial.other_bytes for trial in trials], dtype=np.float64)
-        far = int(np.abs(sizes - sizes[0]).argmax())
-        rate = (others[far] - others[0]) / (sizes[far] - sizes[0]) if far else 1.0
-        return float(others[0] + np.clip(rate, 0.0, 1.0) * (n_points - sizes[0]))
+    def as_forecast(self, draft: Draft) -> float:
+        """Error of a message of all rows as forecasts mean it: of rows that it was not made of, if some are spared."""
+        measure = self.measure_of_all()
+        error = measure.squared_error(draft.coreset, draft.columns)
+        if self.measure.held_out and len(draft.coreset) < self._n_rows:
+            n_points = len(draft.coreset)
+            cells = measure.squared_error(draft.coreset)
+            pure = OwnRows(self._n_rows).removed(cells, n_points)
+            error += self._extrapolation.restored(pure, n_points, self._n_rows) - cells
+        return math.sqrt(max(error, 0.0))
 
 
 def _power_law(sizes: NDArray[np.float64], errors: NDArray[np.float64], n_points: int) -> float:

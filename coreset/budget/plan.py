@@ -211,8 +211,12 @@ def _check_budget(task: Task) -> None:
     least = builder.bound.least_points
     if any(builder.bound(least, quantizer) <= budget for quantizer in task.quantizers):
         return
-    needed = min(least_size(builder, quantizer) for quantizer in task.quantizers)
-    if needed > budget:
+    needed = math.inf
+    for quantizer in task.quantizers:
+        needed = min(needed, least_size(builder, quantizer))
+        if needed <= budget:
+            break
+    else:
         rows = builder.rows
         kinds = {None: "", NUMERIC: " and a target"}
         raise ValueError(
@@ -232,7 +236,8 @@ def _filled(task: Task, outcome: Outcome) -> dict[int, tuple[Draft, float]]:
     """The candidate of the least error with its largest coreset, by true encodings, and the error that it has.
 
     Where a message turns out worse than was forecast, others follow that are expected to be better than the best so
-    far: levels of a codec can fall badly at one size and well at others.
+    far: levels of a codec can fall badly at one size and well at others. Where none was thought to fit, those of the
+    fewest bytes are filled and compared.
     """
     forecasts = outcome.forecasts
     found: dict[int, tuple[Draft, float]] = {}
@@ -242,10 +247,11 @@ def _filled(task: Task, outcome: Outcome) -> dict[int, tuple[Draft, float]]:
         least_bytes = task.builder.bound(task.builder.bound.least_points, task.quantizers[position])
         return (forecast.error if forecast.fits and forecast.tried else math.inf, not forecast.tried, least_bytes)
 
+    is_blind = not any(math.isfinite(rank(position)[0]) for position in range(len(forecasts)))
     for position in sorted(range(len(forecasts)), key=rank):
         forecast, quantizer = forecasts[position], task.quantizers[position]
         least = min((error for _, error in found.values()), default=math.inf)
-        if found and (len(found) == _MOST_MESSAGES or rank(position)[0] >= least):
+        if found and (len(found) == _MOST_MESSAGES or (rank(position)[0] >= least and not is_blind)):
             break
         filled = forecast.filled or fill(task.builder, quantizer, task.budget, forecast.n_points, forecast.near)
         if filled is None:
@@ -253,7 +259,7 @@ def _filled(task: Task, outcome: Outcome) -> dict[int, tuple[Draft, float]]:
         error_of = None if forecast.filled is not None else outcome.error_of
         error = forecast.error if error_of is None else error_of(filled)
         found[position] = filled, error
-        if not error > _AS_EXPECTED * forecast.error:
+        if not is_blind and not error > _AS_EXPECTED * forecast.error:
             break
     if not found:
         raise AssertionError("some candidate fits, since the budget was checked")
@@ -267,8 +273,9 @@ def _as_found(forecasts: list[Forecast], found: dict[int, tuple[Draft, float]], 
         shown[position] = dataclasses.replace(
             forecasts[position], n_points=len(filled.coreset), message_bytes=filled.message_bytes, measured=True
         )
-        if len(found) > 1:
-            note = "" if position == chosen else "its message turned out worse than expected"
+        if len(found) > 1 or not math.isfinite(forecasts[position].error):
+            is_surprise = position != chosen and math.isfinite(forecasts[position].error)
+            note = "its message turned out worse than expected" if is_surprise else ""
             shown[position] = dataclasses.replace(shown[position], error=error, note=note)
     return shown
 

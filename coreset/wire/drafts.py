@@ -71,19 +71,23 @@ class Draft:
         return cls(coreset, quantizer, *quantizer.encode_and_decode(columns_sent(coreset)))
 
     @functools.cached_property
+    def weight_block(self) -> bytes:
+        """The weights, as coarse as the points."""
+        return encode_weights(self.coreset.weights, self.quantizer.precision)
+
+    @functools.cached_property
     def message_bytes(self) -> int:
         """Bytes of the message."""
-        return size_with(self.coreset, self.quantizer, len(self.point_block))
+        return size_with(self.coreset, len(self.weight_block), len(self.point_block))
 
     def message(self) -> bytes:
         """The message."""
         coreset, quantizer = self.coreset, self.quantizer
-        weight_block = encode_weights(coreset.weights, quantizer.precision)
-        weights = decode_weights(weight_block, len(coreset), coreset.total_weight)
+        weights = decode_weights(self.weight_block, len(coreset), coreset.total_weight)
         body = (
             _body_head(coreset)
             + SHORT.pack(*_numbers_after(coreset, columns_sent(coreset), self.columns, weights))
-            + block(weight_block)
+            + block(self.weight_block)
             + _label_name_and_target_fields(coreset)
             + bytes([quantizer.wire_id])
             + quantizer.config_bytes()
@@ -92,14 +96,10 @@ class Draft:
         return seal(MAGIC + bytes([VERSION]) + block(body))
 
 
-def size_with(ordered: Coreset, quantizer: Quantizer, points: int) -> int:
-    """Bytes of the message of a coreset in the order in which it is sent, with a point block of so many."""
-    return message_size(
-        len(_body_head(ordered)),
-        len(encode_weights(ordered.weights, quantizer.precision)),
-        len(_label_name_and_target_fields(ordered)),
-        points,
-    )
+def size_with(ordered: Coreset, weights: int, points: int) -> int:
+    """Bytes of the message of a coreset in the order in which it is sent, with blocks of so many bytes."""
+    tables = len(_label_name_and_target_fields(ordered))
+    return message_size(len(_body_head(ordered)), weights, tables, points)
 
 
 def message_size(head: int, weights: int, tables: int, points: int) -> int:

@@ -15,7 +15,7 @@ from .drafts import Draft, arranged, columns_sent, message_size, size_with
 from .fields import block, varint
 from .labels import encode_label_table, encode_names
 from .layout import EXPONENT, TOTAL
-from .weights import max_weights_size
+from .weights import encode_weights, max_weights_size
 
 
 def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
@@ -95,7 +95,8 @@ def encoded_size(coreset: Coreset, quantizer: Quantizer) -> int:
     _check_coreset(coreset)
     check_quantizer("quantizer", quantizer)
     ordered = arranged(coreset, quantizer)
-    return size_with(ordered, quantizer, quantizer.encoded_size(columns_sent(ordered)))
+    weights = encode_weights(ordered.weights, quantizer.precision)
+    return size_with(ordered, len(weights), quantizer.encoded_size(columns_sent(ordered)))
 
 
 def max_encoded_size(

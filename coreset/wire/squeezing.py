@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..quantizers.limits import is_worth_its_time
+from ..quantizers.limits import MOST_POINTS, is_worth_its_time
 from ..quantizers.rans import BitDecoder, BitEncoder
 
 _MOST_BITS = 10
@@ -17,7 +17,7 @@ Codes = NDArray[np.int64]
 
 
 def squeezed(codes: Codes, bits: int) -> bytes | None:
-    """Bytes of codes, or None where a decoder would not take them.
+    """Bytes of codes, or None where a decoder would not take them: they are too many, too wide, or all alike.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def squeezed(codes: Codes, bits: int) -> bytes | None:
     >>> len(data), bool((unsqueezed(data, 800, 3, "the codes") == codes).all())    # 300 bytes as they are
     (14, True)
     """
-    if bits > _MOST_BITS:
+    if bits > _MOST_BITS or len(codes) > MOST_POINTS:
         return None
     encoder, counts = BitEncoder(), _Counts(bits)
     for batch in _batches(len(codes)):
@@ -54,7 +54,7 @@ def unsqueezed(data: bytes, n_codes: int, bits: int, what: str) -> Codes:
     ValueError
         When the bytes are corrupt, or too few for so many codes.
     """
-    if bits > _MOST_BITS or not is_worth_its_time(0, bits * n_codes, len(data)):
+    if bits > _MOST_BITS or n_codes > MOST_POINTS or not is_worth_its_time(0, bits * n_codes, len(data)):
         raise ValueError(f"message is corrupt: {n_codes} of {what} of {bits} bits are not in {len(data)} bytes")
     try:
         return _decoded(BitDecoder(data, bits * n_codes), n_codes, bits)

@@ -32,7 +32,9 @@ from coreset import (
 from coreset.budget import PLANNERS
 from coreset.budget.building import Bound, Builder
 from coreset.budget.candidates import families
+from coreset.budget.empirical import plan_empirically
 from coreset.budget.filling import fill
+from coreset.budget.forecasts import Task
 from coreset.budget.nesting import MergeChain, merge_order
 from coreset.budget.proxies import eigenvalue_errors, extrapolated, traversal_distances
 from coreset.construction import Rows, check_rows, with_scale
@@ -330,12 +332,12 @@ def test_a_message_that_turns_out_worse_gives_way(rng, monkeypatch):
     best = usual.plan_.quantizer
     errors = []
 
-    def measured(measure, filled):
+    def measured(pilot, filled):
         # The first is said to be twice as bad as the worst of all, the next one as good as it can be.
         errors.append(2 * usual.plan_.table["error"].max() if not errors else 1e-9)
         return errors[-1]
 
-    monkeypatch.setattr("coreset.budget.empirical.measured_error", measured)
+    monkeypatch.setattr("coreset.budget.pilot.Pilot.as_forecast", measured)
     other = BudgetedCoreset(2000, random_state=0).fit(X, y)
     table = other.plan_.table
     assert other.plan_.quantizer != best
@@ -346,3 +348,23 @@ def test_a_message_that_turns_out_worse_gives_way(rng, monkeypatch):
     assert worse["error"].item() == errors[0]
     assert worse["note"].item() == "its message turned out worse than expected"
     assert worse["measured"].item()
+
+
+def test_sizes_are_forecast_with_the_digits_of_weights(rng):
+    X = rng.lognormal(size=(20_000, 2))
+    for codec in (UniformQuantizer(16), RoundingQuantizer(23)):
+        for budget in (600, 2000):
+            task = Task(Builder(rows_of(X), None, RobustCoreset(), 0), rows_of(X), [codec], budget, rng)
+            (forecast,) = plan_empirically(task).forecasts
+            filled = fill(task.builder, codec, budget, forecast.n_points)
+            assert filled is not None
+            assert forecast.n_points == pytest.approx(len(filled.coreset), rel=0.08)
+
+
+def test_codecs_that_no_trial_lets_expect_are_filled_and_compared(rng):
+    X, y = rng.normal(size=(400, 3)), np.arange(400) % 40
+    for budget in (111, 118, 125):
+        table = plan_budget(X, budget, y=y, random_state=0).table
+        assert np.isfinite(table.loc[table["chosen"], "error"].item())
+        measured = table[table["measured"]]
+        assert table.loc[table["chosen"], "error"].item() == measured["error"].min()

@@ -24,6 +24,7 @@ from coreset import (
 )
 from coreset.clustering import cluster
 from coreset.nearest import clustering_cost
+from coreset.quantizers.limits import MOST_POINTS
 from coreset.wire import from_rough, seal, unseal, varint
 from coreset.wire.rough import from_leading_half, leading_half, roughly_above
 from coreset.wire.squeezing import squeezed, unsqueezed
@@ -398,3 +399,14 @@ def test_seals():
     assert seal(b"abc")[3:] == zlib.crc32(b"abc").to_bytes(4, "little")
     with pytest.raises(ValueError, match="checksum"):
         unseal(b"abc")
+
+
+def test_more_codes_than_a_block_of_points_may_have_are_not_squeezed():
+    codes = np.zeros(MOST_POINTS + 1, dtype=np.int64)
+    codes[::50] = 1
+    assert squeezed(codes, 3) is None
+    data = squeezed(codes[:-1], 3)
+    assert data is not None
+    np.testing.assert_array_equal(unsqueezed(data, MOST_POINTS, 3, "the codes"), codes[:-1])
+    with pytest.raises(ValueError, match="message is corrupt"):
+        unsqueezed(data, MOST_POINTS + 1, 3, "the codes")
