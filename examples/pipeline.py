@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler
 
 from analog_eval import SweepReport, noise_sweep, plot_sweeps
 from coreset import Coreset, DistributedCoreset, Quantizer, UniformCoreset
-from imputation_eval import ampute, default_imputers, rank_imputers
+from imputation_eval import ampute, default_imputers, impute, rank_imputers
 
 MISSING_RATE = 0.1
 TABLE_SHARES, IMAGE_SHARES = (0.01, 0.05, 0.2), (0.001, 0.005)
@@ -99,7 +99,7 @@ def fill_the_holes(table: pd.DataFrame, n_repeats: int, report: Report, results:
     report.text(ranking.explain())
     report.picture("imputers", ranking.plot("forest").figure, "Neighborhood-based Dissimilarity Score of each imputer")
     results["imputation"] = {"winner": ranking.winner, "scores": ranking.table["score"].to_dict()}
-    return imputers[ranking.winner].fit_transform(holes)
+    return impute(imputers[ranking.winner], holes, random_state=0)
 
 
 def split_task(name: str, X: Any, y: np.ndarray, n_nodes: int) -> Task:
