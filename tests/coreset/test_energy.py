@@ -61,7 +61,7 @@ def test_chosen_rows_stand_for_all_of_their_class(rng):
 )
 def test_the_number_of_rows_is_taken_out_and_put_back(kind, factors, restored):
     extrapolation = kind(100)
-    pure = extrapolation.removed(np.array([0.25, 0.15]), np.array([20.0, 50.0]))
+    pure = np.array([extrapolation.removed(error, size) for error, size in ((0.25, 20), (0.15, 50))])
     np.testing.assert_allclose(pure, [0.25 / factors[0], 0.15 / factors[1]])
     assert extrapolation.restored(float(pure[0]), 20, 100) == pytest.approx(0.25)
     assert extrapolation.restored(0.3125, 1000, 1000) == restored  # all rows are points
