@@ -1,4 +1,4 @@
-"""The empirical planner: small trials tell what every codec would reach; only the best one is built in full."""
+"""The empirical planner: trials of some rows tell which codecs may be the best, and trials of all rows which one is."""
 
 from __future__ import annotations
 

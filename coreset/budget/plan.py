@@ -68,14 +68,15 @@ def plan_budget(
     sample_weight : array-like of shape (n,), optional
     planner : {"empirical", "exhaustive", "eigenvalue", "max-distance", "quantile-distance"}, default="empirical"
         "empirical" (ours) tries codecs on small coresets of some rows, measures their errors, and forecasts from these
-        what every codec would reach. With a target, which is there to train on, the error is the root of the mean of
-        two squared energy distances from the rows, those to the points and to their scatter: of classes each by itself,
-        of a numeric target as one column more. Without one it is the root mean squared distance of rows held out to the
-        nearest decoded point. "exhaustive" builds and encodes the largest coreset for every codec, as the scheme of
-        that name in arXiv 2204.06652, and measures the same errors where that bounds them. The others are of that paper
-        and measure nothing: they add to the codec's largest error a proxy for that of k points. "eigenvalue" (EVD-MECB)
-        takes it from the eigenvalues of the scatter matrix, or where those are too few from "max-distance", the radius
-        of a farthest-first traversal; "quantile-distance" (ours) leaves the farthest 5 % of the rows out of that.
+        what every codec would reach; the leading ones are tried again on coresets of all rows. With a target, which is
+        there to train on, the error is the root of the mean of two squared energy distances from the rows, those to the
+        points and to their scatter: of classes each by itself, of a numeric target as one column more. Without one it
+        is the root mean squared distance of rows held out to the nearest decoded point. "exhaustive" builds and encodes
+        the largest coreset for every codec, as the scheme of that name in arXiv 2204.06652, and measures the same
+        errors where that bounds them. The others are of that paper and measure nothing: they add to the codec's largest
+        error a proxy for that of k points. "eigenvalue" (EVD-MECB) takes it from the eigenvalues of the scatter matrix,
+        or where those are too few from "max-distance", the radius of a farthest-first traversal; "quantile-distance"
+        (ours) leaves the farthest 5 % of the rows out of that.
     base : estimator with `n_points` and `random_state`, optional
         `RobustCoreset` by default.
     quantizers : sequence of Quantizer, optional
