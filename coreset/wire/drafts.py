@@ -36,6 +36,7 @@ from .rough import leading_half, roughly_above
 from .weights import decode_weights, encode_weights
 
 _CALIBRATION_CENTERS = 16
+_ROUNDING = 1e-13  # of a sum of weights
 _BY_POINT = ("points", "weights", "labels", "spread", "groups", "sample_indices")
 
 
@@ -178,7 +179,8 @@ def _body_head(coreset: Coreset) -> bytes:
         flags |= HAS_SOURCE_ZSTD
         counts.append(coreset.source_zstd_bytes)
     total = TOTAL.pack(coreset.total_weight)
-    if coreset.total_weight == counts[0]:
+    # Weights that a sum made differ from the count by rounding alone, which is not worth eight bytes.
+    if math.isclose(coreset.total_weight, counts[0], rel_tol=_ROUNDING):
         flags, total = flags | NO_TOTAL, b""
     return bytes([flags, dtype]) + b"".join(varint(count) for count in counts) + total
 

@@ -149,6 +149,17 @@ def test_rows_that_weigh_one_each_need_no_total(rng):
     assert [decode(message).total_weight for message in messages] == [100.0, 100.0]
 
 
+def test_a_total_that_rounding_alone_keeps_from_the_count_of_rows_is_that_count(rng):
+    weights = np.full(3, 7 / 3)
+    weights[0] = np.nextafter(weights[0], 3)
+    points = rng.normal(size=(3, 1))
+    almost, more = (Coreset(points, weights * factor, n_source=7) for factor in (1, 1 + 1e-9))
+    assert almost.total_weight != 7
+    messages = [encode(coreset, UniformQuantizer(1)) for coreset in (almost, more)]
+    assert [decode(message).total_weight for message in messages] == [7, more.total_weight]
+    assert len(messages[1]) - len(messages[0]) == 8
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_half_a_double_has_its_leading_digits(value):
     assert from_leading_half(leading_half(value)) == pytest.approx(value, rel=2.0**-21, abs=5e-324 * 2**32)
