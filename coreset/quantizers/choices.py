@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Shape
-from .headers import check_length, packed_masks, unpacked_mask
+from .headers import check_length
 from .limits import check_time, is_worth_its_time
+from .masks import packed_masks, unpacked_mask
 from .stream import decode_tables, encode_tables
 
 Codes = NDArray[np.uint8]

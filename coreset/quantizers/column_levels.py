@@ -11,7 +11,8 @@ from .base import Shape
 from .bits import pack_bits, packed_size, unpack_bits
 from .ends import in_units, max_ends_bytes, pack_ends, unpack_ends
 from .fitting import equal_ends, spaced_ends
-from .headers import check_finite, check_length, kept, packed_masks, survives_float32, unpacked_mask
+from .headers import check_finite, check_length, kept, survives_float32
+from .masks import packed_masks, unpacked_mask
 from .spacing import EQUAL, SPACED_BITS, SPACING_BITS, nearest_codes, spacings
 
 Floats = NDArray[np.float64]
@@ -78,13 +79,16 @@ class ColumnLevels:
         """The distance between the ends of each column."""
         return self.high - self.low
 
-    def to_bytes(self) -> bytes:
-        """Masks of idle columns and of zeros among them, their values, and ends and spacings of the others."""
+    def to_bytes(self, row: int = 0) -> bytes:
+        """Masks of idle columns and of zeros among them, their values, and ends and spacings of the others.
+
+        Of images, `row` is the number of columns in one of their rows.
+        """
         idle = self.low[~self.active]
         constants = idle[idle != 0]
         narrow = survives_float32(constants)
         spaced = bool((self.spacing != EQUAL).any())
-        masks = packed_masks([self.active, idle != 0])
+        masks = packed_masks([self.active], row) + packed_masks([idle != 0])
         ends = pack_ends(self.low[self.active], self.high[self.active], self.bits)
         spacing = pack_bits(self.spacing[self.active].astype(np.uint64), SPACING_BITS) if spaced else b""
         flags = (not narrow) * _WIDE + spaced * _SPACED

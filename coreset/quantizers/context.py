@@ -168,7 +168,7 @@ class ContextQuantizer(ScopedQuantizer):
         if self.one_hot:
             checked = as_one_hot(checked)
         levels, codes, stride = self._fitted(checked)
-        head = levels.to_bytes()
+        head = levels.to_bytes(stride)
         active = np.flatnonzero(levels.active)
         packed = b"\0" + head + pack_bits(codes[active].ravel().astype(np.uint64), self.bits)
         block = _Block(levels, codes)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from .base import Shape
 from .bits import packed_size
-from .headers import check_finite, check_length, narrowed, packed_masks, unpacked_mask
+from .headers import check_finite, check_length, narrowed
+from .masks import packed_masks, unpacked_mask
 
 Floats = NDArray[np.float64]
 _MOST_LISTED = 4  # bits of levels that are listed one by one
@@ -68,11 +69,15 @@ class TableLevels:
         """The distance between the first and the last level, for each column."""
         return np.full(len(self.active), self.levels[-1] - self.levels[0])
 
-    def to_bytes(self) -> bytes:
-        """The mask of idle columns and the levels, or their ends."""
+    def to_bytes(self, row: int = 0) -> bytes:
+        """The mask of idle columns and the levels, or their ends.
+
+        Of images, `row` is the number of columns in one of their rows.
+        """
         written = self.levels[[0, -1]] if len(self.levels) > 1 << _MOST_LISTED else self.levels
         narrow = bool((narrowed(written) == written).all())
-        return bytes([not narrow]) + packed_masks([self.active]) + written.astype("<f4" if narrow else "<f8").tobytes()
+        mask = packed_masks([self.active], row)
+        return bytes([not narrow]) + mask + written.astype("<f4" if narrow else "<f8").tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes, n_features: int, bits: int) -> tuple[TableLevels, bytes]:

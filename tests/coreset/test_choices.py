@@ -13,6 +13,7 @@ from coreset import BudgetedCoreset, ContextQuantizer, Coreset, RobustCoreset, d
 from coreset.quantizers import choices as module
 from coreset.quantizers import get_quantizer, has_one_hot_columns, quantizer_from_wire
 from coreset.quantizers.choices import Choices, decode_choices
+from coreset.quantizers.masks import packed_masks
 from coreset.quantizers.one_hot import as_one_hot, one_hot_groups
 
 CHOSEN = 8  # the flag of a block that has choices
@@ -126,7 +127,7 @@ def test_corrupt_choices_are_named(mixed):
         (b"", "cut off"),
         (b"\1\0" + written[2:], "between codes 1 and 0"),
         (b"\0\2" + written[2:], "between codes 0 and 2"),
-        (written[:2] + b"\0\0\0\0" + written[6:], "choices of no columns"),
+        (written[:2] + packed_masks([np.zeros(20, dtype=bool), np.ones(0, dtype=bool)]), "choices of no columns"),
         (written[:-2], "corrupt|bytes of words"),
     ):
         with pytest.raises(ValueError, match=message):
