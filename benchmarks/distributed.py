@@ -7,6 +7,10 @@ Accuracies are those of the models of ``budget.py`` on test rows, trained on the
 is by how many points of accuracy the shards' summary is behind the central one, with half of its 95 % interval over
 seeds. ``parts`` are the bytes of all messages by part. The protocol runs in one process, which by the tests gives the
 same bytes as Ray. Runs that are not repeated stay in the file, so that it can be made piece by piece.
+
+``--what cells`` tells what is lost before a byte is written: as many cells of all rows as eight IID shards make of
+theirs, none of them quantized. ``--what published`` is the published construction of centres and drawn rows, over eight
+IID shards, next to the default; its costs are relative to the best centres known.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from coreset import BudgetedCoreset, Coreset, DistributedCoreset, accounting
+from coreset import BudgetedCoreset, Coreset, DistributedCoreset, DistributedSampling, RobustCoreset, accounting
 from coreset.nearest import clustering_cost
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,6 +41,14 @@ SHARDS = (8, 64)
 SHARD_BYTES = 2048
 SPLITS = ("iid", "dirichlet 0.1")
 K = 10
+CELLS_A_SHARD = 109  # what 2 KB hold of MNIST
+PUBLISHED = {
+    "default": None,
+    "DistributedSampling(bits=8)": DistributedSampling(bits=8),
+    "DistributedSampling(bits=4)": DistributedSampling(bits=4),
+    "DistributedSampling(bits=8), resample": DistributedSampling(bits=8, negative_weights="resample"),
+    "DistributedSampling(bits=8), avoid": DistributedSampling(bits=8, negative_weights="avoid"),
+}
 
 
 def dealt(y: np.ndarray, n_shards: int, how: str, rng: np.random.Generator) -> list[np.ndarray]:
@@ -89,6 +101,45 @@ def run(name: str, n_shards: int, how: str, seed: int) -> dict[str, Any]:
     }
 
 
+def cells(seed: int) -> dict[str, Any]:
+    """Cells of MNIST's shards and as many of all rows, as they were before they were written."""
+    part = split(TABLES["mnist"](), seed)
+    shards = dealt(part.y, SHARDS[0], "iid", np.random.default_rng(seed))
+    base = RobustCoreset(CELLS_A_SHARD, random_state=seed)
+    many = Coreset.merge(*(base.fit(part.X[rows], part.y[rows]).coreset_ for rows in shards))
+    one = RobustCoreset(len(many), random_state=seed).fit(part.X, part.y).coreset_
+    sides = {"central": one, "distributed": many}
+    return {"seed": seed} | {
+        side: measured(part, summary, seed) | {"to_nearest": _to_nearest(part, summary)}
+        for side, summary in sides.items()
+    }
+
+
+def _to_nearest(part: Split, summary: Coreset) -> float:
+    """Squared distances of the rows to the nearest point of their class, summed."""
+    of_class = [(part.y == label, summary.labels == label) for label in np.unique(part.y)]
+    return float(sum(clustering_cost(part.X[rows], summary.points[points]) for rows, points in of_class))
+
+
+def published(name: str, seed: int) -> dict[str, Any]:
+    """The published construction and the default for the same bytes."""
+    part = split(TABLES[name](), seed)
+    shards = dealt(part.y, SHARDS[0], "iid", np.random.default_rng(seed))
+    least = KMeans(K, n_init=20, random_state=seed).fit(part.X).inertia_
+    found = {}
+    for way, base in PUBLISHED.items():
+        run = DistributedCoreset(
+            SHARD_BYTES * len(shards), base=base, backend="local", progress=False, random_state=seed
+        ).fit([part.X[rows] for rows in shards], [part.y[rows] for rows in shards])
+        values = measured(part, run.coreset_, seed)
+        found[way] = {
+            "n_points": values["n_points"],
+            "cost": values["cost"] / least,
+            "accuracy": values["points"]["logistic regression"],
+        }
+    return found
+
+
 def summarised(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     frame = pd.json_normalize(runs)
     rows = []
@@ -117,12 +168,34 @@ def compared(part: pd.DataFrame, score: str) -> dict[str, float | None]:
 
 def stored(path: Path) -> dict[tuple[str, int, str, int], dict[str, Any]]:
     """Runs of a file, by table, shards, split and seed."""
-    runs = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
+    runs = _stored(path).get("runs", [])
     return {(run["table"], run["shards"], run["split"], run["seed"]): run for run in runs}
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def _mean(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """Of every number over runs, by its place."""
+    return {key: round(float(value), 4) for key, value in pd.json_normalize(runs).mean(numeric_only=True).items()}
+
+
+def write_others(path: Path, what: str, seeds: list[int]) -> None:
+    """Measure and store cells, or the published construction."""
+    if what == "cells":
+        runs = [cells(seed) for seed in seeds]
+        found: Any = {"runs": runs, "mean": _mean(runs)}
+    else:
+        found = {name: _mean([published(name, seed) for seed in seeds]) for name in ("digits", "diamonds")}
+    print(json.dumps(found, indent=1))
+    path.write_text(json.dumps(_stored(path) | {what: found}, indent=1) + "\n", encoding="utf-8")
 
 
 def write(path: Path, runs: list[dict[str, Any]]) -> None:
     results = {
+        **_stored(path),
         "command": "python benchmarks/distributed.py",
         "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
         "date": time.strftime("%Y-%m-%d"),
@@ -139,11 +212,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(NAMES), choices=list(TABLES))
     parser.add_argument("--shards", nargs="+", type=int, default=list(SHARDS))
     parser.add_argument("--splits", nargs="+", default=list(SPLITS), choices=SPLITS)
+    parser.add_argument("--what", default="quality", choices=["quality", "cells", "published"])
     parser.add_argument("--out", type=Path, default=RESULTS / "distributed.json")
     arguments = parser.parse_args()
-    runs = stored(arguments.out)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # searches are cut short on purpose
+        if arguments.what != "quality":
+            write_others(arguments.out, arguments.what, arguments.seeds)
+            return
+        runs = stored(arguments.out)
         for case in itertools.product(arguments.only, arguments.shards, arguments.splits, arguments.seeds):
             started = time.process_time()
             runs[case] = run(*case)
