@@ -1,10 +1,11 @@
 """From a table of mixed columns to one scaled numeric space in which distances make sense, and back."""
 
 from imputation_eval.encoding.roles import check_categorical, column_roles
-from imputation_eval.encoding.table import TableEncoder, encode_pair
-from imputation_eval.encoding.values import as_cells, as_float, holds_numbers, is_time, robust_scale
+from imputation_eval.encoding.table import TableEncoder, encode_pair, stack_cells
+from imputation_eval.encoding.values import LARGEST_VALUE, as_cells, as_float, holds_numbers, is_time, robust_scale
 
 __all__ = [
+    "LARGEST_VALUE",
     "TableEncoder",
     "as_cells",
     "as_float",
@@ -14,4 +15,5 @@ __all__ = [
     "holds_numbers",
     "is_time",
     "robust_scale",
+    "stack_cells",
 ]

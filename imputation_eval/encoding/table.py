@@ -148,30 +148,41 @@ class TableEncoder:
         """Widen a mask over cells (n_rows, n_columns) to one over encoded features (n_rows, n_features_)."""
         return np.repeat(mask, self.widths_, axis=1)
 
-    def cells(self, encoded: _Array, mask: NDArray[np.bool_]) -> _Array:
-        """Collect single cells as rows, so that the distance of two rows is the error of one cell.
+    def column_cells(self, encoded: _Array, mask: NDArray[np.bool_]) -> Iterator[tuple[int, _Array]]:
+        """Yield for each column that varies its position and its masked cells.
 
         Parameters
         ----------
         encoded : ndarray of shape (n_rows, n_features_)
             Encoded rows.
         mask : bool ndarray of shape (n_rows, n_columns)
-            The cells to collect; those of constant columns are skipped.
+            The cells to collect.
 
-        Returns
-        -------
-        ndarray of shape (n_cells, widest column)
-            Column by column, padded with zeros.
+        Yields
+        ------
+        j : int
+        block : ndarray of shape (n_cells, width)
         """
-        widest = int(self.widths_.max())
-        blocks = self.column_cells(encoded, mask)
-        return np.vstack([np.pad(block, ((0, 0), (0, widest - block.shape[1]))) for _, block in blocks])
-
-    def column_cells(self, encoded: _Array, mask: NDArray[np.bool_]) -> Iterator[tuple[int, _Array]]:
-        """Yield for each column that varies its position and its masked cells, of shape (n_cells, width)."""
         starts = np.cumsum(self.widths_) - self.widths_
         for j in np.flatnonzero(self.widths_):
             yield int(j), encoded[mask[:, j], starts[j] : starts[j] + self.widths_[j]]
+
+
+def stack_cells(blocks: Iterable[_Array]) -> _Array:
+    """Stack the cells of several columns, so that the distance of two rows is the error of one cell.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of shape (n_cells, width)
+
+    Returns
+    -------
+    ndarray of shape (n_cells of all, widest)
+        Block by block, padded with zeros.
+    """
+    blocks = list(blocks)
+    widest = max(block.shape[1] for block in blocks)
+    return np.vstack([np.pad(block, ((0, 0), (0, widest - block.shape[1]))) for block in blocks])
 
 
 def encode_pair(x: Any, y: Any, names: tuple[str, str]) -> tuple[_Array, _Array]:

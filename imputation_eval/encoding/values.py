@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 _Array = NDArray[np.float64]
-_LARGEST = 1e100  # larger values, and columns that vary by less than the inverse, may overflow once scaled
+LARGEST_VALUE = 1e100  # larger values, and columns that vary by less than the inverse, may overflow once scaled
 _EPOCH = pd.Timestamp(0)
 _SECOND = pd.Timedelta(seconds=1)
 _ROUNDING = 1e-14  # what varies less, relative to the largest value, varies by rounding alone
@@ -19,12 +19,12 @@ def as_float(column: pd.Series) -> _Array:
     """Return numbers as floats and dates as seconds, NaN where missing; raise on infinity and on what is no number."""
     if is_time(column.dtype):
         return _seconds(column)
-    try:
-        values = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"column {column.name!r} holds values that are not numbers: {error}.") from error
-    if (np.abs(values) > _LARGEST).any():
-        raise ValueError(f"column {column.name!r} holds infinite values, or values beyond {_LARGEST:g}.")
+    if column.dtype == np.float64 and isinstance(column.dtype, np.dtype):  # the commonest, at a tenth of the time
+        values = column.to_numpy(copy=True)
+    else:
+        values = _parsed(column)
+    if (np.abs(values) > LARGEST_VALUE).any():
+        raise ValueError(f"column {column.name!r} holds infinite values, or values beyond {LARGEST_VALUE:g}.")
     return values
 
 
@@ -65,7 +65,14 @@ def robust_scale(values: _Array) -> float:
 
 def negligible(values: _Array) -> float:
     """Return the range that numbers of this size cover by rounding alone."""
-    return max(_ROUNDING * float(np.abs(values).max()), 1 / _LARGEST)
+    return max(_ROUNDING * float(np.abs(values).max()), 1 / LARGEST_VALUE)
+
+
+def _parsed(column: pd.Series) -> _Array:
+    try:
+        return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"column {column.name!r} holds values that are not numbers: {error}.") from error
 
 
 def _seconds(column: pd.Series) -> _Array:

@@ -37,13 +37,16 @@ def nearest_neighbors(points: _Array, n_neighbors: int, rng: np.random.Generator
         Indices, in no particular order; a point is never its own neighbour.
     """
     seed = int(rng.integers(2**63))
-    points = _rescale(points)
+    return neighbors_of_all(rescale(points), n_neighbors, seed)
+
+
+def neighbors_of_all(points: _Array, n_neighbors: int, seed: int) -> _Indices:
+    """Return the nearest neighbours of rescaled points by the ways that suit them."""
     neighbors = np.empty((len(points), n_neighbors), dtype=np.intp)
     search = tree_neighbors if suits_tree(*points.shape) else screened_neighbors
     done = search(points, n_neighbors, seed, neighbors)
     rest = np.flatnonzero(~done)
-    if len(rest):
-        _search_all(points, rest, n_neighbors, seed, neighbors)
+    neighbors[rest] = neighbors_of_some(points, rest, n_neighbors, seed)
     return neighbors
 
 
@@ -82,18 +85,20 @@ def tree_neighbors(points: _Array, n_neighbors: int, seed: int, neighbors: _Indi
     return done
 
 
-def _search_all(points: _Array, rows: _Indices, n_neighbors: int, seed: int, neighbors: _Indices) -> None:
-    """Fill in the neighbours of some rows from their distances to all points."""
+def neighbors_of_some(points: _Array, rows: _Indices, n_neighbors: int, seed: int) -> _Indices:
+    """Return the neighbours of some of the rescaled points from their distances to all."""
+    neighbors = np.empty((len(rows), n_neighbors), dtype=np.intp)
     unit = (points.shape[1] + 8) * 2.0**-53
     for part, block, spreads in squared_distance_blocks(points[rows], points):
         own = rows[part]
         block[np.arange(len(own)), own] = np.inf
-        neighbors[own], _ = settle(
+        neighbors[part], _ = settle(
             points, own, block, None, unit=unit, spreads=spreads, limit=np.inf, n_neighbors=n_neighbors, seed=seed
         )
+    return neighbors
 
 
-def _rescale(points: _Array) -> _Array:
+def rescale(points: _Array) -> _Array:
     """Multiply by a power of two, which changes no digit, such that a typical point is about 1 from the centre."""
     distances = np.abs(points - center_of(points)).max(axis=1)
     typical = np.median(distances) or distances.mean()

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_wine
 
 from imputation_eval import nds
-from imputation_eval.dissimilarity import _compare, _p_value, _statistic, nds_score
+from imputation_eval.dissimilarity import _labels, _p_value, _statistic, nds_score
 from imputation_eval.neighborhoods import nearest_neighbors
 
 
@@ -131,7 +131,8 @@ def test_permutations_that_change_nothing_count_as_reaching_the_score(rng):
     x = rng.normal(size=(7, 2))
     assert nds(x[:4], x[4:], n_neighbors=2, n_permutations=50, random_state=0).p_value > 1 / 51
     neighbors = np.array([[j for j in range(7) if j != i] for i in range(7)])
-    labels, _, statistic = _compare(neighbors, 4)
+    labels = _labels(4, 7)
+    statistic = float(_statistic(labels[neighbors].mean(axis=1), labels))
     assert _p_value(statistic, neighbors, labels, 50, rng) == 1
 
 

@@ -16,7 +16,7 @@ from imputation_eval.neighborhoods import (
     squared_distance_blocks,
     suits_tree,
 )
-from imputation_eval.neighborhoods.search import _rescale, _search_all, tree_neighbors
+from imputation_eval.neighborhoods.search import neighbors_of_some, rescale, tree_neighbors
 from imputation_eval.neighborhoods.settling import tie_tolerance
 
 SEED = 2**62 + 17
@@ -36,11 +36,10 @@ def test_distances_agree_with_scipy_also_far_from_the_origin(rng, shift, monkeyp
 
 def _by(search, points, k):
     """Neighbours by one way of searching, the rest filled up as the package does, and how many it found by itself."""
-    points = _rescale(points)
+    points = rescale(points)
     neighbors = np.full((len(points), k), -1)
     done = search(points, k, SEED, neighbors) if search else np.zeros(len(points), dtype=bool)
-    if not done.all():
-        _search_all(points, np.flatnonzero(~done), k, SEED, neighbors)
+    neighbors[~done] = neighbors_of_some(points, np.flatnonzero(~done), k, SEED)
     return np.sort(neighbors, axis=1), int(done.sum())
 
 
