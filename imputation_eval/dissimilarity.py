@@ -11,7 +11,7 @@ from scipy import sparse
 
 from imputation_eval._validation import RandomStateLike, as_generator, check_integer, warn_user
 from imputation_eval.encoding import encode_pair
-from imputation_eval.neighborhoods import count_in_second, nearest_neighbors
+from imputation_eval.neighborhoods import Reference, count_in_second, nearest_neighbors
 
 _Array = NDArray[np.float64]
 _PERMUTED_ENTRIES = 2**22  # labels of some permutations at a time
@@ -148,11 +148,12 @@ def nds(
     return NdsResult(_normalize(statistic, k, len(pooled)), p_value, local, k, len(x), len(y), n_permutations)
 
 
-def nds_score(reference: _Array, candidate: _Array, rng: np.random.Generator) -> float:
+def nds_score(reference: Reference, candidate: _Array, rng: np.random.Generator) -> float:
     """Return the score alone, of clean arrays and with the default k; what :func:`nds` gives without its checks."""
-    k = default_n_neighbors(len(reference), len(candidate))
+    n, m = len(reference.rows), len(candidate)
+    k = default_n_neighbors(n, m)
     shares = count_in_second(reference, candidate, k, rng) / k
-    return _normalize(_statistic(shares, _labels(len(reference), len(shares))), k, len(shares))
+    return _normalize(_statistic(shares, _labels(n, n + m)), k, n + m)
 
 
 def default_n_neighbors(n: int, m: int) -> int:

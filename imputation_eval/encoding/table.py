@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imputation_eval._validation import check_no_empty_column, check_sample, check_table, warn_user
-from imputation_eval.encoding.codecs import fit_codec
+from imputation_eval.encoding.codecs import NumericCodec, encode_numbers, fit_codec
 from imputation_eval.encoding.roles import column_roles
+from imputation_eval.encoding.values import LARGEST_VALUE, plain_floats
 
 _Array = NDArray[np.float64]
 
@@ -113,7 +114,22 @@ class TableEncoder:
         """
         if list(table.columns) != self.columns_:
             raise ValueError(f"table has columns {list(table.columns)}, fitted were {self.columns_}.")
-        return np.hstack([codec.encode(table[codec.name]) for codec in self._codecs])
+        encoded = np.empty((len(table), self.n_features_))
+        starts = np.cumsum(self.widths_) - self.widths_
+        # Columns of floats at once, which takes as long as one of them; the others, and those that are wrong, singly.
+        plain = plain_floats(table) & np.array([codec.role == "numeric" for codec in self._codecs])
+        values = table.loc[:, plain].to_numpy()
+        if (np.abs(values) > LARGEST_VALUE).any():
+            plain[:] = False
+        else:
+            numeric = [
+                c for c, at_once in zip(self._codecs, plain, strict=True) if at_once and isinstance(c, NumericCodec)
+            ]
+            encoded[:, starts[plain]] = encode_numbers(numeric, values)
+        for codec, start, done in zip(self._codecs, starts, plain, strict=True):
+            if not done:
+                encoded[:, start : start + codec.width] = codec.encode(table[codec.name])
+        return encoded
 
     def transform_column(self, column: pd.Series) -> _Array:
         """Encode one column, found by its name: its part of what :meth:`transform` gives, (n_rows, width)."""

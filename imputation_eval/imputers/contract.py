@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import clone
 
-from imputation_eval.encoding import LARGEST_VALUE, as_float, check_categorical, holds_numbers, robust_scale
+from imputation_eval.encoding import (
+    LARGEST_VALUE,
+    as_float,
+    check_categorical,
+    holds_numbers,
+    plain_floats,
+    robust_scale,
+)
 
 # Observed cells may come back changed by rounding, e.g. out of a pipeline that scales and scales back in float32: by
 # the first share of themselves plus, for those near 0, the second share of the scale of their column.
@@ -144,11 +151,11 @@ def _sound_floats(
         Observed cells agree relative to their size, and all values are within bounds.
     filled : ndarray of shape (n_rows, n_sound)
     """
-    plain = np.array(
-        [isinstance(a, np.dtype) and a == b == np.float64 for a, b in zip(df.dtypes, output.dtypes, strict=True)]
-    )
+    plain = plain_floats(df) & plain_floats(output)
     before, after, hole = df.loc[:, plain].to_numpy(), output.loc[:, plain].to_numpy(), holes[:, plain]
-    agree = hole | (np.abs(after - before) <= _ROUNDING * np.abs(before))
+    agree = hole | (after == before)
+    if not agree.all():
+        agree |= np.abs(after - before) <= _ROUNDING * np.abs(before)
     in_order = (agree & (np.abs(after) <= LARGEST_VALUE)).all(axis=0)
     plain[plain] = in_order
     return plain, np.where(hole, after, before)[:, in_order]

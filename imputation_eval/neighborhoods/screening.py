@@ -50,7 +50,7 @@ def screened_neighbors(points: _Array, n_neighbors: int, seed: int, neighbors: _
     """
     n = len(points)
     done = np.zeros(n, dtype=bool)
-    folded = fold(points)
+    folded = fold(points, center_of(points))
     thresholds = _thresholds(folded, n_neighbors, np.random.default_rng(seed))
     if thresholds is None:
         return done
@@ -89,6 +89,7 @@ class Folded:
     left: _Floats  # (n, d + 2)
     right: _Floats  # (d + 2, n), or more: columns of points that are far from all fill up the last tile
     spreads: _Array  # (n,)
+    norms: _Array  # (n,), distances from the origin
 
     @property
     def unit(self) -> float:
@@ -101,12 +102,12 @@ class Folded:
         right = np.zeros((d, -(-n // _WIDTH) * _WIDTH), dtype=np.float32)
         np.take(self.right, order, axis=1, out=right[:, :n])
         right[-1, n:] = 3 * LARGEST
-        return Folded(self.left[order], right, self.spreads[order])
+        return Folded(self.left[order], right, self.spreads[order], self.norms[order])
 
 
-def fold(points: _Array) -> Folded:
+def fold(points: _Array, center: _Array) -> Folded:
     """Return the factors of points (n, d) that are scaled to a typical distance of 1 from their centre."""
-    centered = points - center_of(points)
+    centered = points - center
     spreads = np.einsum("ij,ij->i", centered, centered)
     # Rows that far out are put where no other row finds them near.
     far = spreads > LARGEST
@@ -115,7 +116,7 @@ def fold(points: _Array) -> Folded:
     ones = np.ones(len(points))
     left = np.column_stack([centered, norms, ones]).astype(np.float32)
     right = np.vstack([-2 * centered.T, ones, norms]).astype(np.float32)
-    return Folded(left, right, spreads)
+    return Folded(left, right, spreads, np.sqrt(np.einsum("ij,ij->i", points, points)))
 
 
 def _thresholds(folded: Folded, k: int, rng: np.random.Generator) -> _Floats | None:

@@ -138,13 +138,13 @@ def _draw_the_rest(
     lacking = lacking - np.bincount(of[nearer], minlength=n_rows)
     tied = np.flatnonzero(np.abs(exact - kth[of]) <= tolerance[of])
     # The tied of each row in random order, of which it takes as many as it lacks.
-    tied = tied[np.lexsort((_priority(seed, rows[of[tied]], point[candidates[tied]]), of[tied]))]
+    tied = tied[np.lexsort((priority(seed, rows[of[tied]], point[candidates[tied]]), of[tied]))]
     _, starts, counts = np.unique(of[tied], return_index=True, return_counts=True)
     place = np.arange(len(tied)) - np.repeat(starts, counts)
     keep[candidates[tied[place < lacking[of[tied]]]]] = True
 
 
-def _priority(seed: int, rows: _Indices, columns: _Indices) -> NDArray[np.uint64]:
+def priority(seed: int, rows: _Indices, columns: _Indices) -> NDArray[np.uint64]:
     """Return a random number of each pair, whichever search came upon it and when: splitmix64 of seed and indices."""
     state = np.uint64(seed) + rows.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
     return _mix(_mix(state) + columns.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))

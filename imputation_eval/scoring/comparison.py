@@ -21,9 +21,9 @@ from imputation_eval.scoring.trial import (
     MIN_ROWS,
     TRUTH,
     Example,
+    Halves,
     Result,
     Trial,
-    compare_halves,
     finite_or_failure,
     raw_rows,
 )
@@ -153,8 +153,8 @@ class ComparisonTrial(Trial):
         rng = derive_generator(self.entropy, "metric", repeat, metric.name)
         with np.errstate(all="ignore"):  # sums over absurd imputed values may overflow; such a score is a failure
             if metric.compares == "samples":
-                return compare_halves(metric, truth.rows, candidate.rows, rng)
-            return metric.compute(truth.cells, candidate.cells, rng)
+                return truth.halves.compare(metric, candidate.rows, rng)
+            return metric.between(truth.cells, candidate.cells, rng)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +172,11 @@ class Filled:
     encoder: TableEncoder
     hidden: _Mask
     rows: _Array
+
+    @cached_property
+    def halves(self) -> Halves:
+        """The rows, to compare others with."""
+        return Halves(self.rows)
 
     @cached_property
     def columns(self) -> dict[int, _Array]:
