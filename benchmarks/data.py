@@ -149,17 +149,17 @@ def mnist() -> np.ndarray:
 
 @functools.cache
 def shuttle() -> np.ndarray:
-    with gzip.open(_river_file("shuttle.csv.gz")) as file:
+    with gzip.open(river_file("shuttle.csv.gz")) as file:
         return pd.read_csv(file).drop(columns="anomaly").to_numpy()
 
 
 @functools.cache
 def image_segments() -> np.ndarray:
-    with zipfile.ZipFile(_river_file("segment.csv.zip")) as archive, archive.open(archive.namelist()[0]) as file:
+    with zipfile.ZipFile(river_file("segment.csv.zip")) as archive, archive.open(archive.namelist()[0]) as file:
         return pd.read_csv(file).drop(columns="category").to_numpy()
 
 
-def _river_file(name: str) -> Path:
+def river_file(name: str) -> Path:
     # Read beside the package: importing river itself takes seconds and reads more than the table.
     spec = find_spec("river")
     if spec is None or spec.origin is None:

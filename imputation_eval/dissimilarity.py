@@ -11,7 +11,7 @@ from scipy import sparse
 
 from imputation_eval._validation import RandomStateLike, as_generator, check_integer, warn_user
 from imputation_eval.encoding import encode_pair
-from imputation_eval.neighborhoods import nearest_neighbors
+from imputation_eval.neighborhoods import Reference, count_in_second, nearest_neighbors
 
 _Array = NDArray[np.float64]
 _PERMUTED_ENTRIES = 2**22  # labels of some permutations at a time
@@ -141,17 +141,19 @@ def nds(
     pooled = np.vstack([x, y])
     _warn_of_duplicates(pooled)
     neighbors = nearest_neighbors(pooled, k, rng)
-    labels, local, statistic = _compare(neighbors, len(x))
+    labels = _labels(len(x), len(pooled))
+    local = (neighbors >= len(x)).mean(axis=1)
+    statistic = float(_statistic(local, labels))
     p_value = _p_value(statistic, neighbors, labels, n_permutations, rng) if n_permutations else None
     return NdsResult(_normalize(statistic, k, len(pooled)), p_value, local, k, len(x), len(y), n_permutations)
 
 
-def nds_score(reference: _Array, candidate: _Array, rng: np.random.Generator) -> float:
+def nds_score(reference: Reference, candidate: _Array, rng: np.random.Generator) -> float:
     """Return the score alone, of clean arrays and with the default k; what :func:`nds` gives without its checks."""
-    k = default_n_neighbors(len(reference), len(candidate))
-    neighbors = nearest_neighbors(np.vstack([reference, candidate]), k, rng)
-    *_, statistic = _compare(neighbors, len(reference))
-    return _normalize(statistic, k, len(neighbors))
+    n, m = len(reference.rows), len(candidate)
+    k = default_n_neighbors(n, m)
+    shares = count_in_second(reference, candidate, k, rng) / k
+    return _normalize(_statistic(shares, _labels(n, n + m)), k, n + m)
 
 
 def default_n_neighbors(n: int, m: int) -> int:
@@ -178,21 +180,18 @@ def _warn_of_duplicates(pooled: _Array) -> None:
         )
 
 
-def _compare(neighbors: NDArray[np.intp], n_reference: int) -> tuple[_Array, _Array, float]:
-    """Return the labels (1 for a candidate row), the share of candidates around each row, and T."""
-    labels = (np.arange(len(neighbors)) >= n_reference).astype(np.float64)
-    local = labels[neighbors].mean(axis=1)
-    return labels, local, float(_statistic(local[:, None], labels[:, None])[0])
+def _labels(n_reference: int, n_pooled: int) -> _Array:
+    return (np.arange(n_pooled) >= n_reference).astype(np.float64)
 
 
 def _statistic(shares: _Array, labels: _Array) -> _Array:
-    """Return T for each column of ``shares`` and ``labels``, both of shape (N, B)."""
+    """Return T of ``shares`` and ``labels``, both of shape (N,), or for each column of those of shape (N, B)."""
     n_pooled = len(labels)
     expected = (labels.sum(axis=0, dtype=np.float64) - labels) / (n_pooled - 1)  # float64 whatever the labels are
-    return ((shares - expected) ** 2 / (expected * (1 - expected))).mean(axis=0)
+    return np.asarray(((shares - expected) ** 2 / (expected * (1 - expected))).mean(axis=0))
 
 
-def _normalize(statistic: float, k: int, n_pooled: int) -> float:
+def _normalize(statistic: float | _Array, k: int, n_pooled: int) -> float:
     # T_0: the variance of a share of k drawn without replacement from N - 1, over that of one draw.
     expectation = (n_pooled - 1 - k) / (k * (n_pooled - 2))
     return float((statistic - expectation) / (1 - expectation))

@@ -113,7 +113,7 @@ def check_mechanism(mechanism: str) -> None:
 def hide(df: pd.DataFrame, hidden: _Mask) -> pd.DataFrame:
     """Return a copy of ``df`` whose cells are missing where ``hidden`` (n_rows, n_columns) is True."""
     columns = [_hide_in_column(df.iloc[:, j], hidden[:, j]) for j in range(df.shape[1])]
-    masked = pd.concat(columns, axis=1)
+    masked = pd.concat(columns, axis=1).copy()  # a copy is one block of memory, many times as fast to look through
     masked.columns = df.columns  # concat rebuilds the labels and would lose their dtype and level names
     return masked
 

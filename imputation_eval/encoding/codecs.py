@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +18,9 @@ _MAX_LEVELS = 1000  # one-hot columns beyond this are identifiers, and would fil
 
 
 @dataclass(frozen=True)
-class _NumericCodec:
+class NumericCodec:
+    """Numbers, dates and durations: less the median, over the scale."""
+
     name: Hashable
     center: float
     scale: float
@@ -27,14 +29,11 @@ class _NumericCodec:
     width: ClassVar[int] = 1
 
     def encode(self, column: pd.Series) -> _Array:
-        encoded = (as_float(column) - self.center) / self.scale
-        if (np.abs(encoded) > LARGEST_COORDINATE).any():
-            raise ValueError(
-                f"column {self.name!r} holds values so far beyond its scale of {self.scale:g} that distances overflow."
-            )
-        return encoded[:, None]
+        """Return cells as (n_rows, 1), NaN where one is missing."""
+        return encode_numbers([self], as_float(column)[:, None])
 
     def decode(self, block: _Array) -> Any:
+        """Return the values that were encoded."""
         return as_cells(block[:, 0] * self.scale + self.center, self.dtype)
 
 
@@ -90,7 +89,7 @@ class _ConstantCodec:
         return _object_array((self.value,))[np.zeros(len(block), dtype=int)]
 
 
-def fit_codec(column: pd.Series, role: str) -> _NumericCodec | _NominalCodec | _OrdinalCodec | _ConstantCodec:
+def fit_codec(column: pd.Series, role: str) -> NumericCodec | _NominalCodec | _OrdinalCodec | _ConstantCodec:
     """Learn from a column's observed cells how its cells are encoded; raise if they cannot be."""
     if role == "numeric":
         return _fit_numeric(column)
@@ -115,12 +114,24 @@ def fit_codec(column: pd.Series, role: str) -> _NumericCodec | _NominalCodec | _
     return _NominalCodec(column.name, tuple(ordered))
 
 
-def _fit_numeric(column: pd.Series) -> _NumericCodec | _ConstantCodec:
+def encode_numbers(codecs: Sequence[NumericCodec], values: _Array) -> _Array:
+    """Encode columns of floats (n_rows, n_codecs) all at once."""
+    encoded = (values - [codec.center for codec in codecs]) / [codec.scale for codec in codecs]
+    far = (np.abs(encoded) > LARGEST_COORDINATE).any(axis=0)
+    if far.any():
+        codec = codecs[int(far.argmax())]
+        raise ValueError(
+            f"column {codec.name!r} holds values so far beyond its scale of {codec.scale:g} that distances overflow."
+        )
+    return encoded
+
+
+def _fit_numeric(column: pd.Series) -> NumericCodec | _ConstantCodec:
     values = as_float(column)
     values = values[~np.isnan(values)]
     if np.ptp(values) <= negligible(values):
         return _ConstantCodec(column.name, column.dropna().iloc[0])
-    return _NumericCodec(column.name, float(np.median(values)), robust_scale(values), column.dtype)
+    return NumericCodec(column.name, float(np.median(values)), robust_scale(values), column.dtype)
 
 
 def _level_codes(column: pd.Series, levels: tuple[Any, ...]) -> NDArray[np.int64]:

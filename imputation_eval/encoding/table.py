@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imputation_eval._validation import check_no_empty_column, check_sample, check_table, warn_user
-from imputation_eval.encoding.codecs import fit_codec
+from imputation_eval.encoding.codecs import NumericCodec, encode_numbers, fit_codec
 from imputation_eval.encoding.roles import column_roles
+from imputation_eval.encoding.values import LARGEST_VALUE, plain_floats
 
 _Array = NDArray[np.float64]
 
@@ -113,7 +114,22 @@ class TableEncoder:
         """
         if list(table.columns) != self.columns_:
             raise ValueError(f"table has columns {list(table.columns)}, fitted were {self.columns_}.")
-        return np.hstack([codec.encode(table[codec.name]) for codec in self._codecs])
+        encoded = np.empty((len(table), self.n_features_))
+        starts = np.cumsum(self.widths_) - self.widths_
+        # Columns of floats at once, which takes as long as one of them; the others, and those that are wrong, singly.
+        plain = plain_floats(table) & np.array([codec.role == "numeric" for codec in self._codecs])
+        values = table.loc[:, plain].to_numpy()
+        if (np.abs(values) > LARGEST_VALUE).any():
+            plain[:] = False
+        else:
+            numeric = [
+                c for c, at_once in zip(self._codecs, plain, strict=True) if at_once and isinstance(c, NumericCodec)
+            ]
+            encoded[:, starts[plain]] = encode_numbers(numeric, values)
+        for codec, start, done in zip(self._codecs, starts, plain, strict=True):
+            if not done:
+                encoded[:, start : start + codec.width] = codec.encode(table[codec.name])
+        return encoded
 
     def transform_column(self, column: pd.Series) -> _Array:
         """Encode one column, found by its name: its part of what :meth:`transform` gives, (n_rows, width)."""
@@ -148,30 +164,41 @@ class TableEncoder:
         """Widen a mask over cells (n_rows, n_columns) to one over encoded features (n_rows, n_features_)."""
         return np.repeat(mask, self.widths_, axis=1)
 
-    def cells(self, encoded: _Array, mask: NDArray[np.bool_]) -> _Array:
-        """Collect single cells as rows, so that the distance of two rows is the error of one cell.
+    def column_cells(self, encoded: _Array, mask: NDArray[np.bool_]) -> Iterator[tuple[int, _Array]]:
+        """Yield for each column that varies its position and its masked cells.
 
         Parameters
         ----------
         encoded : ndarray of shape (n_rows, n_features_)
             Encoded rows.
         mask : bool ndarray of shape (n_rows, n_columns)
-            The cells to collect; those of constant columns are skipped.
+            The cells to collect.
 
-        Returns
-        -------
-        ndarray of shape (n_cells, widest column)
-            Column by column, padded with zeros.
+        Yields
+        ------
+        j : int
+        block : ndarray of shape (n_cells, width)
         """
-        widest = int(self.widths_.max())
-        blocks = self.column_cells(encoded, mask)
-        return np.vstack([np.pad(block, ((0, 0), (0, widest - block.shape[1]))) for _, block in blocks])
-
-    def column_cells(self, encoded: _Array, mask: NDArray[np.bool_]) -> Iterator[tuple[int, _Array]]:
-        """Yield for each column that varies its position and its masked cells, of shape (n_cells, width)."""
         starts = np.cumsum(self.widths_) - self.widths_
         for j in np.flatnonzero(self.widths_):
             yield int(j), encoded[mask[:, j], starts[j] : starts[j] + self.widths_[j]]
+
+
+def stack_cells(blocks: Iterable[_Array]) -> _Array:
+    """Stack the cells of several columns, so that the distance of two rows is the error of one cell.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of shape (n_cells, width)
+
+    Returns
+    -------
+    ndarray of shape (n_cells of all, widest)
+        Block by block, padded with zeros.
+    """
+    blocks = list(blocks)
+    widest = max(block.shape[1] for block in blocks)
+    return np.vstack([np.pad(block, ((0, 0), (0, widest - block.shape[1]))) for block in blocks])
 
 
 def encode_pair(x: Any, y: Any, names: tuple[str, str]) -> tuple[_Array, _Array]:

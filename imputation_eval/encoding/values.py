@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 _Array = NDArray[np.float64]
-_LARGEST = 1e100  # larger values, and columns that vary by less than the inverse, may overflow once scaled
+LARGEST_VALUE = 1e100  # larger values, and columns that vary by less than the inverse, may overflow once scaled
 _EPOCH = pd.Timestamp(0)
 _SECOND = pd.Timedelta(seconds=1)
 _ROUNDING = 1e-14  # what varies less, relative to the largest value, varies by rounding alone
@@ -19,13 +19,15 @@ def as_float(column: pd.Series) -> _Array:
     """Return numbers as floats and dates as seconds, NaN where missing; raise on infinity and on what is no number."""
     if is_time(column.dtype):
         return _seconds(column)
-    try:
-        values = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"column {column.name!r} holds values that are not numbers: {error}.") from error
-    if (np.abs(values) > _LARGEST).any():
-        raise ValueError(f"column {column.name!r} holds infinite values, or values beyond {_LARGEST:g}.")
+    values = column.to_numpy(copy=True) if _is_plain_float(column.dtype) else _parsed(column)
+    if (np.abs(values) > LARGEST_VALUE).any():
+        raise ValueError(f"column {column.name!r} holds infinite values, or values beyond {LARGEST_VALUE:g}.")
     return values
+
+
+def plain_floats(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Say which columns are NumPy's float64, (n_columns,); together they are one array."""
+    return np.array([_is_plain_float(dtype) for dtype in table.dtypes])
 
 
 def as_cells(values: _Array, dtype: Any) -> Any:
@@ -65,7 +67,18 @@ def robust_scale(values: _Array) -> float:
 
 def negligible(values: _Array) -> float:
     """Return the range that numbers of this size cover by rounding alone."""
-    return max(_ROUNDING * float(np.abs(values).max()), 1 / _LARGEST)
+    return max(_ROUNDING * float(np.abs(values).max()), 1 / LARGEST_VALUE)
+
+
+def _is_plain_float(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype == np.float64
+
+
+def _parsed(column: pd.Series) -> _Array:
+    try:
+        return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"column {column.name!r} holds values that are not numbers: {error}.") from error
 
 
 def _seconds(column: pd.Series) -> _Array:

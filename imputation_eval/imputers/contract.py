@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import clone
 
-from imputation_eval.encoding import as_float, check_categorical, holds_numbers, robust_scale
+from imputation_eval.encoding import (
+    LARGEST_VALUE,
+    as_float,
+    check_categorical,
+    holds_numbers,
+    plain_floats,
+    robust_scale,
+)
 
 # Observed cells may come back changed by rounding, e.g. out of a pipeline that scales and scales back in float32: by
 # the first share of themselves plus, for those near 0, the second share of the scale of their column.
@@ -115,14 +122,43 @@ def index_difference(index: pd.Index, other: pd.Index) -> str:
 
 def checked(df: pd.DataFrame, output: pd.DataFrame) -> pd.DataFrame:
     """Return ``df`` with its holes filled from ``output``, or raise an ImputationError."""
-    left = {name: int(output[name].isna().sum()) for name in df.columns if output[name].isna().any()}
-    if left:
-        raise ImputationError(f"holes are left (column: cells): {left}.")
-    changed = {name: n for name in df.columns if (n := count_changed(df[name], output[name]))}
+    n_left = output.isna().sum()
+    if n_left.any():
+        raise ImputationError(f"holes are left (column: cells): {n_left[n_left > 0].to_dict()}.")
+    holes = df.isna().to_numpy()
+    sound, floats = _sound_floats(df, output, holes)
+    rest = df.columns[~sound]
+    changed = {name: n for name in rest if (n := count_changed(df[name], output[name]))}
     if changed:
         raise ImputationError(f"observed cells changed (column: cells): {changed}.")
-    holes = {name: df[name].isna().to_numpy() for name in df.columns}
-    return fill_table(df, lambda name, n: output[name].to_numpy()[holes[name]])
+    filled = pd.DataFrame(floats, index=df.index, columns=df.columns[sound])
+    if len(rest):
+        where = dict(zip(rest, holes.T[~sound], strict=True))
+        others = fill_table(df.loc[:, ~sound], lambda name, n: output[name].to_numpy()[where[name]])
+        filled = pd.concat([filled, others], axis=1)[list(df.columns)]
+        filled.columns = df.columns
+    return filled
+
+
+def _sound_floats(
+    df: pd.DataFrame, output: pd.DataFrame, holes: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Tell which columns are float64 in both and in order at first sight, and fill these: a block is fast, columns not.
+
+    Returns
+    -------
+    sound : bool ndarray of shape (n_columns,)
+        Observed cells agree relative to their size, and all values are within bounds.
+    filled : ndarray of shape (n_rows, n_sound)
+    """
+    plain = plain_floats(df) & plain_floats(output)
+    before, after, hole = df.loc[:, plain].to_numpy(), output.loc[:, plain].to_numpy(), holes[:, plain]
+    agree = hole | (after == before)
+    if not agree.all():
+        agree |= np.abs(after - before) <= _ROUNDING * np.abs(before)
+    in_order = (agree & (np.abs(after) <= LARGEST_VALUE)).all(axis=0)
+    plain[plain] = in_order
+    return plain, np.where(hole, after, before)[:, in_order]
 
 
 def count_changed(before: pd.Series, after: pd.Series) -> int:

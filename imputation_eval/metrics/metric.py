@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ class Metric:
     name : str
         What ``metrics=`` of :func:`~imputation_eval.rank_imputers` accepts.
     compute : callable (x, y, rng) -> float
-        Takes two arrays of the encoded space and a generator.
+        Takes what `prepare` made of one array of the encoded space, another array, and a generator.
     compares : {"samples", "cells"}
         ``"samples"``: `x` (n, n_features) holds true rows, `y` (m, n_features) imputed ones, of other rows.
         ``"cells"``: `x` and `y` (n_cells, width) hold the true and the imputed value of the same hidden cells.
@@ -36,13 +36,20 @@ class Metric:
         Most rows a side that `compute` takes.
     quadratic : bool
         Whether time grows with the square of the rows, or faster.
+    prepare : callable (x) -> object
+        Computes what comparisons of `x` with several `y` share; by default it returns `x`.
     """
 
     name: str
-    compute: Callable[[_Array, _Array, np.random.Generator], float]
+    compute: Callable[[Any, _Array, np.random.Generator], float]
     compares: Literal["samples", "cells"] = "samples"
     lower_is_better: bool = True
     truth_is_floor: bool = True
     note: str = ""
     max_rows: int | None = None
     quadratic: bool = False
+    prepare: Callable[[_Array], Any] = np.asarray
+
+    def between(self, x: _Array, y: _Array, rng: np.random.Generator) -> float:
+        """Return the value for one pair of arrays."""
+        return self.compute(self.prepare(x), y, rng)

@@ -25,6 +25,7 @@ from imputation_eval.metrics.marginal import (
 from imputation_eval.metrics.metric import Metric
 from imputation_eval.metrics.samples import Sample
 from imputation_eval.metrics.transport import SINKHORN, SLICED_WASSERSTEIN, WASSERSTEIN
+from imputation_eval.neighborhoods import Reference
 
 _Array = NDArray[np.float64]
 _LEAST_ROWS = 12  # what the neighbourhoods of the NDS need, with room
@@ -32,7 +33,7 @@ _LEAST_ROWS = 12  # what the neighbourhoods of the NDS need, with room
 KNOWN_METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("nds", nds_score, quadratic=True),
+        Metric("nds", nds_score, quadratic=True, prepare=Reference),
         ENERGY,
         SLICED_ENERGY,
         MMD,
@@ -119,7 +120,7 @@ def compare_samples(
     for metric in (KNOWN_METRICS[name] for name in chosen):
         most = min(metric.max_rows or max_rows, max_rows) if metric.quadratic else None
         a, b = (s if most is None else s[order[:most]] for s, order in zip((x, y), orders, strict=True))
-        value = metric.compute(a, b, derive_generator(entropy, "metric", metric.name))
+        value = metric.between(a, b, derive_generator(entropy, "metric", metric.name))
         rows.append((value, metric.lower_is_better, len(a), len(b), metric.note))
     columns = ["value", "lower_is_better", "n_reference", "n_candidate", "note"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(chosen, name="metric"))

@@ -1,5 +1,6 @@
 """Nearest-neighbour sets and distance blocks; nothing else in the package computes distances between all pairs."""
 
+from imputation_eval.neighborhoods.counting import Reference, count_in_second
 from imputation_eval.neighborhoods.distances import (
     center_of,
     mean_over_pairs,
@@ -10,7 +11,9 @@ from imputation_eval.neighborhoods.distances import (
 from imputation_eval.neighborhoods.search import nearest_neighbors, suits_tree
 
 __all__ = [
+    "Reference",
     "center_of",
+    "count_in_second",
     "mean_over_pairs",
     "mean_within",
     "median_distance",

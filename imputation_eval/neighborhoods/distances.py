@@ -19,7 +19,10 @@ def center_of(points: _Array) -> _Array:
 
     The median, because one far row would drag the mean away from all others, whose distances would then be lost.
     """
-    return np.median(points[:: max(1, len(points) // _MEDIAN_ROWS)], axis=0)
+    # Sorting whole columns that are contiguous takes a fraction of the time of np.median.
+    ordered = np.sort(np.ascontiguousarray(points[:: max(1, len(points) // _MEDIAN_ROWS)].T), axis=1)
+    n = ordered.shape[1]
+    return (ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2
 
 
 def squared_distance_blocks(x: _Array, y: _Array, *, upper: bool = False) -> Iterator[tuple[slice, _Array, _Array]]:

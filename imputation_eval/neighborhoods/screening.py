@@ -21,7 +21,7 @@ _WIDTH_BITS = 10
 _HEIGHT, _WIDTH = 256, 2**_WIDTH_BITS  # a tile of 1 MiB stays in the cache
 _SURVIVOR_COST = 60  # of what one distance to a sampled column takes
 _RISK = 0.003  # of a row to have fewer points below its threshold than are wanted
-_LARGEST = 1e30  # squared norms beyond this, in units of a typical one, are no business of float32
+LARGEST = 1e30  # squared norms beyond this, in units of a typical one, are no business of float32
 _SETTLED_ROWS = 2048
 
 
@@ -48,9 +48,9 @@ def screened_neighbors(points: _Array, n_neighbors: int, seed: int, neighbors: _
     bool ndarray of shape (n,)
         False for rows that have too few survivors, many ties at their threshold, or lie out of the range of float32.
     """
-    n, d = points.shape
+    n = len(points)
     done = np.zeros(n, dtype=bool)
-    folded = _fold(points)
+    folded = fold(points, center_of(points))
     thresholds = _thresholds(folded, n_neighbors, np.random.default_rng(seed))
     if thresholds is None:
         return done
@@ -71,7 +71,7 @@ def screened_neighbors(points: _Array, n_neighbors: int, seed: int, neighbors: _
                 order[part],
                 values,
                 order[ids],
-                unit=(d + 8) * 2.0**-24,
+                unit=folded.unit,
                 spreads=folded.spreads[part],
                 limit=limit,
                 n_neighbors=n_neighbors,
@@ -83,35 +83,43 @@ def screened_neighbors(points: _Array, n_neighbors: int, seed: int, neighbors: _
 
 
 @dataclass(frozen=True)
-class _Folded:
+class Folded:
     """Factors whose product has the squared distances of all pairs as entries, and the squared norms."""
 
     left: _Floats  # (n, d + 2)
     right: _Floats  # (d + 2, n), or more: columns of points that are far from all fill up the last tile
     spreads: _Array  # (n,)
+    norms: _Array  # (n,), distances from the origin
 
-    def sorted_by(self, order: _Indices) -> _Folded:
+    @property
+    def unit(self) -> float:
+        """Entries v of a row with spread s are wrong by at most ``unit * (6 s + 4 v)``."""
+        return (self.left.shape[1] + 6) * 2.0**-24
+
+    def sorted_by(self, order: _Indices) -> Folded:
+        """Return the factors of the points in another order."""
         n, d = self.left.shape
         right = np.zeros((d, -(-n // _WIDTH) * _WIDTH), dtype=np.float32)
         np.take(self.right, order, axis=1, out=right[:, :n])
-        right[-1, n:] = 3 * _LARGEST
-        return _Folded(self.left[order], right, self.spreads[order])
+        right[-1, n:] = 3 * LARGEST
+        return Folded(self.left[order], right, self.spreads[order], self.norms[order])
 
 
-def _fold(points: _Array) -> _Folded:
-    centered = points - center_of(points)
+def fold(points: _Array, center: _Array) -> Folded:
+    """Return the factors of points (n, d) that are scaled to a typical distance of 1 from their centre."""
+    centered = points - center
     spreads = np.einsum("ij,ij->i", centered, centered)
     # Rows that far out are put where no other row finds them near.
-    far = spreads > _LARGEST
+    far = spreads > LARGEST
     centered[far] = 0
-    norms = np.where(far, 3 * _LARGEST, spreads)
+    norms = np.where(far, 3 * LARGEST, spreads)
     ones = np.ones(len(points))
     left = np.column_stack([centered, norms, ones]).astype(np.float32)
     right = np.vstack([-2 * centered.T, ones, norms]).astype(np.float32)
-    return _Folded(left, right, spreads)
+    return Folded(left, right, spreads, np.sqrt(np.einsum("ij,ij->i", points, points)))
 
 
-def _thresholds(folded: _Folded, k: int, rng: np.random.Generator) -> _Floats | None:
+def _thresholds(folded: Folded, k: int, rng: np.random.Generator) -> _Floats | None:
     """Return a threshold for each row, minus infinity for rows that are left out; None if there are too few rows."""
     n = len(folded.left)
     design = _best_design(n, k)
@@ -130,7 +138,7 @@ def _thresholds(folded: _Folded, k: int, rng: np.random.Generator) -> _Floats | 
         # Far more groups that reach the threshold than were meant to are ties.
         crowded = 2 * np.count_nonzero(least <= own[:, None], axis=1) > design.rank + design.n_groups
         thresholds[start : start + _HEIGHT] = np.where(crowded, -np.inf, own)
-    thresholds[folded.spreads > _LARGEST] = -np.inf
+    thresholds[folded.spreads > LARGEST] = -np.inf
     return thresholds
 
 
@@ -193,7 +201,7 @@ class _Layout:
         return (keys & np.uint64(2**self.column_bits - 1)).view(np.int64)
 
 
-def _surviving_pairs(folded: _Folded, thresholds: _Floats, panel: slice, layout: _Layout) -> Iterator[_Keys]:
+def _surviving_pairs(folded: Folded, thresholds: _Floats, panel: slice, layout: _Layout) -> Iterator[_Keys]:
     """Yield the pairs below the threshold of their row, packed; rows count from the start of the panel."""
     n = len(folded.left)
     both_ways = panel.stop - panel.start == n  # then each pair is computed once

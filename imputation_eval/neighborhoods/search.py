@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from imputation_eval.neighborhoods.distances import center_of, squared_distance_blocks
+from imputation_eval.neighborhoods.groups import grouped_neighbors
 from imputation_eval.neighborhoods.screening import screened_neighbors
 from imputation_eval.neighborhoods.settling import SPARE, exact_squared_distances, settle
 
 _Array = NDArray[np.float64]
 _Indices = NDArray[np.intp]
 _TREE_ROWS = 4096
+_MANY = 0.25  # the share of rows with ties from which on it is worth looking for points that are equal
 _LARGEST_EXPONENT = 500  # squares of numbers below 2 to this, and sums of them, are finite
 
 
@@ -20,8 +22,9 @@ def nearest_neighbors(points: _Array, n_neighbors: int, rng: np.random.Generator
     """Return the nearest other points of each point, ties broken at random.
 
     Points whose distances differ by rounding alone count as tied, exact duplicates among them. The answer depends on
-    the seed alone, and not on the way in which it is found, of which there are three: a tree in few dimensions, tiles
-    in float32 in many, and float64 for the rows that these cannot be sure of, of which there are many where ties are.
+    the seed alone, and not on the way in which it is found, of which there are four: a tree in few dimensions, tiles
+    in float32 in many, groups of equal points where most points have copies, and float64 for the rows that tree and
+    tiles cannot be sure of, of which there are many where ties are.
 
     Parameters
     ----------
@@ -37,13 +40,18 @@ def nearest_neighbors(points: _Array, n_neighbors: int, rng: np.random.Generator
         Indices, in no particular order; a point is never its own neighbour.
     """
     seed = int(rng.integers(2**63))
-    points = _rescale(points)
+    return neighbors_of_all(rescale(points), n_neighbors, seed)
+
+
+def neighbors_of_all(points: _Array, n_neighbors: int, seed: int) -> _Indices:
+    """Return the nearest neighbours of rescaled points by the ways that suit them."""
     neighbors = np.empty((len(points), n_neighbors), dtype=np.intp)
     search = tree_neighbors if suits_tree(*points.shape) else screened_neighbors
     done = search(points, n_neighbors, seed, neighbors)
     rest = np.flatnonzero(~done)
-    if len(rest):
-        _search_all(points, rest, n_neighbors, seed, neighbors)
+    if len(rest) > _MANY * len(points) and (grouped := grouped_neighbors(points, n_neighbors, seed)) is not None:
+        return grouped
+    neighbors[rest] = neighbors_of_some(points, rest, n_neighbors, seed)
     return neighbors
 
 
@@ -82,23 +90,30 @@ def tree_neighbors(points: _Array, n_neighbors: int, seed: int, neighbors: _Indi
     return done
 
 
-def _search_all(points: _Array, rows: _Indices, n_neighbors: int, seed: int, neighbors: _Indices) -> None:
-    """Fill in the neighbours of some rows from their distances to all points."""
+def neighbors_of_some(points: _Array, rows: _Indices, n_neighbors: int, seed: int) -> _Indices:
+    """Return the neighbours of some of the rescaled points from their distances to all."""
+    neighbors = np.empty((len(rows), n_neighbors), dtype=np.intp)
     unit = (points.shape[1] + 8) * 2.0**-53
     for part, block, spreads in squared_distance_blocks(points[rows], points):
         own = rows[part]
         block[np.arange(len(own)), own] = np.inf
-        neighbors[own], _ = settle(
+        neighbors[part], _ = settle(
             points, own, block, None, unit=unit, spreads=spreads, limit=np.inf, n_neighbors=n_neighbors, seed=seed
         )
+    return neighbors
 
 
-def _rescale(points: _Array) -> _Array:
+def rescale(points: _Array) -> _Array:
     """Multiply by a power of two, which changes no digit, such that a typical point is about 1 from the centre."""
+    return np.ldexp(points, unit_exponent(points))
+
+
+def unit_exponent(points: _Array) -> int:
+    """Return the exponent of that power of two."""
     distances = np.abs(points - center_of(points)).max(axis=1)
     typical = np.median(distances) or distances.mean()
     if typical == 0:
-        return points
+        return 0
     exponents = np.frexp([typical, np.abs(points).max()])[1]
     # Where one row is so far out that its square would overflow then, the others have to stay small.
-    return np.ldexp(points, min(-int(exponents[0]), _LARGEST_EXPONENT - int(exponents[1])))
+    return int(min(-int(exponents[0]), _LARGEST_EXPONENT - int(exponents[1])))

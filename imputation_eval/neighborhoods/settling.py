@@ -37,6 +37,16 @@ def tie_tolerance(squared: _Array, norms: _Array) -> _Array:
     return _TIE * (squared + np.sqrt(squared) * norms)
 
 
+def uncertainty(kth: _Array, *, unit: float, spreads: _Array, norms: _Array) -> _Array:
+    """Return how far from the approximate k-th distance a value may be, and yet belong to a point that ties with it.
+
+    See :func:`settle` for `unit` and `spreads`; `norms` are the rows' distances from the origin.
+    """
+    error = unit * (6 * spreads + 4 * kth) + (_UNDERFLOW if unit else 0)
+    # The true k-th distance is within the error of the approximate one, and so is each value of its own.
+    return 2 * error + tie_tolerance(np.maximum(kth + error, 0), norms)
+
+
 def settle(
     points: _Array,
     rows: _Indices,
@@ -82,9 +92,7 @@ def settle(
     listed = np.isfinite(kth)
     kth[~listed] = 0
     norms = np.sqrt(np.einsum("ij,ij->i", points[rows], points[rows]))
-    error = unit * (6 * spreads + 4 * kth) + (_UNDERFLOW if unit else 0)
-    # The true k-th distance is within the error of the approximate one, and so is each value of its own.
-    margin = 2 * error + tie_tolerance(np.maximum(kth + error, 0), norms)
+    margin = uncertainty(kth, unit=unit, spreads=spreads, norms=norms)
     complete = listed & (kth + margin < limit)
     if not complete.all():
         rows, values = rows[complete], values[complete]
@@ -130,13 +138,13 @@ def _draw_the_rest(
     lacking = lacking - np.bincount(of[nearer], minlength=n_rows)
     tied = np.flatnonzero(np.abs(exact - kth[of]) <= tolerance[of])
     # The tied of each row in random order, of which it takes as many as it lacks.
-    tied = tied[np.lexsort((_priority(seed, rows[of[tied]], point[candidates[tied]]), of[tied]))]
+    tied = tied[np.lexsort((priority(seed, rows[of[tied]], point[candidates[tied]]), of[tied]))]
     _, starts, counts = np.unique(of[tied], return_index=True, return_counts=True)
     place = np.arange(len(tied)) - np.repeat(starts, counts)
     keep[candidates[tied[place < lacking[of[tied]]]]] = True
 
 
-def _priority(seed: int, rows: _Indices, columns: _Indices) -> NDArray[np.uint64]:
+def priority(seed: int, rows: _Indices, columns: _Indices) -> NDArray[np.uint64]:
     """Return a random number of each pair, whichever search came upon it and when: splitmix64 of seed and indices."""
     state = np.uint64(seed) + rows.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
     return _mix(_mix(state) + columns.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))

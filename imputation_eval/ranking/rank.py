@@ -54,9 +54,9 @@ def rank_imputers(
         An imputer has ``fit_transform``, or is a callable ``(df, random_state: int) -> df``; see
         :func:`~imputation_eval.impute`. The name "truth" is reserved.
     metrics : str or iterable of str, optional
-        Names of metrics, see Notes; None is "nds", in mode "no_truth" "energy_iscore". With several, imputers are
-        ranked by each in every repeat, and the mean rank is what counts; values of different metrics are never
-        averaged.
+        Names of metrics, see Notes. None is the mode's own: "nds", but in mode "no_truth" "energy_iscore"; a default
+        of "nds" could not be told from asking for it, which that mode allows, too. With several, imputers are ranked by
+        each in every repeat, and the mean rank is what counts; values of different metrics are never averaged.
     mode : {"masked", "truth", "no_truth"}
         ``"masked"``: hide observed cells of `df` anew in each repeat; cells missing in `df` itself are never scored.
         ``"truth"``: fill the holes of `df`, and compare with `truth`; each repeat scores a random half of the rows.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imputation_eval._validation import derive_generator, derive_seed
-from imputation_eval.encoding import TableEncoder
+from imputation_eval.encoding import TableEncoder, stack_cells
 from imputation_eval.masking import draw_mask, hide
 from imputation_eval.metrics import Metric, marginal_distance
 from imputation_eval.scoring.filling import count_draws, fill
@@ -20,9 +21,9 @@ from imputation_eval.scoring.trial import (
     MIN_ROWS,
     TRUTH,
     Example,
+    Halves,
     Result,
     Trial,
-    compare_halves,
     finite_or_failure,
     raw_rows,
 )
@@ -65,7 +66,7 @@ class ComparisonTrial(Trial):
         # In random order, so that the first half against the second is a random split.
         rows = derive_generator(self.entropy, "rows", repeat).permutation(rows)[:n_scored]
         unknown = self.encoder.expand(missing[rows])
-        truth = _known(self.encoder.transform(self.truth.iloc[rows]), unknown)
+        truth = Filled(self.encoder, hidden[rows], _known(self.encoder.transform(self.truth.iloc[rows]), unknown))
         return Split(incomplete, rows, hidden[rows], unknown, truth)
 
     def score(self, setup: Split, repeat: int, name: str, imputer: Any) -> Result:
@@ -83,12 +84,12 @@ class ComparisonTrial(Trial):
             # first two tell: few hidden cells with few levels agree by chance sooner or later.
             if draw == 0:
                 first = candidate
-            elif draw == 1 and np.array_equal(candidate, first):
+            elif draw == 1 and np.array_equal(candidate.rows, first.rows):
                 break
-            scores = [finite_or_failure(m, self._score(m, setup, candidate, repeat)) for m in self.metrics]
+            scores = [finite_or_failure(m, self._score(m, setup.truth, candidate, repeat)) for m in self.metrics]
             rows += raw_rows(name, repeat, draw, seconds, scores)
-            per_column.append(_column_distances(self.encoder, setup, candidate))
-        return Result(rows, np.mean(per_column, axis=0), first)
+            per_column.append(_column_distances(setup.truth, candidate))
+        return Result(rows, np.mean(per_column, axis=0), first.rows)
 
     def overlap_ratio(self, n_repeats: int) -> float:
         """Return the share of a repeat that another one has as well, over the rest.
@@ -121,7 +122,7 @@ class ComparisonTrial(Trial):
 
     def example(self, setup: Split, candidates: dict[str, _Array]) -> Example:
         """Return the scored rows, as they are and as they were filled."""
-        return Example(self.encoder, setup.hidden, setup.truth, self.has_truth, candidates)
+        return Example(self.encoder, setup.hidden, setup.truth.rows, self.has_truth, candidates)
 
     def _shared_share(self, n_repeats: int) -> float:
         masks = [self.mask(repeat) for repeat in range(2 if self.table.size > _LARGE_MASK else min(n_repeats, 10))]
@@ -139,21 +140,53 @@ class ComparisonTrial(Trial):
             )
         return n_scored
 
-    def _candidate(self, setup: Split, repeat: int, draw: int, name: str, imputer: Any) -> tuple[_Array, float]:
+    def _candidate(self, setup: Split, repeat: int, draw: int, name: str, imputer: Any) -> tuple[Filled, float]:
         if name == TRUTH:
             return setup.truth, np.nan
         seed = derive_seed(self.entropy, "imputer", repeat, draw, name)
         filled, seconds = fill(imputer, setup.incomplete, seed, draw, self.encoder.categorical)
-        return _known(self.encoder.transform(filled.iloc[setup.rows]), setup.unknown), seconds
+        rows = _known(self.encoder.transform(filled.iloc[setup.rows]), setup.unknown)
+        return Filled(self.encoder, setup.hidden, rows), seconds
 
-    def _score(self, metric: Metric, setup: Split, candidate: _Array, repeat: int) -> float:
+    def _score(self, metric: Metric, truth: Filled, candidate: Filled, repeat: int) -> float:
         # The same generator for every imputer and draw, so that ties are broken alike.
         rng = derive_generator(self.entropy, "metric", repeat, metric.name)
         with np.errstate(all="ignore"):  # sums over absurd imputed values may overflow; such a score is a failure
             if metric.compares == "samples":
-                return compare_halves(metric, setup.truth, candidate, rng)
-            true, imputed = (self.encoder.cells(encoded, setup.hidden) for encoded in (setup.truth, candidate))
-            return metric.compute(true, imputed, rng)
+                return truth.halves.compare(metric, candidate.rows, rng)
+            return metric.between(truth.cells, candidate.cells, rng)
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """Rows that are scored, as one imputer filled them or as they are in truth.
+
+    Attributes
+    ----------
+    encoder : TableEncoder
+    hidden : bool ndarray of shape (n_scored, n_columns)
+        The cells that were filled.
+    rows : ndarray of shape (n_scored, n_features)
+    """
+
+    encoder: TableEncoder
+    hidden: _Mask
+    rows: _Array
+
+    @cached_property
+    def halves(self) -> Halves:
+        """The rows, to compare others with."""
+        return Halves(self.rows)
+
+    @cached_property
+    def columns(self) -> dict[int, _Array]:
+        """The filled cells (n_cells, width) of each column that varies, by its position."""
+        return dict(self.encoder.column_cells(self.rows, self.hidden))
+
+    @cached_property
+    def cells(self) -> _Array:
+        """The same, one below another."""
+        return stack_cells(self.columns.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,14 +201,14 @@ class Split:
         The cells to restore.
     unknown : bool ndarray of shape (n_scored, n_features)
         Encoded cells that the truth lacks.
-    truth : ndarray of shape (n_scored, n_features)
+    truth : Filled
     """
 
     incomplete: pd.DataFrame
     rows: NDArray[np.intp]
     hidden: _Mask
     unknown: _Mask
-    truth: _Array
+    truth: Filled
 
 
 def _known(encoded: _Array, unknown: _Mask) -> _Array:
@@ -184,10 +217,9 @@ def _known(encoded: _Array, unknown: _Mask) -> _Array:
     return np.where(unknown, 0.0, encoded)
 
 
-def _column_distances(encoder: TableEncoder, split: Split, candidate: _Array) -> _Array:
-    distances = np.full(split.hidden.shape[1], np.nan)
-    pairs = zip(*(encoder.column_cells(rows, split.hidden) for rows in (split.truth, candidate)), strict=True)
-    for (j, true), (_, imputed) in pairs:
+def _column_distances(truth: Filled, candidate: Filled) -> _Array:
+    distances = np.full(truth.hidden.shape[1], np.nan)
+    for j, true in truth.columns.items():
         if len(true):
-            distances[j] = marginal_distance(true, imputed)
+            distances[j] = marginal_distance(true, candidate.columns[j])
     return distances

@@ -16,9 +16,9 @@ from imputation_eval.scoring.trial import (
     HALF,
     MIN_ROWS,
     Example,
+    Halves,
     Result,
     Trial,
-    compare_halves,
     finite_or_failure,
     raw_rows,
 )
@@ -135,11 +135,11 @@ class ForecastTrial(Trial):
     ) -> float:
         with np.errstate(all="ignore"):  # sums over absurd imputed values may overflow; such a score is a failure
             if metric.name == ENERGY_ISCORE.name:  # by name, since a process gets a copy
-                return metric.compute(truth, draws.reshape(-1, truth.shape[1]), rng)
+                return metric.between(truth, draws.reshape(-1, truth.shape[1]), rng)
             if metric.compares == "cells":
-                return float(np.mean([metric.compute(truth, draw, rng) for draw in draws]))
-            true = np.hstack([seen, truth])
-            return float(np.mean([compare_halves(metric, true, np.hstack([seen, draw]), rng) for draw in draws]))
+                return float(np.mean([metric.between(truth, draw, rng) for draw in draws]))
+            halves = Halves(np.hstack([seen, truth]))
+            return float(np.mean([halves.compare(metric, np.hstack([seen, draw]), rng) for draw in draws]))
 
     def _by_column(self, tasks: list[ColumnTask], scores: _Array) -> _Array:
         by_name = {task.name: score for task, score in zip(tasks, scores, strict=True)}

@@ -107,18 +107,20 @@ def _run(trial: Trial, tasks: list[tuple[int, str, Any]], n_jobs: int | None, li
 
 def _run_here(trial: Trial, tasks: list[tuple[int, str, Any]], line: Progress) -> Iterable[_Outcome]:
     prepare = lru_cache(maxsize=1)(trial.prepare)  # tasks go repeat by repeat, so that the last one serves them all
-    for repeat, name, imputer in tasks:
-        line.running(name)
-        yield _score(trial, prepare(repeat), repeat, name, imputer)
+    with threadpool_limits(1):
+        for repeat, name, imputer in tasks:
+            line.running(name)
+            yield _score(trial, prepare(repeat), repeat, name, imputer)
 
 
 def _prepare_and_score(trial: Trial, repeat: int, name: str, imputer: Any) -> _Outcome:
-    return _score(trial, trial.prepare(repeat), repeat, name, imputer)
+    with threadpool_limits(1):
+        return _score(trial, trial.prepare(repeat), repeat, name, imputer)
 
 
 def _score(trial: Trial, setup: Any, repeat: int, name: str, imputer: Any) -> _Outcome:
-    # One BLAS thread: sums then do not depend on how many processes share the machine.
-    with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
+    # The callers allow one BLAS thread: sums then do not depend on how many processes share the machine.
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = trial.score(setup, repeat, name, imputer)
     if repeat > 0:  # one repeat is example enough

@@ -130,11 +130,26 @@ def finite_or_failure(metric: Metric, score: float) -> tuple[str, float, str | N
     return (metric.name, score, None) if np.isfinite(score) else (metric.name, np.nan, f"{metric.name!r} is {score}")
 
 
-def compare_halves(metric: Metric, truth: _Array, candidate: _Array, rng: np.random.Generator) -> float:
-    """Compare the true rows of one half with the candidate's rows of the other, both ways round.
+class Halves:
+    """The true rows of a repeat in two halves, as each metric prepares them once for all candidates.
 
-    Rows are in random order. A row is never compared with its own copy, which would be its nearest neighbour.
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+        In random order.
     """
-    half = len(candidate) // 2
-    first = metric.compute(truth[:half], candidate[half:], rng)
-    return (first + metric.compute(truth[half:], candidate[:half], rng)) / 2
+
+    def __init__(self, rows: _Array) -> None:
+        self.rows = rows
+        self._prepared: dict[str, tuple[Any, Any]] = {}
+
+    def compare(self, metric: Metric, candidate: _Array, rng: np.random.Generator) -> float:
+        """Compare the true rows of one half with the candidate's rows of the other, both ways round.
+
+        A row is never compared with its own copy, which would be its nearest neighbour.
+        """
+        half = len(self.rows) // 2
+        if metric.name not in self._prepared:
+            self._prepared[metric.name] = metric.prepare(self.rows[:half]), metric.prepare(self.rows[half:])
+        first, second = self._prepared[metric.name]
+        return (metric.compute(first, candidate[half:], rng) + metric.compute(second, candidate[:half], rng)) / 2

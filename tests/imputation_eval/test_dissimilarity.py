@@ -10,8 +10,8 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_wine
 
 from imputation_eval import nds
-from imputation_eval.dissimilarity import _compare, _p_value, _statistic, nds_score
-from imputation_eval.neighborhoods import nearest_neighbors
+from imputation_eval.dissimilarity import _labels, _p_value, _statistic, nds_score
+from imputation_eval.neighborhoods import Reference, nearest_neighbors
 
 
 def test_hand_worked_mixed_case():
@@ -45,7 +45,7 @@ def test_truth_scores_zero_within_its_standard_error(rng):
     # Var(T) <= 2 h / (k N), where h <= 2 bounds how uneven the in-degrees of the graph are (neighbourhoods that share
     # points are correlated); the score divides by 1 - T0 = 0.9. Mean of 150 scores, 4 standard errors.
     n, runs, k = 100, 150, 10
-    scores = [nds_score(rng.normal(size=(n, 3)), rng.normal(size=(n, 3)), rng) for _ in range(runs)]
+    scores = [nds_score(Reference(rng.normal(size=(n, 3))), rng.normal(size=(n, 3)), rng) for _ in range(runs)]
     assert abs(np.mean(scores)) < 4 * np.sqrt(4 / (k * 2 * n * runs)) / 0.9
     assert np.mean(np.array(scores) < 0) > 0.2  # negative values are not clipped
 
@@ -61,7 +61,7 @@ def test_score_estimates_the_le_cam_divergence(rng):
     grid = np.linspace(-8, 10, 20_001)
     p, q = stats.norm.pdf(grid), stats.norm.pdf(grid, 2)
     le_cam = np.trapezoid((p - q) ** 2 / (2 * (p + q)), grid)
-    scores = [nds_score(rng.normal(size=(1000, 1)), rng.normal(2, 1, size=(1000, 1)), rng) for _ in range(5)]
+    scores = [nds_score(Reference(rng.normal(size=(1000, 1))), rng.normal(2, 1, size=(1000, 1)), rng) for _ in range(5)]
     assert np.mean(scores) == pytest.approx(le_cam, abs=0.03)
 
 
@@ -131,7 +131,8 @@ def test_permutations_that_change_nothing_count_as_reaching_the_score(rng):
     x = rng.normal(size=(7, 2))
     assert nds(x[:4], x[4:], n_neighbors=2, n_permutations=50, random_state=0).p_value > 1 / 51
     neighbors = np.array([[j for j in range(7) if j != i] for i in range(7)])
-    labels, _, statistic = _compare(neighbors, 4)
+    labels = _labels(4, 7)
+    statistic = float(_statistic(labels[neighbors].mean(axis=1), labels))
     assert _p_value(statistic, neighbors, labels, 50, rng) == 1
 
 

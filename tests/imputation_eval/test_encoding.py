@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from imputation_eval import TableEncoder, ampute, nds
+from imputation_eval.encoding import stack_cells
 
 
 def test_numeric_scale_is_the_standard_deviation_on_gaussian_data(rng):
@@ -124,7 +125,10 @@ def test_cells_collect_the_errors_of_single_cells():
     wrong = truth.assign(kind=["b", "b", "a", "b"])
     mask = np.array([[True, True], [False, True], [False, False], [False, False]])
     encoder = TableEncoder().fit(truth)
-    difference = encoder.cells(encoder.transform(truth), mask) - encoder.cells(encoder.transform(wrong), mask)
+    true, imputed = (
+        stack_cells(block for _, block in encoder.column_cells(encoder.transform(t), mask)) for t in (truth, wrong)
+    )
+    difference = true - imputed
     assert np.linalg.norm(difference, axis=1) == pytest.approx([0, 1, 0])
 
 

@@ -49,7 +49,7 @@ class TestEveryMetric:
         far = 3 + rng.normal(size=(60, 1)) + 0.3 * rng.normal(size=(60, 3))
         if metric.compares == "cells":
             y = np.where(rng.random((60, 1)) < 0.5, x, y)
-        close, distant = metric.compute(x, y, rng), metric.compute(x, far, rng)
+        close, distant = metric.between(x, y, rng), metric.between(x, far, rng)
         assert isinstance(close, float)
         assert (close < distant) == metric.lower_is_better
         assert close != distant
@@ -57,7 +57,7 @@ class TestEveryMetric:
     def test_does_not_change_its_input_and_repeats(self, name, rng):
         x, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 3))
         copies = x.copy(), y.copy()
-        values = {KNOWN_METRICS[name].compute(x, y, np.random.default_rng(0)) for _ in range(2)}
+        values = {KNOWN_METRICS[name].between(x, y, np.random.default_rng(0)) for _ in range(2)}
         assert len(values) == 1
         assert np.array_equal(x, copies[0])
         assert np.array_equal(y, copies[1])
@@ -66,7 +66,7 @@ class TestEveryMetric:
         metric = KNOWN_METRICS[name]
         x, y, order = rng.normal(size=(40, 3)), rng.normal(size=(40, 3)), rng.permutation(40)
         other = y[order] if metric.compares == "cells" else y  # cells are paired, samples are not
-        values = [metric.compute(*pair, np.random.default_rng(0)) for pair in ((x[order], other), (x, y))]
+        values = [metric.between(*pair, np.random.default_rng(0)) for pair in ((x[order], other), (x, y))]
         # Folds of the classifier are drawn by position.
         assert values[0] == pytest.approx(values[1], abs=0.3 if name == "classifier_auc" else 1e-12)
 
@@ -74,21 +74,21 @@ class TestEveryMetric:
         metric = KNOWN_METRICS[name]
         x, y = rng.normal(size=(40, 3)), rng.normal(size=(35, 3)) if metric.compares == "samples" else None
         y = x + 1 if y is None else y
-        values = [metric.compute(x + shift, y + shift, np.random.default_rng(0)) for shift in (0, 2.0**20)]
+        values = [metric.between(x + shift, y + shift, np.random.default_rng(0)) for shift in (0, 2.0**20)]
         assert values[0] == pytest.approx(values[1], abs=1e-6)
 
     def test_constant_and_repeated_rows_give_a_number(self, name, rng):
         metric = KNOWN_METRICS[name]
         x, y = np.repeat(rng.normal(size=(10, 2)), 4, axis=0), np.repeat(rng.normal(size=(8, 2)), 5, axis=0)
         for a, b in ((x, y), (x, np.zeros((40, 2))), (np.zeros((40, 2)), y), (np.ones((40, 2)), np.ones((40, 2)))):
-            assert np.isfinite(metric.compute(a, b, np.random.default_rng(0)))
+            assert np.isfinite(metric.between(a, b, np.random.default_rng(0)))
 
     def test_can_be_sent_to_processes(self, name, rng):
         x, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 3))
         metric = KNOWN_METRICS[name]
         cloudpickle = pytest.importorskip("cloudpickle")  # what joblib sends with
         sent = pickle.loads(cloudpickle.dumps(metric))
-        assert sent.compute(x, y, np.random.default_rng(0)) == metric.compute(x, y, np.random.default_rng(0))
+        assert sent.between(x, y, np.random.default_rng(0)) == metric.between(x, y, np.random.default_rng(0))
 
 
 def _advantage(metric, adversary):
@@ -99,7 +99,7 @@ def _advantage(metric, adversary):
         rng = np.random.default_rng(seed)
         truth, candidate = adversary(rng)
         other, _ = adversary(rng)
-        floor, value = (metric.compute(truth, y, np.random.default_rng(seed)) for y in (other, candidate))
+        floor, value = (metric.between(truth, y, np.random.default_rng(seed)) for y in (other, candidate))
         gains.append((floor - value) * (1 if metric.lower_is_better else -1))
     return np.mean(gains) / (np.std(gains) / np.sqrt(runs) + 1e-12)
 

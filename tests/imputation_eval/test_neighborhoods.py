@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist, pdist
 
 from imputation_eval.neighborhoods import (
+    Reference,
+    count_in_second,
+    counting,
     distances,
     mean_over_pairs,
     mean_within,
@@ -16,7 +19,8 @@ from imputation_eval.neighborhoods import (
     squared_distance_blocks,
     suits_tree,
 )
-from imputation_eval.neighborhoods.search import _rescale, _search_all, tree_neighbors
+from imputation_eval.neighborhoods.groups import grouped_neighbors
+from imputation_eval.neighborhoods.search import neighbors_of_some, rescale, tree_neighbors
 from imputation_eval.neighborhoods.settling import tie_tolerance
 
 SEED = 2**62 + 17
@@ -36,11 +40,10 @@ def test_distances_agree_with_scipy_also_far_from_the_origin(rng, shift, monkeyp
 
 def _by(search, points, k):
     """Neighbours by one way of searching, the rest filled up as the package does, and how many it found by itself."""
-    points = _rescale(points)
+    points = rescale(points)
     neighbors = np.full((len(points), k), -1)
     done = search(points, k, SEED, neighbors) if search else np.zeros(len(points), dtype=bool)
-    if not done.all():
-        _search_all(points, np.flatnonzero(~done), k, SEED, neighbors)
+    neighbors[~done] = neighbors_of_some(points, np.flatnonzero(~done), k, SEED)
     return np.sort(neighbors, axis=1), int(done.sum())
 
 
@@ -88,6 +91,40 @@ def test_every_way_gives_what_all_distances_do(kind, n, d, seed, share):
     _check_against_all_distances(points, exact)
     for search in (tree_neighbors, screening.screened_neighbors):
         assert np.array_equal(_by(search, points, k)[0], exact), search.__name__
+    grouped = grouped_neighbors(rescale(points), k, SEED)
+    if grouped is not None:
+        assert np.array_equal(np.sort(grouped, axis=1), exact)
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(sorted(KINDS)), st.integers(3, 200), st.integers(3, 200), st.integers(1, 12), st.integers(0, 2**32)
+)
+def test_counting_gives_what_listing_does(kind, n, m, d, seed):
+    points = KINDS[kind](np.random.default_rng(seed), n + m, d)
+    k = max(1, min(n, m) // 3)
+    listed = nearest_neighbors(points, k, np.random.default_rng(SEED))
+    reference = Reference(points[:n])
+    for _ in range(2):  # what the first comparison leaves behind serves the second
+        counts = count_in_second(reference, points[n:], k, np.random.default_rng(SEED))
+        assert np.array_equal(counts, (listed >= n).sum(axis=1))
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "constant columns"])
+def test_counts_are_sure_for_most_rows_of_smooth_data(kind, rng):
+    points = KINDS[kind](rng, 2000, 8)
+    counts, sure = counting._count(Reference(points[:1000]), points[1000:], 32)
+    listed = nearest_neighbors(points, 32, np.random.default_rng(0))
+    assert sure.mean() > 0.9
+    assert np.array_equal(counts[sure], (listed >= 1000).sum(axis=1)[sure])
+
+
+@pytest.mark.parametrize("levels", [2, 3])
+def test_groups_of_equal_points_are_searched_as_such(levels, rng):
+    points = rng.integers(0, levels, size=(900, 4)).astype(float)
+    found = grouped_neighbors(points, 20, SEED)
+    assert np.array_equal(np.sort(found, axis=1), _by(None, points, 20)[0])
+    assert grouped_neighbors(rng.normal(size=(900, 4)), 20, SEED) is None
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"huge", "tiny", "one huge row"}))

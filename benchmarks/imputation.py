@@ -1,0 +1,355 @@
+"""Do the scores of imputations keep what they promise? Writes ``results/imputation.json``, row by row.
+
+Agreement of the metrics on real tables, calibration where imputer and truth are one, power, what the true conditional
+distribution comes to in every mode, and time. A run that is cut keeps its rows, and goes on with ``--resume``; scenario
+names are permanent. ``--quick`` takes a minute or two, and its numbers are noise. ``docs/imputation.md`` reads them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapes
+import tables
+from construction import RESULTS, cpu_seconds
+from scipy import stats
+from shapes import SHAPES, Oracle
+from threadpoolctl import threadpool_limits
+
+from imputation_eval import (
+    HotDeckImputer,
+    MeanImputer,
+    ampute,
+    default_imputers,
+    nds,
+    rank_imputers,
+)
+from imputation_eval.metrics import KNOWN_METRICS
+from imputation_eval.ranking.statistics import compare_pairs
+from imputation_eval.ranking.trials import masked_trial
+from imputation_eval.scoring import score_imputers
+
+MECHANISMS = ("mcar", "mar", "mnar", "observed")
+METRICS = ("nds", "energy", "mmd", "wasserstein", "rmse")
+# Neither the median, which is the mean's twin, nor forests, which take longer than all the others together.
+IMPUTERS = ("mean", "hot-deck", "knn", "iterative", "iterative-sample", "pmm")
+N_PERMUTATIONS = 199
+MOST_ROWS = 500  # of a real table
+SHARE = 0.2  # hidden
+QUIET: dict[str, Any] = {"progress": False}
+Scenario = tuple[str, Callable[[], dict[str, Any]]]
+
+
+class Book:
+    """The results so far, written after every row."""
+
+    def __init__(self, path: Path, command: str, *, resume: bool) -> None:
+        self.path = path
+        self.content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if resume and path.exists() else {}
+        self.content |= {
+            "command": command,
+            "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
+            "date": time.strftime("%Y-%m-%d"),
+        }
+
+    def fill(self, section: str, scenarios: Iterable[Scenario]) -> None:
+        """Run the scenarios of a section that are not there yet."""
+        rows = self.content.setdefault(section, [])
+        done = {row["scenario"] for row in rows}
+        for name, run in scenarios:
+            if name in done:
+                continue
+            start = time.process_time()
+            row = {"scenario": name, **run()}
+            rows.append(row | {"cpu_s": round(time.process_time() - start, 2)})
+            self.save()
+            print(f"{section:10s} {name:40s} {rows[-1]['cpu_s']:7.1f} s", flush=True)
+
+    def save(self) -> None:
+        """Write what there is."""
+        text = json.dumps(self.content, indent=1, default=float)
+        self.path.write_text(text + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the runs, two tables, elsewhere")
+    parser.add_argument("--resume", action="store_true", help="keep the rows that are there")
+    parser.add_argument("--only", nargs="+", default=list(SECTIONS), choices=list(SECTIONS))
+    given = parser.parse_args()
+    path = RESULTS / "imputation.json"
+    if given.quick:
+        path = Path("out") / "imputation-quick.json"
+        path.parent.mkdir(exist_ok=True)
+    book = Book(path, "python benchmarks/imputation.py", resume=given.resume or given.only != list(SECTIONS))
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of small, repeated and constant data, and of regressions that did not end
+        for section in given.only:
+            book.fill(section, SECTIONS[section](20 if given.quick else 1))
+    book.content["goals"] = goals(book.content)
+    book.save()
+    for goal in book.content["goals"]:
+        print(f"{goal['goal']:75s} {goal['found']:45s} {'held' if goal['held'] else 'MISSED'}")
+    print(f"wrote {path}")
+
+
+def time_scenarios(part: int) -> Iterable[Scenario]:
+    """CPU seconds of metrics against rows a side and against columns."""
+    sizes = [(n, 20) for n in (250, 500, 1000, 2000, 5000, 10_000, 20_000)] + [
+        (1000, d) for d in (1, 2, 5, 10, 50, 100)
+    ]
+    for n, d in sizes if part == 1 else sizes[:3]:
+        for name in ("nds", "energy", "sliced_energy", "mmd", "wasserstein"):
+            if n <= (KNOWN_METRICS[name].max_rows or n):
+                yield f"{name}-{n}-a-side-{d}-columns", lambda name=name, n=n, d=d: timing(name, n, d)
+
+
+def timing(name: str, n: int, d: int) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(n, d)), rng.normal(size=(n, d))
+    call = lambda: KNOWN_METRICS[name].between(x, y, np.random.default_rng(0))  # noqa: E731
+    return {"metric": name, "rows": n, "columns": d, "seconds": cpu_seconds(call, 1 if n > 5000 else 3)}
+
+
+def null_scenarios(part: int) -> Iterable[Scenario]:
+    """Scores and p-values of rows that the true conditional filled, against other true rows."""
+    for name in SHAPES:
+        for block in range(10 if part == 1 else 1):
+            runs = range(100 * block, 100 * block + 100 // part)
+            yield f"{name}-{runs[0]}", lambda name=name, runs=runs: null_scores(name, runs)
+
+
+def null_scores(name: str, runs: range) -> dict[str, Any]:
+    shape, n, found = SHAPES[name], 250, []
+    for seed in runs:
+        df = shapes.table(shape, 2 * n, seed)
+        holes = ampute(df.iloc[n:], missing_rate=SHARE, random_state=seed)
+        filled = Oracle(shape)(holes, seed)
+        result = nds(df.iloc[:n].to_numpy(), filled.to_numpy(), n_permutations=N_PERMUTATIONS, random_state=seed)
+        found.append((result.score, result.p_value))
+    scores, p_values = zip(*found, strict=True)
+    return {"shape": name, "rows_a_side": n, "scores": scores, "p_values": p_values}
+
+
+def worse_scenarios(part: int) -> Iterable[Scenario]:
+    """How often an imputer is declared worse than one that is as good."""
+    plan = (("same", 10, 1000), ("same", 100, 200), ("exchangeable", 10, 300), ("exchangeable", 100, 100))
+    for what, n_repeats, n_runs in plan if part == 1 else ((*case[:2], 50) for case in plan[::2]):
+        for start in range(0, n_runs, 50):
+            runs = range(start, start + 50 // part)
+            run = lambda w=what, r=n_repeats, s=runs: false_verdicts(w, r, s)  # noqa: E731
+            yield f"{what}-{n_repeats}-repeats-{start}", run
+
+
+def false_verdicts(what: str, n_repeats: int, runs: range) -> dict[str, Any]:
+    shape, pair, beaten = SHAPES["gaussian"], 0, 0
+    imputers = {
+        "same": {"a": Oracle(shape), "b": Oracle(shape)},
+        "exchangeable": {"a": half("x0", "x1"), "b": half("x2", "x3")},
+    }
+    for seed in runs:
+        df = shapes.table(shape, 200, seed)
+        verdicts = contest(df, imputers[what], n_repeats, seed)
+        pair += declared(verdicts, "a", "b") or declared(verdicts, "b", "a")
+        beaten += declared(verdicts, "a", "truth")
+    row = {"what": what, "n_repeats": n_repeats, "runs": len(runs), "declared": pair}
+    return row | ({"worse_than_truth": beaten} if what == "same" else {})
+
+
+def half(*columns: str) -> Callable[[pd.DataFrame, int], pd.DataFrame]:
+    """An imputer that errs in some columns: their mean, where the others are drawn from."""
+
+    def imputer(df: pd.DataFrame, random_state: int) -> pd.DataFrame:
+        filled = HotDeckImputer(random_state).fit_transform(df)
+        return filled.assign(**MeanImputer().fit_transform(df)[list(columns)])
+
+    return imputer
+
+
+def contest(df: pd.DataFrame, imputers: dict[str, Any], n_repeats: int, seed: int) -> pd.DataFrame:
+    """Compare imputers, and the truth, by NDS as ``rank_imputers`` does, without what else a ranking shows.
+
+    One row a pair; two imputers of a ranking, no more, are tied where ``p_value`` is at least 0.05.
+    """
+    options = {"metrics": "nds", "n_draws": 1, "max_rows": 2000, "categorical": "infer", "entropy": seed}
+    trial = masked_trial(df, mechanism="mcar", missing_rate=SHARE, **options)
+    raw = score_imputers(trial, imputers, n_repeats=n_repeats, progress=False).raw
+    values = raw.pivot(index="repeat", columns="imputer", values="score")
+    return compare_pairs(values.to_numpy(), list(values), trial.overlap_ratio(n_repeats))
+
+
+def declared(verdicts: pd.DataFrame, worse: str, better: str) -> bool:
+    """Whether one is significantly worse than the other."""
+    found = verdicts[(verdicts["worse"] == worse) & (verdicts["better"] == better)]
+    return bool((found["p_value"] < 0.05).any())
+
+
+def power_scenarios(part: int) -> Iterable[Scenario]:
+    """How often mean imputation is declared worse than the true conditional: 1,000 rows, a fifth hidden."""
+    for name in SHAPES:
+        yield name, lambda name=name: power(name, range(100 // part))
+
+
+def power(name: str, runs: range) -> dict[str, Any]:
+    imputers, n_declared = {"draws": Oracle(SHAPES[name]), "mean": MeanImputer()}, 0
+    for seed in runs:
+        n_declared += declared(contest(shapes.table(SHAPES[name], 1000, seed), imputers, 10, seed), "mean", "draws")
+    return {"shape": name, "runs": len(runs), "declared": n_declared}
+
+
+def oracle_scenarios(part: int) -> Iterable[Scenario]:
+    """How often the true conditional is best or tied, in every mode, and what RMSE says."""
+    for name in SHAPES:
+        for mode in ("masked-mcar", "masked-mar", "truth", "no_truth"):
+            yield f"{name}-{mode}", lambda name=name, mode=mode: oracle(name, mode, range(max(2, 40 // part)))
+
+
+def oracle(name: str, mode: str, runs: range) -> dict[str, Any]:
+    shape, counts = SHAPES[name], dict.fromkeys(("best", "tied", "rmse_tied", "rmse_mean_first"), 0)
+    own = "energy_iscore" if mode == "no_truth" else "nds"
+    for seed in runs:
+        ranking = rank_shape(shape, mode, seed, [own, "rmse"])
+        table, by_rmse = ranking.per_metric.loc[own], ranking.per_metric.loc["rmse"]
+        counts["best"] += table.index[0] == "draws"
+        counts["tied"] += bool(table.loc["draws", "tied_best"])
+        counts["rmse_tied"] += bool(by_rmse.loc["draws", "tied_best"])
+        counts["rmse_mean_first"] += by_rmse.index[0] == "conditional mean"
+    return {"shape": name, "mode": mode, "metric": own, "runs": len(runs), **{k: int(v) for k, v in counts.items()}}
+
+
+def rank_shape(shape: shapes.Shape, mode: str, seed: int, metrics: list[str]) -> Any:
+    df = shapes.table(shape, 400, seed)
+    imputers = {
+        "draws": Oracle(shape),
+        "conditional mean": Oracle(shape, draw=False),
+        "hot-deck": HotDeckImputer(),
+        "mean": MeanImputer(),
+        "pmm": default_imputers()["pmm"],
+    }
+    options = {"metrics": metrics, "n_repeats": 6, "n_draws": 2, "random_state": seed, **QUIET}
+    kind, _, mechanism = mode.partition("-")
+    if kind == "masked":
+        return rank_imputers(df, imputers, mechanism=mechanism, missing_rate=SHARE, **options)
+    holes = ampute(df, mechanism="mar", missing_rate=SHARE, random_state=seed)
+    return rank_imputers(holes, imputers, mode=kind, truth=df if kind == "truth" else None, **options)
+
+
+def agreement_scenarios(part: int) -> Iterable[Scenario]:
+    """Scores of imputers by several metrics, on real tables under every mechanism."""
+    for name in tables.TABLES if part == 1 else ("wine", "airquality"):
+        for mechanism in MECHANISMS:
+            yield f"{name}-{mechanism}", lambda name=name, mechanism=mechanism: scores_of(name, mechanism)
+
+
+def scores_of(name: str, mechanism: str) -> dict[str, Any]:
+    df = tables.load(name, MOST_ROWS)
+    own_holes = bool(df.isna().any(axis=None))
+    if mechanism == "observed" and not own_holes:  # patterns to re-apply
+        df = ampute(df, mechanism="mar", missing_rate=0.1, random_state=0)
+    imputers = {key: imputer for key, imputer in default_imputers().items() if key in IMPUTERS}
+    ranking = rank_imputers(
+        df,
+        imputers,
+        metrics=METRICS,
+        mechanism=mechanism,
+        missing_rate=SHARE,
+        n_repeats=4,
+        n_draws=1,
+        random_state=0,
+        **QUIET,
+    )
+    scores = ranking.per_metric["score"].unstack("metric")
+    row: dict[str, Any] = {
+        "data": name,
+        "mechanism": mechanism,
+        "rows": len(df),
+        "columns": df.shape[1],
+        "own_holes": own_holes,
+    }
+    row["failures"] = {key: int(n) for key, n in ranking.table["failures"].items() if n}
+    row["winners"] = {metric: ranking.per_metric.loc[metric].index[0] for metric in METRICS}
+    row["scores"] = {metric: scores[metric].to_dict() for metric in METRICS}
+    contenders = [key for key in imputers if key not in row["failures"]]
+    row["tau"] = {
+        metric: stats.kendalltau(scores.loc[contenders, "nds"], scores.loc[contenders, metric]).statistic
+        for metric in METRICS[1:]
+    }
+    return row
+
+
+SECTIONS: dict[str, Callable[[int], Iterable[Scenario]]] = {
+    "null": null_scenarios,
+    "power": power_scenarios,
+    "time": time_scenarios,
+    "agreement": agreement_scenarios,
+    "oracle": oracle_scenarios,
+    "worse": worse_scenarios,
+}
+
+
+def goals(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was promised, what was found."""
+    found: list[dict[str, Any]] = []
+
+    def judge(goal: str, text: str, held: bool) -> None:
+        found.append({"goal": goal, "found": text, "held": bool(held)})
+
+    null = pd.DataFrame(content.get("null", []))
+    for name, rows in null.groupby("shape", sort=False) if len(null) else ():
+        scores, p_values = (np.concatenate(rows[column].tolist()) for column in ("scores", "p_values"))
+        # p-values of B permutations are multiples of 1 / (B + 1); spread within their step they are continuous.
+        spread = p_values - np.random.default_rng(0).random(len(p_values)) / (N_PERMUTATIONS + 1)
+        ks = stats.kstest(spread, "uniform").pvalue
+        error = scores.std(ddof=1) / np.sqrt(len(scores))
+        judge(
+            f"null, {name}: NDS mean within 0.005 of 0",
+            f"{scores.mean():.5f} +- {error:.5f}, {len(scores)} runs",
+            abs(scores.mean()) <= 0.005,
+        )
+        judge(f"null, {name}: p-values uniform, KS p > 0.01", f"KS p = {ks:.3f}", ks > 0.01)
+    worse = pd.DataFrame(content.get("worse", []))
+    for (what, n_repeats), rows in worse.groupby(["what", "n_repeats"], sort=False) if len(worse) else ():
+        pairs = [("declared", f"{what}, {n_repeats} repeats: one declared worse <= 5 %")]
+        if what == "same":
+            pairs.append(("worse_than_truth", f"imputer = truth, {n_repeats} repeats: declared worse <= 5 %"))
+        for column, goal in pairs:
+            share, low, high = proportion(int(rows[column].sum()), int(rows["runs"].sum()))
+            judge(goal, share_text(share, low, high, int(rows["runs"].sum())), share <= 0.05)
+    for row in content.get("power", []):
+        share, low, high = proportion(row["declared"], row["runs"])
+        judge(
+            f"power, {row['shape']}: mean declared worse >= 95 %",
+            share_text(share, low, high, row["runs"]),
+            share >= 0.95,
+        )
+    for row in content.get("oracle", []):
+        share, low, high = proportion(row["tied"], row["runs"])
+        judge(
+            f"true conditional best or tied >= 95 %, {row['shape']}, {row['mode']}",
+            share_text(share, low, high, row["runs"]),
+            share >= 0.95,
+        )
+    return found
+
+
+def proportion(count: int, n: int) -> tuple[float, float, float]:
+    """A share with its 95 % interval (Clopper and Pearson)."""
+    interval = stats.binomtest(count, n).proportion_ci(0.95)
+    return count / n, interval.low, interval.high
+
+
+def share_text(share: float, low: float, high: float, n: int) -> str:
+    return f"{share:.1%} of {n} ({low:.1%} to {high:.1%})"
+
+
+if __name__ == "__main__":
+    main()
