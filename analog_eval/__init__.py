@@ -19,7 +19,26 @@ from __future__ import annotations
 from analog_eval.adapters import ArrayModel
 from analog_eval.evaluation import SweepReport, noise_sweep
 from analog_eval.injection import inject_noise
-from analog_eval.noise import GaussianNoise, WeightNoise
+from analog_eval.noise import (
+    GaussianNoise,
+    MultiplicativeNoise,
+    QuantizationNoise,
+    StuckDevices,
+    UniformNoise,
+    WeightNoise,
+)
 from analog_eval.plots import plot_sweeps
 
-__all__ = ["ArrayModel", "GaussianNoise", "SweepReport", "WeightNoise", "inject_noise", "noise_sweep", "plot_sweeps"]
+__all__ = [
+    "ArrayModel",
+    "GaussianNoise",
+    "MultiplicativeNoise",
+    "QuantizationNoise",
+    "StuckDevices",
+    "SweepReport",
+    "UniformNoise",
+    "WeightNoise",
+    "inject_noise",
+    "noise_sweep",
+    "plot_sweeps",
+]

@@ -240,10 +240,10 @@ def _notes(metric: Metric, tally: Tally, clean: float, untouched: list[str]) -> 
 
 
 def _check_levels(levels: ArrayLike, noise: WeightNoise) -> NDArray[np.float64]:
-    if levels is DEFAULT_LEVELS and isinstance(noise, GaussianNoise) and noise.scale == "power_db":
+    if levels is DEFAULT_LEVELS and np.isinf(noise.clean_level):
         raise ValueError(
-            "levels: the default grid holds amplitude ratios, but noise=GaussianNoise('power_db') takes dB; "
-            "give levels such as (10, 20, 30, 40)"
+            f"levels: the default grid holds ratios, but noise={noise!r} takes another unit: {noise.level_label()}; "
+            "give levels of your own"
         )
     if levels is None or isinstance(levels, str):
         raise TypeError(f"levels must be numbers, got {levels!r}")
