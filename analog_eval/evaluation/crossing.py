@@ -22,6 +22,12 @@ class Crossing(NamedTuple):
         Where the mean crosses the target.
     ci_low, ci_high : float
         Limits, from the cleaner side to the noisier one.
+
+    Examples
+    --------
+    >>> level, low, high = Crossing(level=0.3, ci_low=0.25, ci_high=0.36)
+    >>> low < level < high
+    True
     """
 
     level: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,9 +92,9 @@ def plan_draws(n_draws: int | str, half_width: float | None, max_draws: int) -> 
         if n_draws != "auto":
             raise ValueError(f"n_draws={n_draws!r} is neither a number nor 'auto'")
         most = check_count(max_draws, "max_draws")
-        if half_width is not None and not (np.isreal(half_width) and 0.0 < float(half_width) < np.inf):
+        if half_width is not None and not (isinstance(half_width, Real) and 0.0 < half_width < np.inf):
             raise ValueError(f"half_width={half_width!r} must be a finite number > 0")
-        return DrawPlan(min(FIRST_LOOK, most), most, True, None if half_width is None else float(half_width))
+        return DrawPlan(min(FIRST_LOOK, most), most, True, half_width)
     if half_width is not None:
         raise ValueError(f"half_width={half_width} needs n_draws='auto', got n_draws={n_draws!r}")
     n = check_count(n_draws, "n_draws")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -168,7 +169,7 @@ class SweepReport:
         >>> 0.1 < crossing.ci_low < crossing.level < crossing.ci_high < 0.7
         True
         """
-        if not (np.isreal(target) and 0.0 < target < np.inf and target != 1.0):
+        if not (isinstance(target, Real) and 0.0 < target < np.inf and target != 1.0):
             raise ValueError(f"target={target!r} must be a positive number other than 1")
         if not self.clean > 0.0:
             return Crossing(*[float("nan")] * 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -87,6 +87,12 @@ class Estimate:
 
     def __sub__(self, other: Estimate) -> Estimate:
         return self + other * -1.0
+
+    def over(self, clean: Estimate) -> Estimate:
+        """Return the ratio to a score that is the same in every draw; rows move it by the delta method."""
+        scale = 1.0 / clean.mean
+        moves = self * scale - clean * (self.mean * scale**2)
+        return replace(moves, scores=self.scores * scale)
 
     @cached_property
     def mean(self) -> float:
