@@ -1,7 +1,8 @@
 """Tell whether a trained model survives analog in-memory hardware, where weights are never exactly what was written.
 
-`noise_sweep` measures a fitted model's score on noisy copies of its weights; `inject_noise` lends it such weights for
-the length of a ``with`` block.  Both take scikit-learn models, and anything else through `ArrayModel`.
+`noise_sweep` measures a fitted model's score on noisy copies of its weights; `compare` does so for several models and
+tells which differences are certain; `layer_sensitivity` tells which layer costs most; `inject_noise` lends a model such
+weights for the length of a ``with`` block.  All take scikit-learn models, and anything else through `ArrayModel`.
 
 Examples
 --------
@@ -17,9 +18,32 @@ Examples
 from __future__ import annotations
 
 from analog_eval.adapters import ArrayModel
-from analog_eval.evaluation import SweepReport, noise_sweep
+from analog_eval.evaluation import Comparison, Crossing, SweepReport, compare, layer_sensitivity, noise_sweep
 from analog_eval.injection import inject_noise
-from analog_eval.noise import GaussianNoise, WeightNoise
+from analog_eval.noise import (
+    GaussianNoise,
+    MultiplicativeNoise,
+    QuantizationNoise,
+    StuckDevices,
+    UniformNoise,
+    WeightNoise,
+)
 from analog_eval.plots import plot_sweeps
 
-__all__ = ["ArrayModel", "GaussianNoise", "SweepReport", "WeightNoise", "inject_noise", "noise_sweep", "plot_sweeps"]
+__all__ = [
+    "ArrayModel",
+    "Comparison",
+    "Crossing",
+    "GaussianNoise",
+    "MultiplicativeNoise",
+    "QuantizationNoise",
+    "StuckDevices",
+    "SweepReport",
+    "UniformNoise",
+    "WeightNoise",
+    "compare",
+    "inject_noise",
+    "layer_sensitivity",
+    "noise_sweep",
+    "plot_sweeps",
+]

@@ -29,7 +29,7 @@ class ProgressLine:
     """
 
     def __init__(self, label: str, total: int, *, enabled: bool) -> None:
-        self._label, self._total, self._enabled = label, total, enabled
+        self._label, self.total, self._enabled = label, total, enabled
         self._live = sys.stderr.isatty()
         self._interval = _LIVE_SECONDS if self._live else _LOG_SECONDS
         self._done = 0
@@ -51,8 +51,8 @@ class ProgressLine:
         if not self._enabled or now - self._shown < self._interval:
             return
         self._shown = now
-        left = (now - self._start) / self._done * (self._total - self._done)
-        text = f"{self._label}: {self._done} of {self._total}, {_duration(left)} left"
+        left = (now - self._start) / self._done * (self.total - self._done)
+        text = f"{self._label}: {self._done} of {self.total}, {_duration(left)} left"
         self._write(f"\r\x1b[K{text}" if self._live else f"{text}\n")
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Pictures of sweeps.  A leaf: takes plain tables, knows nothing about models."""
+"""Pictures of sweeps and comparisons.  A leaf: takes plain tables, knows nothing about models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_sweeps"]
+__all__ = ["plot_differences", "plot_draws", "plot_sweeps", "plot_uncertainty"]
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers, and markers for print without colour.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -77,7 +77,148 @@ def plot_sweeps(
         _draw(axes, label, table, clean.get(label), i)
     if chance is not None and np.isfinite(chance):
         axes.axhline(chance, color="0.45", linestyle=":", linewidth=1.3, label="best constant guess", zorder=1)
-    _decorate(axes, xlabel, ylabel, title, bool(clean))
+    if clean:
+        axes.plot([], [], color="0.3", linestyle="--", linewidth=1.1, label="without noise")
+    _band_entry(axes)
+    _decorate(axes, xlabel, ylabel, title)
+    return axes
+
+
+def plot_draws(
+    draws: pd.DataFrame,
+    *,
+    label: str = "mean",
+    clean: float | None = None,
+    xlabel: str = "noise level",
+    ylabel: str = "score",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw every device of a sweep as a line, and their mean.
+
+    Parameters
+    ----------
+    draws : DataFrame
+        Columns ``level``, ``draw``, ``score``, such as ``report.draws``.
+    label : str
+        Name of the mean.
+    clean : float, optional
+        Score without noise, drawn as a dashed line.
+    xlabel, ylabel : str
+        Names of the axes.
+    ax : matplotlib Axes, optional
+        Where to draw; default: a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> draws = pd.DataFrame({"level": [0.1, 0.1, 0.2, 0.2], "draw": [0, 1, 0, 1], "score": [0.9, 0.8, 0.7, 0.75]})
+    >>> len(plot_draws(draws).get_lines())
+    3
+    """
+    axes = _new_axes() if ax is None else ax
+    wide = draws[np.isfinite(draws["level"])].pivot(index="level", columns="draw", values="score")
+    levels = wide.index.to_numpy(dtype=float)
+    for column in wide:
+        axes.plot(levels, wide[column], color=_COLORS[0], alpha=max(0.08, 2.0 / wide.shape[1]), linewidth=0.8)
+    axes.plot(levels, wide.mean(axis=1), color=_COLORS[0], marker=_MARKERS[0], linewidth=1.8, label=label)
+    _clean_line(axes, clean)
+    _decorate(axes, xlabel, ylabel)
+    return axes
+
+
+def plot_uncertainty(
+    table: pd.DataFrame, *, xlabel: str = "noise level", ylabel: str = "score", ax: Axes | None = None
+) -> Axes:
+    """Draw the two standard errors of a sweep: from the choice of devices, and from the choice of test rows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Table of a sweep: index ``level``, columns ``draws_se``, ``rows_se`` (NaN draws nothing).
+    xlabel, ylabel : str
+        Name of the horizontal axis, and of the score.
+    ax : matplotlib Axes, optional
+        Where to draw; default: a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"level": [0.1, 0.2], "draws_se": [0.01, 0.02], "rows_se": [0.03, 0.03]})
+    >>> [line.get_label() for line in plot_uncertainty(table.set_index("level")).get_lines()]
+    ['choice of test rows', 'choice of devices (draws)']
+    """
+    axes = _new_axes() if ax is None else ax
+    shown = table[np.isfinite(table.index.to_numpy(dtype=float))].sort_index()
+    sources = {"rows_se": "choice of test rows", "draws_se": "choice of devices (draws)"}
+    for i, (column, label) in enumerate(sources.items()):
+        axes.plot(shown.index, shown[column], color=_COLORS[i], marker=_MARKERS[i], linewidth=1.8, label=label)
+    axes.set_ylim(bottom=0.0)
+    _decorate(axes, xlabel, f"standard error of {ylabel}")
+    return axes
+
+
+def plot_differences(
+    table: pd.DataFrame, *, xlabel: str = "noise level", ylabel: str = "difference", ax: Axes | None = None
+) -> Axes:
+    """Draw paired differences against the level, a curve a pair, with a line where there is none.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index ``a``, ``b``, ``level``; columns ``difference``, ``ci_low``, ``ci_high``, ``verdict``, such as
+        ``comparison.table``.  Filled markers tell differences that have a verdict, open ones those that have none.
+    xlabel, ylabel : str
+        Names of the axes.
+    ax : matplotlib Axes, optional
+        Where to draw; default: a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row = {"a": "wide", "b": "deep", "level": 0.1, "difference": 0.02, "ci_low": 0.01, "ci_high": 0.03}
+    >>> table = pd.DataFrame([{**row, "verdict": "wide"}]).set_index(["a", "b", "level"])
+    >>> plot_differences(table).get_legend_handles_labels()[1][0]
+    'wide - deep'
+    """
+    axes = _new_axes() if ax is None else ax
+    axes.axhline(0.0, color="0.45", linestyle=":", linewidth=1.3)
+    for i, ((a, b), part) in enumerate(table.groupby(level=["a", "b"], sort=False)):
+        rows = part.droplevel(["a", "b"]).rename(columns={"difference": "mean"})
+        _draw(axes, f"{a} - {b}", _checked(f"{a} - {b}", rows), None, i)
+        line = axes.get_lines()[-1]
+        line.set_markerfacecolor("white")
+        found = rows[(rows["verdict"] != "") & np.isfinite(rows.index.to_numpy(dtype=float))]
+        axes.plot(found.index, found["mean"], line.get_marker(), color=line.get_color(), markersize=5, zorder=4)
+    axes.plot([], [], "o", color="0.3", label="verdict after Holm's adjustment")
+    _band_entry(axes)
+    _decorate(axes, xlabel, ylabel)
     return axes
 
 
@@ -90,10 +231,16 @@ def _draw(axes: Any, label: str, table: pd.DataFrame, clean: float | None, i: in
         axes.axhline(clean, color=color, linestyle="--", linewidth=1.1, alpha=0.8, zorder=1)
 
 
-def _decorate(axes: Any, xlabel: str, ylabel: str, title: str | None, with_clean: bool) -> None:
-    if with_clean:
-        axes.plot([], [], color="0.3", linestyle="--", linewidth=1.1, label="without noise")
+def _clean_line(axes: Any, clean: float | None) -> None:
+    if clean is not None and np.isfinite(clean):
+        axes.axhline(clean, color="0.3", linestyle="--", linewidth=1.1, label="without noise", zorder=1)
+
+
+def _band_entry(axes: Any) -> None:
     axes.fill_between([], [], [], color="0.5", alpha=0.3, linewidth=0, label="95 % interval")
+
+
+def _decorate(axes: Any, xlabel: str, ylabel: str, title: str | None = None) -> None:
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     if title:

@@ -82,6 +82,17 @@ class Adapter(ABC):
         """Return a function from arrays to predictions for `inputs` (the output of `transform`)."""
         return lambda arrays: np.asarray(self.rebuilt(arrays).predict(inputs))
 
+    def predictor_after(self, inputs: Any, first: int) -> Predictor:
+        """Return a `predictor` for arrays of which those before number `first` are the model's own, bit by bit.
+
+        An adapter that knows the order of its layers can then run those before it once.
+        """
+        return self.predictor(inputs)
+
+    def scores(self, inputs: Any) -> Predictor:
+        """Return a function from arrays to the scores of all classes, as ``decision_function`` returns them."""
+        return lambda arrays: np.asarray(self.rebuilt(arrays).decision_function(inputs))
+
     @abstractmethod
     def pack(self, arrays: Arrays) -> dict[str, Any]:
         """Return the attributes of `holder` that hold the tensors, filled with `arrays`."""

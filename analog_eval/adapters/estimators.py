@@ -129,6 +129,16 @@ class MLPAdapter(Adapter):
 
     def predictor(self, inputs: Any) -> Predictor:
         """Return scikit-learn's own arithmetic without its checks, or its ``predict`` where that does more."""
+        return self.predictor_after(inputs, 0)
+
+    def scores(self, inputs: Any) -> Predictor:
+        """Return the outputs before the output activation, which keeps their order."""
+        x = inputs if issparse(inputs) else _dense(inputs)
+        hidden = self._ACTIVATIONS[self.holder.activation]
+        return lambda arrays: _forward(x, arrays, hidden)
+
+    def predictor_after(self, inputs: Any, first: int) -> Predictor:
+        """Return a `predictor` that runs the layers before tensor number `first` once."""
         model = self.holder
         classes, one_output = self.classes, model.n_outputs_ == 1
         # Several logistic outputs are a multi-label model; scikit-learn's own code decodes those.
@@ -141,9 +151,12 @@ class MLPAdapter(Adapter):
         if not plain or multilabel or issparse(inputs) or (classes is not None and len(classes) < 2):
             return super().predictor(inputs)
         x, hidden = _dense(inputs), self._ACTIVATIONS[model.activation]
+        layer = first // 2
+        if layer:
+            x = _forward(x, [tensor.values for tensor in self.tensors], hidden, stop=layer)
 
         def predict(arrays: Arrays) -> NDArray[Any]:
-            outputs = _forward(x, arrays, hidden)
+            outputs = _forward(x, arrays, hidden, start=layer)
             if classes is None:
                 return outputs.ravel() if one_output else outputs
             if one_output:
@@ -158,10 +171,12 @@ def _dense(inputs: Any) -> NDArray[Any]:
     return np.asarray(check_array(inputs, dtype="numeric", input_name="X"))
 
 
-def _forward(x: NDArray[Any], arrays: Arrays, hidden: Callable[..., Any]) -> NDArray[Any]:
-    """Return the outputs of a multi-layer perceptron before its output activation."""
+def _forward(
+    x: NDArray[Any], arrays: Arrays, hidden: Callable[..., Any], start: int = 0, stop: int | None = None
+) -> NDArray[Any]:
+    """Return what layers `start` to `stop` make of `x`; the last one of all has no activation."""
     n_layers = len(arrays) // 2
-    for i in range(n_layers):
+    for i in range(start, n_layers if stop is None else stop):
         x = x @ arrays[2 * i]
         x += arrays[2 * i + 1]
         if i < n_layers - 1:

@@ -1,12 +1,13 @@
 """Scores of predictions: what a sweep measures, and what each row contributes to it.
 
-A *row metric* is ``ceiling - mean of the rows' losses``.  Only for those can the uncertainty that comes from the choice
-of test rows be told from one pass over the data; any other metric is taken as it is.
+A *row metric* is ``ceiling - mean of the rows' losses``, or that mean itself.  Only for those can the uncertainty that
+comes from the choice of test rows be told from one pass over the data; any other metric is taken as it is.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,9 +68,11 @@ class Data:
 
 
 class Metric(ABC):
-    """A score of a model that holds given arrays; greater is better unless the user's function says otherwise."""
+    """A score of a model that holds given arrays."""
 
     name: str
+    #: Whether a greater score is better; of a user's function that is assumed.
+    greater_is_better: bool = True
     #: Score of the best constant guess, NaN where there is none or it is not known.
     chance: float
     #: Least and greatest possible score, infinite where not known.
@@ -78,6 +81,10 @@ class Metric(ABC):
     @abstractmethod
     def __call__(self, arrays: Arrays) -> Evaluation:
         """Return the score and, for a row metric, the losses of the rows, (n_rows,) or (n_rows, n_outputs)."""
+
+    def clean(self, predictions: NDArray[Any], arrays: Arrays) -> Evaluation:
+        """Return the score without noise, given the model's own predictions and its own arrays."""
+        return self(arrays)
 
 
 class PredictionMetric(Metric):
@@ -89,13 +96,17 @@ class PredictionMetric(Metric):
         """Return the score of a model that holds `arrays`."""
         return self.score(self._predict(arrays))
 
+    def clean(self, predictions: NDArray[Any], arrays: Arrays) -> Evaluation:
+        """Return the score of the model's own predictions: the sweep's shortcuts have no say in the reference."""
+        return self.score(predictions)
+
     @abstractmethod
     def score(self, predictions: NDArray[Any]) -> Evaluation:
         """Return the score of given predictions."""
 
 
 class RowMetric(PredictionMetric):
-    """Score ``ceiling - mean(losses)``.
+    """Score ``ceiling + sign * mean(losses)``.
 
     Parameters
     ----------
@@ -115,6 +126,8 @@ class RowMetric(PredictionMetric):
         How much of the losses' common denominator a row carries, with mean 1; 1 when there is no denominator.
     proportion : bool
         Whether losses are 0 or 1.
+    sign : {-1.0, 1.0}
+        1 makes the losses themselves the score, of which less is better.
     """
 
     def __init__(
@@ -128,16 +141,25 @@ class RowMetric(PredictionMetric):
         chance: float,
         leverage: NDArray[np.float64] | float = 1.0,
         proportion: bool = False,
+        sign: float = -1.0,
     ) -> None:
         self.name, self.chance, self.ceiling, self.leverage = name, chance, ceiling, leverage
-        self.proportion, self.data = proportion, data
-        self.bounds = (-np.inf, ceiling)
+        self.proportion, self.data, self.sign = proportion, data, sign
+        self.greater_is_better = sign < 0.0
+        self.bounds = (-np.inf, ceiling) if sign < 0.0 else (ceiling, np.inf)
         self._predict, self._losses = predict, losses
 
     def score(self, predictions: NDArray[Any]) -> Evaluation:
         """Return the score and the losses of given predictions."""
         losses = self._losses(predictions)
-        return self.ceiling - float(np.mean(self.data.mean(losses))), losses
+        return self.ceiling + self.sign * float(np.mean(self.data.mean(losses))), losses
+
+
+class _TopKMetric(RowMetric):
+    """Top-k accuracy: its predictions are the scores of all classes, of which the model itself tells only the best."""
+
+    def clean(self, predictions: NDArray[Any], arrays: Arrays) -> Evaluation:
+        return self(arrays)
 
 
 class _FunctionMetric(PredictionMetric):
@@ -180,44 +202,54 @@ class _ScorerMetric(Metric):
         return _number(value, self.name), None
 
 
-def resolve_metric(metric: MetricArgument, adapter: Adapter, data: Data, task: str) -> Metric:
+def resolve_metric(
+    metric: MetricArgument, adapter: Adapter, data: Data, task: str, predict: Predictor | None = None
+) -> Metric:
     """Return what computes `metric` for the adapter's model.
 
     Parameters
     ----------
     metric : str, callable or None
-        Scorer, its name, ``f(y_true, y_pred)``, or None: accuracy for labels, R^2 for numbers.
+        Scorer, its name, ``"top_3_accuracy"`` and the like, ``"mse"``, ``f(y_true, y_pred)``, or None: accuracy for
+        labels, R^2 for numbers.
     adapter : Adapter
         View of the model.
     data : Data
         Test data.
     task : {"classification", "regression"}
         What the model predicts.
+    predict : callable, optional
+        From arrays to predictions of `data.inputs`; default: the adapter's.
 
     Returns
     -------
     Metric
-        A `RowMetric` for accuracy, r2, neg_mean_squared_error and neg_mean_absolute_error.
+        A `RowMetric` for accuracy, top-k accuracy, r2, mse, neg_mean_squared_error and neg_mean_absolute_error.
 
     Raises
     ------
     ValueError
-        If the scorer's name is unknown, or a function cannot take the sample weights.
+        If the scorer's name is unknown, a function cannot take the sample weights, or k does not suit the model.
     TypeError
         If `metric` is neither a name nor callable.
     """
     if metric is None:
         metric = "accuracy" if task == "classification" else "r2"
-    predict = adapter.predictor(data.inputs)
+    predict = predict or adapter.predictor(data.inputs)
     if isinstance(metric, str):
         if metric == "accuracy":
             return _accuracy(predict, data)
-        if metric in ("r2", "neg_mean_squared_error", "neg_mean_absolute_error"):
+        if metric in ("r2", "mse", "neg_mean_squared_error", "neg_mean_absolute_error"):
             return _regression(metric, predict, data)
+        if match := re.fullmatch(r"top_(\d+)_accuracy", metric):
+            return _top_k_accuracy(int(match[1]), adapter, data)
         try:
             scorer = get_scorer(metric)
         except (ValueError, KeyError) as error:
-            raise ValueError(f"metric={metric!r} is not the name of a scikit-learn scorer") from error
+            raise ValueError(
+                f"metric={metric!r} is neither 'mse', 'top_k_accuracy' with a number for k, nor the name of a "
+                "scikit-learn scorer"
+            ) from error
         return _ScorerMetric(
             scorer, metric, adapter, data, chance=_known_chance(metric, data.y), bounds=_known_bounds(metric)
         )
@@ -241,6 +273,32 @@ def _accuracy(predict: Predictor, data: Data) -> RowMetric:
     return RowMetric("accuracy", predict, data, wrong, ceiling=1.0, chance=chance, proportion=True)
 
 
+def _top_k_accuracy(k: int, adapter: Adapter, data: Data) -> RowMetric:
+    name, classes = f"top_{k}_accuracy", adapter.classes
+    if classes is None or data.y.ndim != 1:
+        raise ValueError(f"metric={name!r} needs a classifier that tells its classes, and one label a row")
+    if not 1 <= k < len(classes):
+        raise ValueError(f"metric={name!r}: k={k} must be >= 1 and below the number of classes, {len(classes)}")
+    order = np.argsort(classes)
+    # A label that the model does not know is never among its best.
+    places = np.searchsorted(classes, data.y, sorter=order).clip(max=len(classes) - 1)
+    places = order[places]
+    known = classes[places] == data.y
+    rows, columns = np.arange(len(data.y)), np.arange(len(classes))
+
+    def missed(scores: NDArray[Any]) -> NDArray[np.bool_]:
+        table = np.stack([-scores.ravel(), scores.ravel()], axis=1) if len(classes) == 2 else scores
+        own = table[rows, places][:, None]
+        # Among equal scores the last class is the best, as for scikit-learn; a NaN is better than the true class.
+        better = ~(table <= own) | ((table == own) & (columns > places[:, None]))
+        return np.asarray(~known | (np.count_nonzero(better, axis=1) >= k))
+
+    shares = np.bincount(places[known], weights=None if data.weights is None else data.weights[known])
+    total = len(data.y) if data.weights is None else data.weights.sum()
+    chance = float(np.sort(shares)[-k:].sum() / total)
+    return _TopKMetric(name, adapter.scores(data.inputs), data, missed, ceiling=1.0, chance=chance, proportion=True)
+
+
 def _regression(name: str, predict: Predictor, data: Data) -> RowMetric:
     if data.y.dtype.kind not in "fiub":
         raise ValueError(f"metric={name!r} needs numbers in y, got dtype {data.y.dtype}")
@@ -257,10 +315,11 @@ def _regression(name: str, predict: Predictor, data: Data) -> RowMetric:
         return RowMetric(name, predict, data, lambda p: np.abs(errors(p)), ceiling=0.0, chance=chance)
     scatter = (truth - data.mean(truth)) ** 2
     variance = data.mean(scatter)
-    if name == "neg_mean_squared_error":
+    if name in ("mse", "neg_mean_squared_error"):
+        sign = 1.0 if name == "mse" else -1.0
         # The best constant guess is the mean of y.
-        chance = -float(np.mean(variance))
-        return RowMetric(name, predict, data, lambda p: errors(p) ** 2, ceiling=0.0, chance=chance)
+        chance = sign * float(np.mean(variance))
+        return RowMetric(name, predict, data, lambda p: errors(p) ** 2, ceiling=0.0, chance=chance, sign=sign)
     # R^2 of a constant y is undefined: NaN, and the report says so.
     unit = np.where(np.ptp(truth, axis=0) > 0.0, variance, np.nan)
     return RowMetric(

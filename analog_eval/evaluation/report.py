@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from analog_eval.plots import plot_sweeps
+from analog_eval.evaluation.crossing import Crossing, crossing
+from analog_eval.evaluation.rendering import cells, html, markdown, number, text_lines
+from analog_eval.plots import plot_draws, plot_sweeps, plot_uncertainty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +36,9 @@ class SweepReport:
         Score of the best constant guess on the same rows; NaN where it is not known.
     draws : DataFrame of n_levels * n_draws rows
         Columns ``level``, ``draw``, ``score``.  The same draw number means the same random numbers at every level.
+    rows_covariance : ndarray of shape (n_levels + 1, n_levels + 1)
+        Covariance of the clean score and of the mean scores, in this order, that comes from the choice of test rows;
+        NaN for a metric of which it is not known.
     metric : str
         Name of the score.
     noisy : ndarray of bool, shape (n_levels,)
@@ -42,6 +47,8 @@ class SweepReport:
         What was swept: model, noise, targets, rows.
     level_label : str
         What a level is, with its unit.
+    clean_level : float
+        The level that means no noise; NaN where none does.
     covers : str
         What the intervals cover.
     notes : tuple of str
@@ -64,10 +71,12 @@ class SweepReport:
     clean: float
     chance: float
     draws: pd.DataFrame
+    rows_covariance: np.ndarray
     metric: str
     noisy: np.ndarray
     settings: dict[str, str]
     level_label: str
+    clean_level: float
     covers: str
     notes: tuple[str, ...]
 
@@ -81,13 +90,16 @@ class SweepReport:
         values = self.table["normalized"].to_numpy()[self.noisy]
         return float(values.mean()) if values.size else float("nan")
 
-    def plot(self, ax: Axes | None = None, *, label: str | None = None) -> Axes:
-        """Draw mean score and interval against the level.
+    def plot(self, ax: Axes | None = None, *, kind: str = "score", label: str | None = None) -> Axes:
+        """Draw the sweep.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Where to draw; default: a new figure.
+        kind : {"score", "draws", "uncertainty"}, default="score"
+            ``score``: mean and interval against the level; ``draws``: a line a device; ``uncertainty``: what the choice
+            of devices and what the choice of test rows adds to the interval, apart.
         label : str, optional
             Name of the curve; default: the model's.
 
@@ -99,20 +111,69 @@ class SweepReport:
         ------
         ImportError
             If matplotlib is not installed; the message says how to get it.
+        ValueError
+            If `kind` is unknown.
 
         See Also
         --------
         analog_eval.plot_sweeps : Several sweeps in one picture.
         """
         name = label or self.settings["model"]
-        return plot_sweeps(
-            {name: self.table},
-            clean={name: self.clean},
-            chance=self.chance,
-            xlabel=self.level_label,
-            ylabel=self.metric,
-            ax=ax,
-        )
+        names: dict[str, Any] = {"xlabel": self.level_label, "ylabel": self.metric, "ax": ax}
+        match kind:
+            case "score":
+                return plot_sweeps({name: self.table}, clean={name: self.clean}, chance=self.chance, **names)
+            case "draws":
+                return plot_draws(self.draws, label=name, clean=self.clean, **names)
+            case "uncertainty":
+                return plot_uncertainty(self.table, **names)
+        raise ValueError(f"kind={kind!r} is not one of 'score', 'draws', 'uncertainty'")
+
+    def level_at(self, target: float = 0.9) -> Crossing:
+        """Return the level at which the normalized score first crosses a target, such as 90 % of the clean score.
+
+        Parameters
+        ----------
+        target : float, default=0.9
+            Share of the clean score, > 0; above 1 for scores that noise increases, such as ``"mse"``.
+
+        Returns
+        -------
+        Crossing
+            ``level`` with its 95 % interval, linear between the levels of the sweep and the clean model before them.
+
+        Raises
+        ------
+        ValueError
+            If `target` is not a positive number, or 1.
+
+        Notes
+        -----
+        The interval holds the levels at which the sweep does not say on which side of the target the score is: those
+        between the crossings of the two limits of mean - target * clean, whose standard error takes into account that
+        both scores come from the same rows.  It does not cover the error of the straight lines, so use a grid that is
+        fine near the crossing.  Infinite (minus infinity in dB or bits, where noise grows downwards): not reached on
+        this grid.  NaN: the clean score is not positive, a mean is not finite, or the crossing lies between the clean
+        model and the first level where that is infinitely far away.  For a metric whose rows' part is not known the
+        interval covers the draws alone.  The definition is ours.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from analog_eval import noise_sweep
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+        >>> report = noise_sweep(model, X, y, levels=(0.1, 0.3, 0.5, 0.7), random_state=0)
+        >>> crossing = report.level_at(0.9)
+        >>> 0.1 < crossing.ci_low < crossing.level < crossing.ci_high < 0.7
+        True
+        """
+        if not (isinstance(target, Real) and 0.0 < target < np.inf and target != 1.0):
+            raise ValueError(f"target={target!r} must be a positive number other than 1")
+        if not self.clean > 0.0:
+            return Crossing(*[float("nan")] * 3)
+        return crossing(self.table, self.clean, self.clean_level, self.rows_covariance, float(target))
 
     def to_markdown(self, *, digits: int = 4) -> str:
         """Return `table` as a Markdown table.
@@ -126,48 +187,23 @@ class SweepReport:
         -------
         str
         """
-        header, *rows = self._cells(digits)
-        lines = [header, ["---:"] * len(header), *rows]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return markdown(cells(self.table, digits))
 
     def __repr__(self) -> str:
-        rows = self._cells(4)
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join([f"SweepReport: {self._title()}", self._summary(), *table, *self._remarks()])
+        lines = text_lines(cells(self.table))
+        return "\n".join([f"SweepReport: {self._title()}", self._summary(), *lines, *self._remarks()])
 
     def _repr_html_(self) -> str:
-        header, *rows = self._cells(4)
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        remarks = "".join(f"<li>{escape(line)}</li>" for line in self._remarks())
-        return (
-            f"<div><p><b>{escape(self._title())}</b><br>{escape(self._summary())}</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{remarks}</ul></div>"
-        )
+        return html(self._title(), self._summary(), [cells(self.table)], self._remarks())
 
     def _title(self) -> str:
         return ", ".join(f"{name} {value}" for name, value in self.settings.items())
 
     def _summary(self) -> str:
         return (
-            f"{self.metric}: clean {self.clean:.4f}, chance {_text(self.chance, 4)}, "
-            f"average normalized {_text(self.average_normalized, 4)}; level = {self.level_label}"
+            f"{self.metric}: clean {self.clean:.4f}, chance {number(self.chance, 4)}, "
+            f"average normalized {number(self.average_normalized, 4)}; level = {self.level_label}"
         )
 
     def _remarks(self) -> list[str]:
         return [self.covers, *(f"note: {note}" for note in self.notes)]
-
-    def _cells(self, digits: int) -> list[list[str]]:
-        rows = [["level", *self.table.columns]]
-        for level, values in zip(self.table.index, self.table.to_numpy(dtype=float), strict=True):
-            cells = [_text(value, digits) for value in values[:-1]]
-            rows.append([f"{level:g}", *cells, f"{values[-1]:.0f}"])
-        return rows
-
-
-def _text(value: float, digits: int) -> str:
-    if np.isnan(value):
-        return "nan"
-    # Squared errors can be of any size; fixed decimals would print them as 0 or as a wall of digits.
-    return f"{value:.{digits}f}" if value == 0.0 or 1e-3 <= abs(value) < 1e5 else f"{value:.{digits - 1}e}"

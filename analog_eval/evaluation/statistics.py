@@ -1,17 +1,18 @@
-"""From scores per draw, and losses per row, to means and confidence intervals."""
+"""From scores per draw, and losses per row, to means, intervals and verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student_t
 
 from analog_eval.evaluation.metrics import Evaluation, Metric, RowMetric
 
-__all__ = ["LevelSummary", "Tally", "interval", "summarize"]
+__all__ = ["Estimate", "LevelSummary", "Tally", "holm", "influence", "interval", "quantile", "summarize"]
 
 CONFIDENCE = 0.95
 
@@ -21,30 +22,135 @@ class Tally:
 
     Parameters
     ----------
-    n_levels, n_draws : int
-        Size of the sweep.
+    n_levels : int
+        Number of levels.
     """
 
-    def __init__(self, n_levels: int, n_draws: int) -> None:
-        self.scores = np.full((n_levels, n_draws), np.nan)
+    def __init__(self, n_levels: int) -> None:
+        self._scores: list[list[float]] = []
         self._losses: list[NDArray[np.float64] | None] = [None] * n_levels
 
-    def add(self, level: int, draw: int, evaluation: Evaluation) -> None:
-        """Record one evaluation."""
-        score, losses = evaluation
-        self.scores[level, draw] = score
-        if losses is None:
-            return
-        total = self._losses[level]
-        if total is None:
-            self._losses[level] = losses.astype(np.float64)
-        else:
-            total += losses
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Scores of shape (n_levels, n_draws)."""
+        return np.array(self._scores, dtype=np.float64).reshape(-1, len(self._losses)).T
+
+    def add(self, evaluations: Sequence[Evaluation]) -> None:
+        """Record one draw: an evaluation a level."""
+        self._scores.append([score for score, _ in evaluations])
+        for level, (_, losses) in enumerate(evaluations):
+            if losses is None:
+                continue
+            total = self._losses[level]
+            if total is None:
+                self._losses[level] = losses.astype(np.float64)
+            else:
+                total += losses
 
     def mean_losses(self, level: int) -> NDArray[np.float64] | None:
         """Return every row's loss averaged over the draws, or None if the metric has no row losses."""
         total = self._losses[level]
-        return None if total is None else total / self.scores.shape[1]
+        return None if total is None else total / len(self._scores)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A mean score, or a sum of several, and what every draw and every row has to do with it.
+
+    Estimates that share their draws and their rows can be added and scaled; what they have in common cancels.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_draws,)
+        Score of each draw.
+    rows : ndarray of shape (n_rows,) or None
+        How much each row moves the score, in units such that the squares add up to the variance that comes from the
+        choice of rows; None if that is not known.
+    rows_df : float
+        Degrees of freedom of that variance.
+    n_first : int
+        Draws that were there when it was first decided whether there are enough; n_draws if that was not decided.
+    """
+
+    scores: NDArray[np.float64]
+    rows: NDArray[np.float64] | None
+    rows_df: float
+    n_first: int
+
+    def __add__(self, other: Estimate) -> Estimate:
+        rows = None if self.rows is None or other.rows is None else self.rows + other.rows
+        return Estimate(self.scores + other.scores, rows, min(self.rows_df, other.rows_df), self.n_first)
+
+    def __mul__(self, factor: float) -> Estimate:
+        rows = None if self.rows is None else factor * self.rows
+        return Estimate(factor * self.scores, rows, self.rows_df, self.n_first)
+
+    def __sub__(self, other: Estimate) -> Estimate:
+        return self + other * -1.0
+
+    def over(self, clean: Estimate) -> Estimate:
+        """Return the ratio to a score that is the same in every draw; rows move it by the delta method."""
+        scale = 1.0 / clean.mean
+        moves = self * scale - clean * (self.mean * scale**2)
+        return replace(moves, scores=self.scores * scale)
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean over the draws."""
+        return _mean_and_sd(self.scores)[0]
+
+    @cached_property
+    def draw_sd(self) -> float:
+        """Standard deviation from draw to draw; NaN if there is only one."""
+        return _mean_and_sd(self.scores)[1]
+
+    @cached_property
+    def draws_se(self) -> float:
+        """Standard error from the choice of draws, to be multiplied by Student's t with n_draws - 1 degrees of freedom.
+
+        Draws stop when their spread looks small, so a spread that looks small by chance is believed too often.  The
+        interval is therefore never narrower than what the spread of the first look, which decided nothing, makes it.
+        For normal scores it then covers at least as often as it says, whatever the rule: the mean of n draws is
+        independent of all the spreads that led to n, and with the first spread alone the interval is Stein's (1945,
+        Annals of Mathematical Statistics 16, 243), which is exact.
+        """
+        n, spread = len(self.scores), self.draw_sd
+        if self.n_first < n:
+            first = _mean_and_sd(self.scores[: self.n_first])[1]
+            spread = float(np.maximum(spread, first * quantile(self.n_first - 1) / quantile(n - 1)))
+        return spread / float(np.sqrt(n))
+
+    @cached_property
+    def rows_se(self) -> float:
+        """Standard error from the choice of rows; NaN if it is not known."""
+        return float("nan") if self.rows is None else float(np.sqrt(self.rows @ self.rows))
+
+    @property
+    def parts(self) -> list[tuple[float, float]]:
+        """The two standard errors with their degrees of freedom; the draws' alone if the rows' is not known."""
+        draws = (self.draws_se, len(self.scores) - 1)
+        return [draws] if self.rows is None else [draws, (self.rows_se, self.rows_df)]
+
+    @property
+    def draws_half_width(self) -> float:
+        """Half the width of the 95 % interval that the draws alone would give."""
+        return float(quantile(len(self.scores) - 1) * self.draws_se)
+
+    @property
+    def rows_half_width(self) -> float:
+        """Half the width of the 95 % interval that the rows alone would give."""
+        return float(quantile(self.rows_df) * self.rows_se)
+
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the mean; NaN where a standard error is."""
+        return interval(self.mean, self.parts)
+
+    def p_value(self) -> float:
+        """Return the two-sided p-value of a mean of 0; 1 where neither draw nor row differs from 0."""
+        variance, degrees = _total(self.parts)
+        if variance == 0.0:
+            return 1.0 if self.mean == 0.0 else 0.0
+        return float(2.0 * student_t.sf(abs(self.mean) / np.sqrt(variance), degrees))
 
 
 @dataclass(frozen=True)
@@ -59,36 +165,13 @@ class LevelSummary:
     rows_se: float
 
 
-def summarize(scores: NDArray[np.float64], mean_losses: NDArray[np.float64] | None, metric: Metric) -> LevelSummary:
-    """Summarize the draws of one level.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_draws,)
-        Score of each draw.
-    mean_losses : ndarray of shape (n_rows,) or (n_rows, n_outputs), or None
-        Losses of the rows, averaged over the draws.
-    metric : Metric
-        What the scores are.
-
-    Returns
-    -------
-    LevelSummary
-        ``rows_se`` is NaN, and the interval covers the draws alone, unless `metric` is a `RowMetric`.
-    """
-    n_draws = len(scores)
-    mean, draw_sd = _mean_and_sd(scores)
-    draws_se = draw_sd / float(np.sqrt(n_draws))
-    if not isinstance(metric, RowMetric) or mean_losses is None:
-        rows_se = float("nan")
-        low, high = interval(mean, [(draws_se, n_draws - 1)])
-    else:
-        rows_se, n_effective = _rows_se(mean_losses, metric)
-        parts = [(draws_se, n_draws - 1), (rows_se, max(1, round(n_effective) - 1))]
-        low, high = interval(mean, parts, n_effective if metric.proportion else None)
+def summarize(estimate: Estimate, metric: Metric) -> LevelSummary:
+    """Summarize one level; the interval stays within the range of `metric`."""
+    proportion = isinstance(metric, RowMetric) and metric.proportion and estimate.rows is not None
+    low, high = interval(estimate.mean, estimate.parts, estimate.rows_df + 1.0 if proportion else None)
     # Student's interval knows nothing of the range of the score.
     low, high = np.clip((low, high), *metric.bounds).tolist()
-    return LevelSummary(mean, low, high, draw_sd, draws_se, rows_se)
+    return LevelSummary(estimate.mean, low, high, estimate.draw_sd, estimate.draws_se, estimate.rows_se)
 
 
 def interval(
@@ -111,13 +194,10 @@ def interval(
     (float, float)
         NaN where a standard error is NaN.
     """
-    variances = np.array([se**2 for se, _ in parts])
-    variance = float(variances.sum())
+    variance, degrees = _total(parts)
     if not np.isfinite(variance) or not np.isfinite(mean):
         return float("nan"), float("nan")
-    squares = float(sum(v**2 / df for v, (_, df) in zip(variances, parts, strict=True)))
-    degrees = variance**2 / squares if squares > 0.0 else float("inf")
-    z = float(student_t.ppf(0.5 + CONFIDENCE / 2, degrees))
+    z = quantile(degrees)
     if n_effective is None:
         half = z * float(np.sqrt(variance))
         return mean - half, mean + half
@@ -131,6 +211,65 @@ def interval(
     return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
+def influence(mean_losses: NDArray[np.float64], metric: RowMetric) -> tuple[NDArray[np.float64], float]:
+    """Return how much each row moves the score, and the degrees of freedom that has.
+
+    Parameters
+    ----------
+    mean_losses : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        Losses of the rows, averaged over the draws.
+    metric : RowMetric
+        What the losses are of.
+
+    Returns
+    -------
+    (ndarray of shape (n_rows,), float)
+        In units of the score, such that the squares add up to its variance; NaN if there is one row only.  Degrees of
+        freedom are those of the effective number of rows (Kish), at least 1.
+    """
+    moves = metric.sign * (mean_losses - metric.data.mean(mean_losses) * metric.leverage)
+    if moves.ndim == 2:
+        moves = moves.mean(axis=1)
+    weights, used = metric.data.weights, metric.data.n_used
+    n_effective = float(used)
+    if weights is None:
+        shares = moves / used
+    else:
+        total = float(weights.sum())
+        n_effective = total**2 / float(weights @ weights)
+        shares = moves * (weights / total)
+    scale = np.sqrt(used / (used - 1)) if used > 1 else float("nan")
+    return scale * shares, max(1.0, n_effective - 1.0)
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Return p-values adjusted for their number (Holm 1979, Scandinavian Journal of Statistics 6, 65).
+
+    Calling every adjusted value below 5 % a finding makes one or more false findings in at most 5 % of all families,
+    however the tests depend on each other.  NaN stay NaN and count for nothing.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * p[order])) if len(order) else 0.0
+    return adjusted
+
+
+def quantile(degrees: float) -> float:
+    """Return Student's two-sided 95 % quantile, NaN without degrees of freedom."""
+    return float(student_t.ppf(0.5 + CONFIDENCE / 2, degrees)) if degrees > 0.0 else float("nan")
+
+
+def _total(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the sum of the variances and Satterthwaite's degrees of freedom."""
+    variances = np.array([se**2 for se, _ in parts])
+    variance = float(variances.sum())
+    squares = float(sum(v**2 / df for v, (_, df) in zip(variances, parts, strict=True) if df > 0.0))
+    return variance, variance**2 / squares if squares > 0.0 else float("inf")
+
+
 def _mean_and_sd(scores: NDArray[np.float64]) -> tuple[float, float]:
     """Return mean and sample standard deviation of the draws; NaN for the latter if there is only one."""
     sd = float(scores.std(ddof=1)) if len(scores) > 1 else float("nan")
@@ -138,19 +277,3 @@ def _mean_and_sd(scores: NDArray[np.float64]) -> tuple[float, float]:
         return float(scores.mean()), sd
     # The rounding of the mean would give equal scores a tiny spread, and a mean that is not their value.
     return float(scores[0]), 0.0 * sd
-
-
-def _rows_se(mean_losses: NDArray[np.float64], metric: RowMetric) -> tuple[float, float]:
-    """Return the standard error that comes from the choice of rows, and the effective number of rows (Kish)."""
-    influence = mean_losses - metric.data.mean(mean_losses) * metric.leverage
-    if influence.ndim == 2:
-        influence = influence.mean(axis=1)
-    weights = metric.data.weights
-    if weights is None:
-        weights = np.ones(len(influence))
-    used = metric.data.n_used
-    n_effective = float(weights.sum() ** 2 / (weights**2).sum())
-    if used < 2:
-        return float("nan"), n_effective
-    variance = used / (used - 1) * float((weights**2) @ influence**2) / float(weights.sum()) ** 2
-    return float(np.sqrt(variance)), n_effective

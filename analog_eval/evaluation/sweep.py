@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 
-from analog_eval._progress import ProgressLine
-from analog_eval.adapters import Adapter, Targets, adapt
-from analog_eval.evaluation.metrics import Data, Metric, MetricArgument, PredictionMetric, RowMetric, resolve_metric
+from analog_eval.adapters import Targets
+from analog_eval.evaluation.draws import DrawPlan, plan_draws, run
+from analog_eval.evaluation.inputs import DEFAULT_LEVELS, check_levels
+from analog_eval.evaluation.metrics import Metric, MetricArgument, RowMetric
 from analog_eval.evaluation.report import SweepReport
-from analog_eval.evaluation.statistics import Tally, summarize
-from analog_eval.injection import NoisyTensors, check_noise
+from analog_eval.evaluation.statistics import Estimate, summarize
+from analog_eval.evaluation.subject import Subject, prepare
+from analog_eval.injection import check_noise
 from analog_eval.noise import GaussianNoise, RandomState, WeightNoise
 
-__all__ = ["DEFAULT_LEVELS", "noise_sweep"]
-
-DEFAULT_LEVELS: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4)
+__all__ = ["noise_sweep", "sweep_report"]
 
 
 def noise_sweep(
@@ -30,7 +30,9 @@ def noise_sweep(
     sample_weight: ArrayLike | None = None,
     noise: WeightNoise = GaussianNoise("std"),  # noqa: B008 (frozen: sharing it is safe)
     levels: ArrayLike = DEFAULT_LEVELS,
-    n_draws: int = 25,
+    n_draws: int | str = 25,
+    half_width: float | None = None,
+    max_draws: int = 1000,
     metric: MetricArgument = None,
     targets: Targets = "weights",
     progress: bool = True,
@@ -59,12 +61,19 @@ def noise_sweep(
     levels : array-like of shape (n_levels,), default=(0.01, 0.05, 0.1, 0.2, 0.3, 0.4)
         Distinct noise levels, in the unit of `noise`; reported in ascending order.  The default does not suit a scale
         in dB, which needs its own.
-    n_draws : int, default=25
-        Noisy copies per level.
+    n_draws : int or "auto", default=25
+        Noisy copies per level; ``"auto"``: as many as it takes, 25 and more.
+    half_width : float, optional
+        How narrow ``"auto"`` makes the draws' part of every level's 95 % interval: half its width, in units of the
+        score.  Default: a third of the rows' part, which then makes the whole interval wider by a twentieth only; a
+        metric whose rows' part is not known needs a number.
+    max_draws : int, default=1000
+        Where ``"auto"`` stops at the latest; a note in the report says so.
     metric : str, callable or None, default=None
-        Name of a scikit-learn scorer; a scorer such as ``make_scorer`` makes, known by its first argument, which must
-        be called ``estimator``; a function ``f(y_true, y_pred) -> float``; or None: accuracy for labels, R^2 for
-        numbers.  If weights are given, scorers and functions must take ``sample_weight``.
+        ``"mse"`` (mean squared error, the one name of which less is better); ``"top_3_accuracy"`` or another k below
+        the number of classes; name of a scikit-learn scorer; a scorer such as ``make_scorer`` makes, known by its first
+        argument, which must be called ``estimator``; a function ``f(y_true, y_pred) -> float``; or None: accuracy for
+        labels, R^2 for numbers.  If weights are given, scorers and functions must take ``sample_weight``.
     targets : {"weights", "parameters", "state"}, default="weights"
         ``weights``: kernels only; ``parameters``: also biases (and gains and shifts of normalizations); ``state``: also
         running statistics.
@@ -90,12 +99,14 @@ def noise_sweep(
     With :math:`a_d` the score of draw `d`, :math:`w_i` the weight of row `i` and :math:`W = \sum w_i`:
 
     - ``mean`` is :math:`\bar a = \sum a_d / D` and ``draw_sd`` the standard deviation of the :math:`a_d`.
-    - ``draws_se`` = draw_sd / sqrt(D): how far `mean` is from the mean over all devices, on these very rows.
+    - ``draws_se`` = draw_sd / sqrt(D): how far `mean` is from the mean over all devices, on these very rows.  Under
+      ``n_draws="auto"`` never less than the first 25 draws let expect, so that stopping when the spread looks small
+      does not make the interval too narrow (`analog_eval.evaluation.statistics.Estimate` has the argument).
     - ``rows_se`` = :math:`\sqrt{\frac{n}{n-1} \sum w_i^2 \psi_i^2} / W`: how far it would move with other test rows.
       :math:`\psi_i` is the row's loss averaged over the draws, less the mean loss; for R^2 also less the change that
-      the row makes to the variance of `y` (the delta method).  It needs a score that is a mean over rows: accuracy, r2,
-      neg_mean_squared_error, neg_mean_absolute_error.  For any other metric it is NaN and the interval covers the
-      draws alone; the report says so.
+      the row makes to the variance of `y` (the delta method).  It needs a score that is a mean over rows: accuracy,
+      top-k accuracy, r2, mse, neg_mean_squared_error, neg_mean_absolute_error.  For any other metric it is NaN and the
+      interval covers the draws alone; the report says so.
     - ``ci_low``, ``ci_high``: 95 % interval from draws_se^2 + rows_se^2, with Student's t at Satterthwaite's degrees of
       freedom; for accuracy Wilson's interval at the number of rows that has this standard error.  The sum counts the
       interaction of draws and rows twice, so the interval is a little wide; with fewer than some 8 draws of a skewed
@@ -104,8 +115,8 @@ def noise_sweep(
     - ``normalized`` = mean / clean.  NaN unless the clean score is positive, as for squared errors, which scikit-learn
       reports with a minus sign.  With a metric where less is better, more than 1 means worse.
     - ``chance_corrected`` = (mean - c) / (clean - c), where c is the score of the best constant guess on these rows:
-      the share of the most frequent label for accuracy, 0 for R^2, minus the variance of `y` for the squared error.
-      NaN where c is not known, or the clean score is not above it.
+      the share of the most frequent label (or k labels) for accuracy, 0 for R^2, the variance of `y` for the squared
+      error.  NaN where c is not known, or the clean score is not better.
 
     The experiment follows Fagbohungbe and Qian, arXiv 2011.11840; the chance correction, the split of the uncertainty
     and the common random numbers are ours.
@@ -123,215 +134,114 @@ def noise_sweep(
     True
     """
     check_noise(noise)
-    grid = _check_levels(levels, noise)
-    n_draws = _check_count(n_draws, "n_draws")
-    adapter = adapt(model)
-    data, predictions = _check_data(adapter, X, y, sample_weight)
-    task = "classification" if _predicts_labels(adapter, predictions) else "regression"
-    _check_labels(adapter, data, predictions, task)
-    score = resolve_metric(metric, adapter, data, task)
-    noisy = NoisyTensors(adapter, noise, targets, random_state)
-    clean = _clean_score(score, noisy, predictions)
-    tally = _run(score, noisy, grid, n_draws, progress)
-    untouched = [adapter.tensors[i].name for i in noisy.untouched(_a_noisy_level(grid, noise))]
-    settings = {
-        "model": type(adapter.holder).__name__,
-        "noise": f"{noise!r} on {targets}",
-        "draws": str(n_draws),
-        "rows": str(len(data.y)),
-    }
-    return _report(score, tally, grid, clean, noise, settings, untouched)
+    grid = check_levels(levels, noise)
+    plan = plan_draws(n_draws, half_width, max_draws)
+    subject = prepare(model, X, y, sample_weight, noise, metric, targets, random_state)
+    plan.check([subject])
+    estimates = run([subject], grid, plan, lambda every: every[0][1:], label="noise sweep", progress=progress)[0]
+    return sweep_report(subject, estimates, grid, noise, targets, plan)
 
 
-def _run(metric: Metric, noisy: NoisyTensors, levels: NDArray[np.float64], n_draws: int, progress: bool) -> Tally:
-    tally = Tally(len(levels), n_draws)
-    with ProgressLine("noise sweep, draws", n_draws, enabled=progress) as line:
-        for draw in range(n_draws):
-            units = noisy.draw()
-            # Strong noise may overflow inside the model; what comes of it shows in the scores.
-            with np.errstate(over="ignore", invalid="ignore"):
-                for i, level in enumerate(levels.tolist()):
-                    tally.add(i, draw, metric(noisy.at(level, units)))
-            line.step()
-    return tally
-
-
-def _clean_score(metric: Metric, noisy: NoisyTensors, predictions: NDArray[Any]) -> float:
-    # From the model's own predictions where possible: the sweep's shortcuts have no say in the reference.
-    if isinstance(metric, PredictionMetric):
-        return metric.score(predictions)[0]
-    return metric(noisy.clean)[0]
-
-
-def _report(
-    metric: Metric,
-    tally: Tally,
+def sweep_report(
+    subject: Subject,
+    estimates: Sequence[Estimate],
     levels: NDArray[np.float64],
-    clean: float,
     noise: WeightNoise,
-    settings: dict[str, str],
-    untouched: list[str],
+    targets: Targets,
+    plan: DrawPlan,
 ) -> SweepReport:
-    n_draws = tally.scores.shape[1]
+    """Return the report of one subject, given its clean score and that of each level."""
+    metric, clean, n_draws = subject.metric, subject.clean[0], len(estimates[0].scores)
     # Scores that overflowed have no spread; NaN in the table says so.
     with np.errstate(over="ignore", invalid="ignore"):
-        rows = [vars(summarize(tally.scores[i], tally.mean_losses(i), metric)) for i in range(len(levels))]
-    table = pd.DataFrame(rows, index=pd.Index(levels, name="level"))
-    # An undefined clean score compares false, and so gives NaN too.
-    table["normalized"] = table["mean"] / clean if clean > 0.0 else np.nan
-    above = clean > metric.chance
-    table["chance_corrected"] = (table["mean"] - metric.chance) / (clean - metric.chance) if above else np.nan
-    table["n_draws"] = n_draws
-    order = ["mean", "ci_low", "ci_high", "draw_sd", "normalized", "chance_corrected", "draws_se", "rows_se", "n_draws"]
-    draws = pd.DataFrame(
-        {
-            "level": np.repeat(levels, n_draws),
-            "draw": np.tile(np.arange(n_draws), len(levels)),
-            "score": tally.scores.ravel(),
-        }
-    )
-    covers = (
-        "intervals: 95 %, for the choice of devices (draws) and of test rows"
-        if isinstance(metric, RowMetric)
-        else "intervals: 95 %, for the choice of devices (draws) only; the choice of test rows is not in them"
-    )
-    return SweepReport(
-        table=table[order],
-        clean=clean,
-        chance=metric.chance,
-        draws=draws,
-        metric=metric.name,
-        noisy=np.array([not noise.is_clean(level) for level in levels.tolist()], dtype=bool),
-        settings=settings,
-        level_label=noise.level_label(),
-        covers=covers,
-        notes=tuple(_notes(metric, tally, clean, untouched)),
-    )
-
-
-def _notes(metric: Metric, tally: Tally, clean: float, untouched: list[str]) -> list[str]:
-    notes = []
-    failed = int((~np.isfinite(tally.scores)).sum())
-    if np.isnan(clean):
-        notes.append(f"{metric.name} is NaN even without noise, so nothing can be compared with it")
-    elif failed:
-        notes.append(
-            f"{metric.name} is NaN or infinite in {failed} of {tally.scores.size} evaluations, and so in their means"
-        )
-    if clean <= 0.0:
-        notes.append(f"normalized is NaN: the clean score {clean:.4g} is not positive, so a ratio to it means nothing")
-    if np.isnan(metric.chance):
-        notes.append(f"chance_corrected is NaN: the score of a constant guess is not known for {metric.name}")
-    elif clean <= metric.chance:
-        notes.append(
-            f"chance_corrected is NaN: the clean score {clean:.4g} is not above the best constant guess "
-            f"{metric.chance:.4g}"
-        )
+        table = _table(metric, clean, estimates[1:], levels)
+        covariance = _rows_covariance(estimates)
+        notes = [*_notes(metric, estimates[1:], clean), *plan.note(estimates[1:])]
+    untouched = subject.untouched(levels.tolist(), noise)
     if untouched:
         notes.append(
             f"no noise on {', '.join(untouched)}: constant, a single number or zero, which get none at this scale, "
             "or too little to change a float"
         )
-    if tally.scores.shape[1] < 2:
+    scores = np.array([estimate.scores for estimate in estimates[1:]])
+    draws = {
+        "level": np.repeat(levels, n_draws),
+        "draw": np.tile(np.arange(n_draws), len(levels)),
+        "score": scores.ravel(),
+    }
+    return SweepReport(
+        table=table,
+        clean=clean,
+        chance=metric.chance,
+        draws=pd.DataFrame(draws),
+        rows_covariance=covariance,
+        metric=metric.name,
+        noisy=np.array([not noise.is_clean(level) for level in levels.tolist()], dtype=bool),
+        settings={
+            "model": type(subject.adapter.holder).__name__,
+            "noise": f"{noise!r} on {targets}",
+            "draws": plan.text(n_draws),
+            "rows": str(len(subject.data.y)),
+        },
+        level_label=noise.level_label(),
+        clean_level=noise.clean_level,
+        covers=coverage_text(metric),
+        notes=tuple(notes),
+    )
+
+
+def coverage_text(metric: Metric) -> str:
+    """Say what the intervals cover."""
+    if isinstance(metric, RowMetric):
+        return "intervals: 95 %, for the choice of devices (draws) and of test rows"
+    return "intervals: 95 %, for the choice of devices (draws) only; the choice of test rows is not in them"
+
+
+def _table(metric: Metric, clean: float, estimates: Sequence[Estimate], levels: NDArray[np.float64]) -> pd.DataFrame:
+    rows = [vars(summarize(estimate, metric)) for estimate in estimates]
+    table = pd.DataFrame(rows, index=pd.Index(levels, name="level"))
+    # An undefined clean score compares false, and so gives NaN too.
+    table["normalized"] = table["mean"] / clean if clean > 0.0 else np.nan
+    informed = _better_than_chance(metric, clean)
+    table["chance_corrected"] = (table["mean"] - metric.chance) / (clean - metric.chance) if informed else np.nan
+    table["n_draws"] = len(estimates[0].scores)
+    order = ["mean", "ci_low", "ci_high", "draw_sd", "normalized", "chance_corrected", "draws_se", "rows_se", "n_draws"]
+    return table[order]
+
+
+def _rows_covariance(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
+    rows = [estimate.rows for estimate in estimates if estimate.rows is not None]
+    if len(rows) < len(estimates):
+        return np.full((len(estimates), len(estimates)), np.nan)
+    moves = np.array(rows)
+    return moves @ moves.T
+
+
+def _better_than_chance(metric: Metric, clean: float) -> bool:
+    return clean > metric.chance if metric.greater_is_better else clean < metric.chance
+
+
+def _notes(metric: Metric, estimates: Sequence[Estimate], clean: float) -> list[str]:
+    notes = []
+    scores = np.array([estimate.scores for estimate in estimates])
+    failed = int((~np.isfinite(scores)).sum())
+    if np.isnan(clean):
+        notes.append(f"{metric.name} is NaN even without noise, so nothing can be compared with it")
+    elif failed:
+        notes.append(
+            f"{metric.name} is NaN or infinite in {failed} of {scores.size} evaluations, and so in their means"
+        )
+    if clean <= 0.0:
+        notes.append(f"normalized is NaN: the clean score {clean:.4g} is not positive, so a ratio to it means nothing")
+    if np.isnan(metric.chance):
+        notes.append(f"chance_corrected is NaN: the score of a constant guess is not known for {metric.name}")
+    elif not np.isnan(clean) and not _better_than_chance(metric, clean):
+        notes.append(
+            f"chance_corrected is NaN: the clean score {clean:.4g} is not "
+            f"{'above' if metric.greater_is_better else 'below'} the best constant guess {metric.chance:.4g}"
+        )
+    if scores.shape[1] < 2:
         notes.append("intervals are NaN: one draw says nothing about the spread between devices")
     if isinstance(metric, RowMetric) and metric.data.n_used < 2:
         notes.append("intervals are NaN: one row says nothing about the spread between rows")
     return notes
-
-
-def _check_levels(levels: ArrayLike, noise: WeightNoise) -> NDArray[np.float64]:
-    if levels is DEFAULT_LEVELS and isinstance(noise, GaussianNoise) and noise.scale == "power_db":
-        raise ValueError(
-            "levels: the default grid holds amplitude ratios, but noise=GaussianNoise('power_db') takes dB; "
-            "give levels such as (10, 20, 30, 40)"
-        )
-    if levels is None or isinstance(levels, str):
-        raise TypeError(f"levels must be numbers, got {levels!r}")
-    try:
-        grid = np.array(levels, dtype=np.float64, ndmin=1)
-    except (TypeError, ValueError):
-        raise TypeError(f"levels must be numbers, got {levels!r}") from None
-    if grid.ndim != 1 or grid.size == 0:
-        raise ValueError(f"levels must be a non-empty list of numbers, got shape {grid.shape}")
-    for level in grid.tolist():
-        noise.check_level(level)
-    values, counts = np.unique(grid, return_counts=True)
-    if (counts > 1).any():
-        raise ValueError(f"levels holds {values[counts > 1].tolist()} more than once")
-    return values
-
-
-def _check_count(value: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name}={value} must be >= 1")
-    return int(value)
-
-
-def _check_data(adapter: Adapter, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Data, NDArray[Any]]:
-    """Return the checked test data and the model's own predictions for it."""
-    rows = X if hasattr(X, "shape") else np.asarray(X)
-    n_rows = rows.shape[0] if rows.shape else 0
-    if n_rows == 0:
-        raise ValueError(f"X must have rows, got shape {rows.shape}")
-    truth = _check_truth(y, n_rows)
-    weights = _check_sample_weight(sample_weight, n_rows)
-    inputs = adapter.transform(rows)
-    predictions = np.asarray(adapter.holder.predict(inputs))
-    if predictions.ndim == 0 or len(predictions) != n_rows:
-        raise ValueError(f"the model predicts shape {predictions.shape} for X with {n_rows} rows")
-    if truth.ndim == 2 and truth.shape[1] == 1 and predictions.ndim == 1:
-        truth = truth.ravel()
-    return Data(inputs, truth, weights), predictions
-
-
-def _check_truth(y: ArrayLike, n_rows: int) -> NDArray[Any]:
-    truth = np.asarray(y)
-    if issparse(y) or truth.ndim not in (1, 2):
-        raise ValueError(f"y must be an array of shape (n_rows,) or (n_rows, n_outputs), got shape {truth.shape}")
-    if len(truth) != n_rows:
-        raise ValueError(f"y has {len(truth)} rows, but X has {n_rows}")
-    missing = pd.isna(truth) if truth.dtype.kind != "f" else ~np.isfinite(truth)
-    if missing.any():
-        raise ValueError(f"y holds {int(missing.sum())} missing, NaN or infinite entries")
-    # Columns of tables often come as objects; the numbers or strings in them are what counts.
-    return np.array(truth.tolist()) if truth.dtype.kind == "O" else truth
-
-
-def _check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64] | None:
-    if sample_weight is None:
-        return None
-    try:
-        weights = np.asarray(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError("sample_weight must hold numbers") from None
-    if weights.shape != (n_rows,):
-        raise ValueError(f"sample_weight has shape {weights.shape}, but X has {n_rows} rows")
-    if not np.isfinite(weights).all() or (weights < 0.0).any():
-        raise ValueError("sample_weight holds entries that are negative, NaN or infinite")
-    if not weights.any():
-        raise ValueError("sample_weight is 0 in every row")
-    return weights
-
-
-def _predicts_labels(adapter: Adapter, predictions: NDArray[Any]) -> bool:
-    return adapter.classes is not None or predictions.dtype.kind not in "fc"
-
-
-def _check_labels(adapter: Adapter, data: Data, predictions: NDArray[Any], task: str) -> None:
-    """Raise if `y` and the model's labels have nothing in common, which is a mix-up rather than a bad model."""
-    if task != "classification" or data.y.ndim != 1 or predictions.ndim != 1:
-        return
-    known = predictions if adapter.classes is None else adapter.classes
-    strings = [array.dtype.kind in "USO" for array in (known, data.y)]
-    if strings[0] != strings[1] or (adapter.classes is not None and not np.isin(data.y, known).any()):
-        raise ValueError(
-            f"y holds none of the model's labels: y has {np.unique(data.y)[:5].tolist()}, "
-            f"the model {np.unique(known)[:5].tolist()}"
-        )
-
-
-def _a_noisy_level(levels: NDArray[np.float64], noise: WeightNoise) -> float:
-    noisy = [level for level in levels.tolist() if not noise.is_clean(level)]
-    return noisy[len(noisy) // 2] if noisy else float(levels[0])

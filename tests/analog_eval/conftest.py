@@ -53,3 +53,12 @@ def linear(diabetes):
 def mlp(digits):
     X, y = digits
     return quiet_fit(MLPClassifier((32, 16), max_iter=30, random_state=0), X[:1000], y[:1000])
+
+
+@pytest.fixture(scope="session")
+def trained(digits):
+    """One architecture by two recipes, and another architecture."""
+    X, y = digits[0][:1000], digits[1][:1000]
+    recipes = {"plain": {}, "decayed": {"alpha": 1.0}, "wide": {"hidden_layer_sizes": (48, 16)}}
+    usual = {"hidden_layer_sizes": (32, 16), "max_iter": 30, "random_state": 0}
+    return {name: quiet_fit(MLPClassifier(**(usual | recipe)), X, y) for name, recipe in recipes.items()}

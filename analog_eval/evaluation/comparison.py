@@ -1,0 +1,218 @@
+"""Several models under the same noise, on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from analog_eval.adapters import Targets
+from analog_eval.evaluation.comparison_report import Comparison
+from analog_eval.evaluation.draws import plan_draws, run
+from analog_eval.evaluation.inputs import DEFAULT_LEVELS, check_levels
+from analog_eval.evaluation.metrics import MetricArgument
+from analog_eval.evaluation.statistics import CONFIDENCE, Estimate, holm
+from analog_eval.evaluation.subject import Subject, prepare
+from analog_eval.evaluation.sweep import coverage_text, sweep_report
+from analog_eval.injection import check_noise
+from analog_eval.noise import GaussianNoise, RandomState, WeightNoise, generators
+
+__all__ = ["compare"]
+
+Quantity: TypeAlias = Literal["score", "normalized"]
+Pair: TypeAlias = tuple[int, int]
+
+
+def compare(
+    models: Mapping[str, Any],
+    X: Any,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    noise: WeightNoise = GaussianNoise("std"),  # noqa: B008 (frozen: sharing it is safe)
+    levels: ArrayLike = DEFAULT_LEVELS,
+    n_draws: int | str = 25,
+    half_width: float | None = None,
+    max_draws: int = 1000,
+    metric: MetricArgument = None,
+    targets: Targets = "weights",
+    quantity: Quantity = "score",
+    reference: str | None = None,
+    progress: bool = True,
+    random_state: RandomState = None,
+) -> Comparison:
+    r"""Tell which of several fitted models keeps more of its score under weight noise, and how surely.
+
+    All models see the same rows, and the same unit random numbers wherever their tensors have the same shapes in the
+    same order.  Differences are taken draw by draw and row by row, so what the models have in common cancels.
+
+    Parameters
+    ----------
+    models : mapping of str to model
+        Two or more fitted models, see `noise_sweep`; all classifiers or all regressors.
+    X, y, sample_weight, noise, levels, metric, targets, progress
+        See `noise_sweep`.
+    n_draws, half_width, max_draws
+        See `noise_sweep`; under ``"auto"`` the half-width is that of the differences.
+    quantity : {"score", "normalized"}, default="score"
+        What is compared: the scores under noise, or their ratios to the clean scores.  A model that guesses one class
+        keeps all of its useless score: look at the clean scores, too.
+    reference : str, optional
+        Compare every other model with this one only.  Default: all pairs.
+    random_state : None, int, RandomState or Generator, default=None
+        Source of the noise.  With an int the scores are those of `noise_sweep` with the same seed.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    TypeError
+        If `models` is not a mapping, or for any reason of `noise_sweep`.
+    ValueError
+        If there are fewer than two models, they predict different kinds of things, `quantity` or `reference` is
+        unknown, or for any reason of `noise_sweep`.
+
+    Notes
+    -----
+    With :math:`\delta_d` the difference of the two models in draw `d`, and :math:`\psi_i` the difference of what row
+    `i` contributes to their mean scores, the standard errors are those of `noise_sweep` with these in the place of the
+    scores and the contributions, and intervals are Student's at Satterthwaite's degrees of freedom, one at a time.
+
+    ``p_holm`` is adjusted for the number of rows of its table (Holm 1979): if no two models differ anywhere, a table
+    has a verdict with a probability of 5 % at most.  ``average`` compares the means over the noisy levels, a table and
+    a family of its own.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from analog_eval import compare
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = X / 16
+    >>> models = {f"C={c}": LogisticRegression(C=c, max_iter=1000).fit(X[:900], y[:900]) for c in (0.1, 100)}
+    >>> comparison = compare(models, X[900:], y[900:], levels=(0.1, 1.0), random_state=0)
+    >>> comparison.table["verdict"].tolist()
+    ['C=100', 'C=0.1']
+    """
+    check_noise(noise)
+    grid = check_levels(levels, noise)
+    plan = plan_draws(n_draws, half_width, max_draws)
+    names, pairs = _check_models(models, reference)
+    if quantity not in get_args(Quantity):
+        raise ValueError(f"quantity={quantity!r} is not one of {', '.join(map(repr, get_args(Quantity)))}")
+    seed = _one_seed(random_state)
+    subjects = [
+        prepare(model, X, y, sample_weight, noise, metric, targets, seed) for model in map(models.__getitem__, names)
+    ]
+    _check_tasks(names, subjects)
+    plan.check(subjects)
+
+    def differences(every: Sequence[Sequence[Estimate]]) -> list[Estimate]:
+        shown = [_quantities(estimates, quantity) for estimates in every]
+        return [one - other for a, b in pairs for one, other in zip(shown[a], shown[b], strict=True)]
+
+    every = run(subjects, grid, plan, differences, label="comparison", progress=progress)
+    reports = {
+        name: sweep_report(subject, estimates, grid, noise, targets, plan)
+        for name, subject, estimates in zip(names, subjects, every, strict=True)
+    }
+    found = differences(every)
+    greater = subjects[0].metric.greater_is_better
+    noisy = [i for i, level in enumerate(grid.tolist()) if not noise.is_clean(level)]
+    return Comparison(
+        table=_table(found, _index(names, pairs, grid), greater),
+        average=_table(_averages(found, len(grid), noisy), _index(names, pairs, None), greater),
+        reports=reports,
+        quantity=quantity,
+        covers=coverage_text(subjects[0].metric),
+        notes=(*_notes(names, subjects, pairs), *plan.note(found)),
+    )
+
+
+def _quantities(estimates: Sequence[Estimate], quantity: str) -> list[Estimate]:
+    clean, *noisy = estimates
+    if quantity == "score":
+        return noisy
+    # Without a positive clean score there is no ratio: NaN, as in the reports.
+    return [estimate.over(clean) if clean.mean > 0.0 else estimate * float("nan") for estimate in noisy]
+
+
+def _averages(differences: Sequence[Estimate], n_levels: int, noisy: Sequence[int]) -> list[Estimate]:
+    """Return the mean over the noisy levels of each pair; without any, NaN."""
+    averages = []
+    for start in range(0, len(differences), n_levels):
+        chosen = [differences[start + i] for i in noisy] or [differences[start] * float("nan")]
+        total = chosen[0]
+        for estimate in chosen[1:]:
+            total += estimate
+        averages.append(total * (1.0 / len(chosen)))
+    return averages
+
+
+def _table(differences: Sequence[Estimate], index: pd.MultiIndex, greater_is_better: bool) -> pd.DataFrame:
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = [
+            (estimate.mean, *estimate.interval(), estimate.draws_se, estimate.rows_se, estimate.p_value())
+            for estimate in differences
+        ]
+    columns = ["difference", "ci_low", "ci_high", "draws_se", "rows_se", "p_value"]
+    table = pd.DataFrame(rows, index=index, columns=columns)
+    table["p_holm"] = holm(table["p_value"])
+    certain = table["p_holm"].to_numpy() < 1.0 - CONFIDENCE
+    first_wins = (table["difference"].to_numpy() > 0.0) == greater_is_better
+    names = np.where(first_wins, index.get_level_values("a"), index.get_level_values("b"))
+    table["verdict"] = np.where(certain, names, "")
+    return table
+
+
+def _index(names: Sequence[str], pairs: Sequence[Pair], levels: NDArray[np.float64] | None) -> pd.MultiIndex:
+    # In the caller's order, which pandas takes for sorted: it warns when an unsorted index is looked up.
+    firsts, seconds = ([pair[i] for pair in pairs] for i in (0, 1))
+    if levels is None:
+        return pd.MultiIndex(levels=[list(names)] * 2, codes=[firsts, seconds], names=["a", "b"])
+    n = len(levels)
+    codes = [np.repeat(firsts, n).tolist(), np.repeat(seconds, n).tolist(), list(range(n)) * len(pairs)]
+    return pd.MultiIndex(levels=[list(names), list(names), levels.tolist()], codes=codes, names=["a", "b", "level"])
+
+
+def _notes(names: Sequence[str], subjects: Sequence[Subject], pairs: Sequence[Pair]) -> list[str]:
+    shapes = [[tensor.values.shape for tensor in subject.adapter.tensors] for subject in subjects]
+    apart = [f"{names[a]} and {names[b]}" for a, b in pairs if shapes[a] != shapes[b]]
+    if not apart:
+        return []
+    return [f"tensors differ in shape, so that rows are shared but not all random numbers: {', '.join(apart)}"]
+
+
+def _check_models(models: Mapping[str, Any], reference: str | None) -> tuple[list[str], list[Pair]]:
+    if not isinstance(models, Mapping):
+        raise TypeError(f"models must map names to models, got {type(models).__name__}")
+    names = list(models)
+    if not all(isinstance(name, str) and name for name in names):
+        raise TypeError(f"models: names must be non-empty strings, got {names}")
+    if len(names) < 2:
+        raise ValueError(f"models must hold at least 2 models, got {names}")
+    if reference is None:
+        return names, list(combinations(range(len(names)), 2))
+    if reference not in names:
+        raise ValueError(f"reference={reference!r} is not one of the models {names}")
+    fixed = names.index(reference)
+    return names, [(i, fixed) for i in range(len(names)) if i != fixed]
+
+
+def _check_tasks(names: Sequence[str], subjects: Sequence[Subject]) -> None:
+    tasks = {name: subject.task for name, subject in zip(names, subjects, strict=True)}
+    if len(set(tasks.values())) > 1:
+        raise ValueError(f"models predict different things: {tasks}")
+
+
+def _one_seed(random_state: RandomState) -> int:
+    """Return a seed that all models can start from; a source is advanced once."""
+    if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):
+        return int(random_state)
+    return int(generators(random_state, 1)[0].integers(2**63))
