@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
 from analog_eval._progress import ProgressLine
-from analog_eval.adapters import Adapter, Targets, adapt
+from analog_eval.adapters import Adapter, Targets, adapt, as_array
 from analog_eval.evaluation.metrics import Data, Metric, MetricArgument, PredictionMetric, RowMetric, resolve_metric
 from analog_eval.evaluation.report import SweepReport
 from analog_eval.evaluation.statistics import Tally, summarize
@@ -44,13 +44,14 @@ def noise_sweep(
 
     Parameters
     ----------
-    model : fitted scikit-learn estimator, or ArrayModel
-        A linear model, an MLPClassifier or MLPRegressor, a Pipeline or a search over parameters that ends in one of
-        them, or an `ArrayModel`.  The steps of a pipeline before the last one stay exact and run once.
+    model : fitted scikit-learn estimator, torch.nn.Module, or ArrayModel
+        A linear model, an MLPClassifier or MLPRegressor, a torch module, a Pipeline or a search over parameters that
+        ends in one of them, or an `ArrayModel`.  The steps of a pipeline before the last one stay exact and run once.
     X : array-like of shape (n_rows, n_features)
-        Test rows.
+        Test rows; for a torch module array or tensor of shape (n_rows, ...), on any device.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-        True labels or targets.
+        True labels or targets.  They decide how the outputs of a torch module are read: integers are class numbers,
+        floats the numbers of a regression (`analog_eval.adapters.modules.readings` has the rules).
     sample_weight : array-like of shape (n_rows,), optional
         Importance of each row, in any unit.  Scores are those of rows repeated that many times; intervals are not,
         because a row stays one observation however much it weighs.  Functions and scorers get it as it is given here.
@@ -125,8 +126,7 @@ def noise_sweep(
     check_noise(noise)
     grid = _check_levels(levels, noise)
     n_draws = _check_count(n_draws, "n_draws")
-    adapter = adapt(model)
-    data, predictions = _check_data(adapter, X, y, sample_weight)
+    adapter, data, predictions = _check_data(adapt(model), X, y, sample_weight)
     task = "classification" if _predicts_labels(adapter, predictions) else "regression"
     _check_labels(adapter, data, predictions, task)
     score = resolve_metric(metric, adapter, data, task)
@@ -135,7 +135,7 @@ def noise_sweep(
     tally = _run(score, noisy, grid, n_draws, progress)
     untouched = [adapter.tensors[i].name for i in noisy.untouched(_a_noisy_level(grid, noise))]
     settings = {
-        "model": type(adapter.holder).__name__,
+        "model": adapter.name,
         "noise": f"{noise!r} on {targets}",
         "draws": str(n_draws),
         "rows": str(len(data.y)),
@@ -269,8 +269,10 @@ def _check_count(value: int, name: str) -> int:
     return int(value)
 
 
-def _check_data(adapter: Adapter, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Data, NDArray[Any]]:
-    """Return the checked test data and the model's own predictions for it."""
+def _check_data(
+    adapter: Adapter, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[Adapter, Data, NDArray[Any]]:
+    """Return the adapter suited to `y`, the checked test data and the model's own predictions for it."""
     rows = X if hasattr(X, "shape") else np.asarray(X)
     n_rows = rows.shape[0] if rows.shape else 0
     if n_rows == 0:
@@ -278,16 +280,17 @@ def _check_data(adapter: Adapter, X: Any, y: ArrayLike, sample_weight: ArrayLike
     truth = _check_truth(y, n_rows)
     weights = _check_sample_weight(sample_weight, n_rows)
     inputs = adapter.transform(rows)
+    adapter = adapter.suited_to(inputs, truth)
     predictions = np.asarray(adapter.holder.predict(inputs))
     if predictions.ndim == 0 or len(predictions) != n_rows:
         raise ValueError(f"the model predicts shape {predictions.shape} for X with {n_rows} rows")
     if truth.ndim == 2 and truth.shape[1] == 1 and predictions.ndim == 1:
         truth = truth.ravel()
-    return Data(inputs, truth, weights), predictions
+    return adapter, Data(inputs, truth, weights), predictions
 
 
 def _check_truth(y: ArrayLike, n_rows: int) -> NDArray[Any]:
-    truth = np.asarray(y)
+    truth = as_array(y)
     if issparse(y) or truth.ndim not in (1, 2):
         raise ValueError(f"y must be an array of shape (n_rows,) or (n_rows, n_outputs), got shape {truth.shape}")
     if len(truth) != n_rows:
@@ -303,7 +306,7 @@ def _check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArra
     if sample_weight is None:
         return None
     try:
-        weights = np.asarray(sample_weight, dtype=np.float64)
+        weights = np.asarray(as_array(sample_weight), dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError("sample_weight must hold numbers") from None
     if weights.shape != (n_rows,):
