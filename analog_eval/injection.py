@@ -48,6 +48,7 @@ class NoisyTensors:
         streams = generators(random_state, len(self.clean))
         self._streams = {i: streams[i] for i in self._targets}
         self._measured = {i: noise.measure(self.clean[i]) for i in self._targets}
+        self._lowest = {i: adapter.tensors[i].lowest for i in self._targets if adapter.tensors[i].lowest > -np.inf}
 
     def draw(self) -> dict[int, Any]:
         """Return the random numbers of the next draw, for use at every level."""
@@ -58,6 +59,8 @@ class NoisyTensors:
         arrays = list(self.clean)
         for i in self._targets:
             arrays[i] = self._noise.perturb(self.clean[i], level, units[i], self._measured[i])
+        for i, lowest in self._lowest.items():
+            arrays[i] = np.maximum(arrays[i], lowest, dtype=arrays[i].dtype)
         return arrays
 
     def untouched(self, level: float) -> list[int]:
@@ -81,7 +84,7 @@ def inject_noise(
 
     Parameters
     ----------
-    model : fitted scikit-learn estimator, or ArrayModel
+    model : fitted scikit-learn estimator, torch.nn.Module, or ArrayModel
         See `analog_eval.adapters.adapt` for what is supported.  In a pipeline the last step gets the noise.
     noise : WeightNoise
         Such as ``GaussianNoise("std")``.
@@ -97,7 +100,8 @@ def inject_noise(
     -------
     context manager
         Entering it returns `model`, now noisy.  Leaving it, by an exception too, puts back the very array objects that
-        were there before; they are never written to.
+        were there before; they are never written to.  The tensors of a torch module stay the same objects: they are
+        written to, and get their bits back.
 
     Raises
     ------
@@ -111,6 +115,10 @@ def inject_noise(
     Blocks nest: the inner noise is added to the outer one's weights.  Leave them in reverse order, as ``with`` does.
     The model is shared: other threads see the noise too (`noise_sweep` leaves the model as it is).
     Do not fit the model inside a block: leaving it would put the old weights back.
+
+    A torch module stays in train or eval mode, on its device.  Gradients computed inside the block are those at the
+    noisy weights and stay on the module's own parameters, so an optimizer can use them after the block.  Leaving the
+    block between ``forward`` and ``backward`` is an error that torch reports.
 
     Examples
     --------
@@ -135,15 +143,8 @@ def _injected(
     # Looked at here, not when the block was set up, because an outer block may have changed the weights since.
     adapter = adapt(model)
     noisy = NoisyTensors(adapter, noise, targets, random_state)
-    replacements = adapter.pack(noisy.at(level, noisy.draw()))
-    originals = {name: getattr(adapter.holder, name) for name in replacements}
-    try:
-        for name, value in replacements.items():
-            setattr(adapter.holder, name, value)
+    with adapter.holding(noisy.at(level, noisy.draw())):
         yield model
-    finally:
-        for name, value in originals.items():
-            setattr(adapter.holder, name, value)
 
 
 def check_noise(noise: object) -> None:

@@ -6,6 +6,7 @@ replacements for them: predict without touching the model, build a stand-in that
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
@@ -13,15 +14,26 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 
 from analog_eval.adapters.arrays import ArrayAdapter, ArrayModel
-from analog_eval.adapters.base import Adapter, Arrays, Predictor, Role, Targets, Tensor, target_indices
+from analog_eval.adapters.base import Adapter, Arrays, Predictor, Role, Targets, Tensor, as_array, target_indices
 from analog_eval.adapters.estimators import LINEAR_MODELS, LinearAdapter, MLPAdapter
 
-__all__ = ["Adapter", "ArrayModel", "Arrays", "Predictor", "Role", "Targets", "Tensor", "adapt", "target_indices"]
+__all__ = [
+    "Adapter",
+    "ArrayModel",
+    "Arrays",
+    "Predictor",
+    "Role",
+    "Targets",
+    "Tensor",
+    "adapt",
+    "as_array",
+    "target_indices",
+]
 
 _SUPPORTED = (
     "scikit-learn linear models (LogisticRegression, LinearSVC, SGDClassifier, LinearRegression, Ridge, Lasso, ...), "
-    "MLPClassifier and MLPRegressor, a Pipeline or a fitted GridSearchCV or RandomizedSearchCV that ends in one of "
-    "them, and analog_eval.ArrayModel(arrays, forward) for everything else"
+    "MLPClassifier and MLPRegressor, torch.nn.Module, a Pipeline or a fitted GridSearchCV or RandomizedSearchCV that "
+    "ends in one of them, and analog_eval.ArrayModel(arrays, forward) for everything else"
 )
 
 
@@ -30,9 +42,10 @@ def adapt(model: Any) -> Adapter:
 
     Parameters
     ----------
-    model : fitted scikit-learn estimator, or ArrayModel
-        A linear model, an MLPClassifier or MLPRegressor, a Pipeline or a search over parameters that ends in one of
-        them, or an `ArrayModel`.  Only the tensors of the last step count as weights; the steps before it stay exact.
+    model : fitted scikit-learn estimator, torch.nn.Module, or ArrayModel
+        A linear model, an MLPClassifier or MLPRegressor, a torch module, a Pipeline or a search over parameters that
+        ends in one of them, or an `ArrayModel`.  Only the tensors of the last step count as weights; the steps before
+        it stay exact.
 
     Returns
     -------
@@ -64,8 +77,18 @@ def adapt(model: Any) -> Adapter:
             if not hasattr(holder, attribute):
                 raise ValueError(f"model: {type(holder).__name__} is not fitted; call its fit method first")
             return adapter(holder, prefixes)
+    if _is_torch_module(holder):
+        from analog_eval.adapters.modules import ModuleAdapter
+
+        return ModuleAdapter(holder, prefixes)
     kind = f"class {holder.__name__}, not a fitted object" if isinstance(holder, type) else type(holder).__name__
     raise TypeError(f"model: cannot see the weights of {kind}. Supported: {_SUPPORTED}")
+
+
+def _is_torch_module(model: Any) -> bool:
+    # Who has a module has imported torch; nobody else should wait for it.
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module)
 
 
 def _unwrap(model: Any) -> tuple[Any, list[Any]]:

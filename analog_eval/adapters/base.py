@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -14,7 +15,17 @@ from sklearn.base import is_classifier
 
 from analog_eval.noise import check_weights
 
-__all__ = ["Adapter", "Arrays", "Predictor", "Role", "Targets", "Tensor", "target_indices", "winning_labels"]
+__all__ = [
+    "Adapter",
+    "Arrays",
+    "Predictor",
+    "Role",
+    "Targets",
+    "Tensor",
+    "as_array",
+    "target_indices",
+    "winning_labels",
+]
 
 Role: TypeAlias = Literal["kernel", "bias", "gain", "shift", "statistic"]
 Targets: TypeAlias = Literal["weights", "parameters", "state"]
@@ -40,12 +51,16 @@ class Tensor:
         ``kernel``: multiplies inputs, in a crossbar; ``bias``: added to outputs; ``gain`` and ``shift``: the affine
         part of a normalization; ``statistic``: its running mean or variance.
     values : ndarray of any shape
-        The model's own array, not a copy.
+        The model's own array; a copy only where NumPy cannot look at it (another device, bfloat16).
+    lowest : float, default=-inf
+        Least value that means anything, such as 0 for a running variance.  Noisy values below it are set to it, as a
+        device that stores no negative values would.
     """
 
     name: str
     role: Role
     values: NDArray[Any]
+    lowest: float = -np.inf
 
 
 class Adapter(ABC):
@@ -61,6 +76,11 @@ class Adapter(ABC):
             check_weights(tensor.values, f"model: {tensor.name}")
 
     @property
+    def name(self) -> str:
+        """Name of the model's class."""
+        return type(self.holder).__name__
+
+    @property
     def classes(self) -> NDArray[Any] | None:
         """Labels the model can predict, of shape (n_classes,), or None for a regression."""
         return getattr(self.holder, "classes_", None) if is_classifier(self.holder) else None
@@ -70,6 +90,26 @@ class Adapter(ABC):
         for prefix in self._prefixes:
             X = prefix.transform(X)
         return X
+
+    def suited_to(self, inputs: Any, truth: NDArray[Any]) -> Adapter:
+        """Return a view that predicts what `truth` holds, labels or numbers, for models that do not say it themselves.
+
+        `inputs` is the output of `transform`, `truth` has shape (n_rows,) or (n_rows, n_outputs).
+        """
+        return self
+
+    @contextmanager
+    def holding(self, arrays: Arrays) -> Iterator[None]:
+        """Put `arrays` into the model itself for the length of a ``with`` block."""
+        replacements = self.pack(arrays)
+        originals = {name: getattr(self.holder, name) for name in replacements}
+        try:
+            for name, value in replacements.items():
+                setattr(self.holder, name, value)
+            yield
+        finally:
+            for name, value in originals.items():
+                setattr(self.holder, name, value)
 
     def rebuilt(self, arrays: Arrays) -> Any:
         """Return a shallow copy of the innermost model that holds `arrays`; the model itself stays as it is."""
@@ -128,6 +168,11 @@ def target_indices(tensors: Sequence[Tensor], targets: str) -> list[int]:
         found = ", ".join(f"{tensor.name} ({tensor.role})" for tensor in tensors) or "no tensors"
         raise ValueError(f"targets={targets!r} names none of the model's tensors: {found}")
     return chosen
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """Return `values` as NumPy sees them, tensors of any device included."""
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
 def winning_labels(scores: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
-from analog_eval.adapters import Adapter
+from analog_eval.adapters import Adapter, as_array
 from analog_eval.evaluation.metrics import Data
 from analog_eval.noise import WeightNoise
 
@@ -61,6 +61,7 @@ def check_data(
     truth = _check_truth(y, n_rows)
     weights = _check_sample_weight(sample_weight, n_rows)
     inputs = adapter.transform(rows)
+    adapter = adapter.suited_to(inputs, truth)
     predictions = np.asarray(adapter.holder.predict(inputs))
     if predictions.ndim == 0 or len(predictions) != n_rows:
         raise ValueError(f"the model predicts shape {predictions.shape} for X with {n_rows} rows")
@@ -70,7 +71,7 @@ def check_data(
 
 
 def _check_truth(y: ArrayLike, n_rows: int) -> NDArray[Any]:
-    truth = np.asarray(y)
+    truth = as_array(y)
     if issparse(y) or truth.ndim not in (1, 2):
         raise ValueError(f"y must be an array of shape (n_rows,) or (n_rows, n_outputs), got shape {truth.shape}")
     if len(truth) != n_rows:
@@ -86,7 +87,7 @@ def _check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArra
     if sample_weight is None:
         return None
     try:
-        weights = np.asarray(sample_weight, dtype=np.float64)
+        weights = np.asarray(as_array(sample_weight), dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError("sample_weight must hold numbers") from None
     if weights.shape != (n_rows,):

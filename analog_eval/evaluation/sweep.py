@@ -46,13 +46,14 @@ def noise_sweep(
 
     Parameters
     ----------
-    model : fitted scikit-learn estimator, or ArrayModel
-        A linear model, an MLPClassifier or MLPRegressor, a Pipeline or a search over parameters that ends in one of
-        them, or an `ArrayModel`.  The steps of a pipeline before the last one stay exact and run once.
+    model : fitted scikit-learn estimator, torch.nn.Module, or ArrayModel
+        A linear model, an MLPClassifier or MLPRegressor, a torch module, a Pipeline or a search over parameters that
+        ends in one of them, or an `ArrayModel`.  The steps of a pipeline before the last one stay exact and run once.
     X : array-like of shape (n_rows, n_features)
-        Test rows.
+        Test rows; for a torch module array or tensor of shape (n_rows, ...), on any device.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-        True labels or targets.
+        True labels or targets.  They decide how the outputs of a torch module are read: integers are class numbers,
+        floats the numbers of a regression (`analog_eval.adapters.modules.readings` has the rules).
     sample_weight : array-like of shape (n_rows,), optional
         Importance of each row, in any unit.  Scores are those of rows repeated that many times; intervals are not,
         because a row stays one observation however much it weighs.  Functions and scorers get it as it is given here.
@@ -178,7 +179,7 @@ def sweep_report(
         metric=metric.name,
         noisy=np.array([not noise.is_clean(level) for level in levels.tolist()], dtype=bool),
         settings={
-            "model": type(subject.adapter.holder).__name__,
+            "model": subject.adapter.name,
             "noise": f"{noise!r} on {targets}",
             "draws": plan.text(n_draws),
             "rows": str(len(subject.data.y)),

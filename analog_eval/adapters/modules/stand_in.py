@@ -1,0 +1,153 @@
+"""A private copy of a torch module that answers with any tensors."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from analog_eval.adapters.base import Arrays
+from analog_eval.adapters.modules.tensors import BATCH_NORMS, numpy_view
+
+__all__ = ["StandIn"]
+
+# What the operations on one batch of rows may allocate in all; the batch is as large as this allows.
+_BATCH_BYTES = {"cpu": 2**26, "cuda": 2**30}
+
+
+class StandIn:
+    """A private copy of a module, in eval mode, that answers with given tensors.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The module; it is only read.
+    names : sequence of sequences of str
+        Names of every tensor that is replaced; several if it is tied.
+    """
+
+    def __init__(self, module: nn.Module, names: Sequence[Sequence[str]]) -> None:
+        try:
+            self._copy = copy.deepcopy(module)
+        except Exception as error:
+            raise TypeError(f"model: {type(module).__name__} cannot be copied: {error}") from error
+        self._copy.eval().requires_grad_(False)
+        places = dict(self._copy.named_parameters(remove_duplicate=False))
+        buffers = dict(self._copy.named_buffers(remove_duplicate=False))
+        self._tensors = [[(places | buffers)[name] for name in group] for group in names]
+        replaced = {name for group in names for name in group}
+        # Modules may write to their buffers; every prediction starts from the same ones.
+        self._buffers = [(b, b.clone()) for name, b in buffers.items() if name not in replaced]
+        self._loaded: list[Any] = [None] * len(names)
+        self._device = next((t.device for t in (places | buffers).values()), torch.device("cpu"))
+        self._habits: dict[tuple[Any, ...], _Habits] = {}
+
+    def __call__(self, arrays: Arrays, rows: torch.Tensor) -> NDArray[Any]:
+        """Return the outputs, of shape (n_rows,) or (n_rows, n_outputs), in float32 or float64."""
+        with torch.no_grad():
+            habits = self._habits_for(rows)
+            self._load(arrays)
+            with _unchanged_rng(self._device) if habits.draws else nullcontext():
+                outputs = self._answer(rows, habits)
+        if outputs.ndim not in (1, 2) or len(outputs) != len(rows):
+            raise ValueError(
+                f"the model answers with shape {tuple(outputs.shape)} for X with {len(rows)} rows; it should be "
+                "(n_rows,) or (n_rows, n_outputs)"
+            )
+        return numpy_view(outputs if outputs.itemsize >= 4 else outputs.float())
+
+    def _load(self, arrays: Arrays) -> None:
+        for i, values in enumerate(arrays):
+            if values is not self._loaded[i]:
+                for own in self._tensors[i]:
+                    own.copy_(torch.from_numpy(values))
+                self._loaded[i] = values
+        for buffer, values in self._buffers:
+            buffer.copy_(values)
+
+    def _answer(self, rows: torch.Tensor, habits: _Habits) -> torch.Tensor:
+        if len(rows) <= habits.n_rows:
+            return self._forward(rows.to(self._device, copy=habits.writes))
+        return torch.cat([self._forward(b.to(self._device, copy=habits.writes)) for b in rows.split(habits.n_rows)])
+
+    def _forward(self, rows: torch.Tensor) -> torch.Tensor:
+        outputs = self._copy(rows)
+        if not isinstance(outputs, torch.Tensor):
+            raise TypeError(
+                f"the model answers with {type(outputs).__name__}, not a tensor; wrap it in a module that returns the "
+                "tensor of scores"
+            )
+        return outputs
+
+    def _habits_for(self, rows: torch.Tensor) -> _Habits:
+        kind = (rows.dtype, *rows.shape[1:])
+        if kind not in self._habits:
+            # As many rows again: what does not grow with the rows drops out of the difference.
+            few, more = (rows[:n].to(self._device, copy=True) for n in (min(2, len(rows)), min(4, len(rows))))
+            self._habits[kind] = self._observed(few, more)
+        return self._habits[kind]
+
+    def _observed(self, few: torch.Tensor, more: torch.Tensor) -> _Habits:
+        """Run the module on a few rows and note what it does to memory, rows and random numbers."""
+        allocated, version, state = [], few._version, _rng_states(self._device)
+        with _unchanged_rng(self._device):
+            for rows in (few, more):
+                with _AllocatedBytes() as counted:
+                    self._forward(rows)
+                allocated.append(counted.total)
+            draws = any(not torch.equal(*pair) for pair in zip(state, _rng_states(self._device), strict=True))
+        row_bytes = (allocated[1] - allocated[0]) // max(1, len(more) - len(few))
+        n_rows = _BATCH_BYTES.get(self._device.type, _BATCH_BYTES["cpu"]) // max(1, row_bytes)
+        if any(isinstance(m, BATCH_NORMS) and m.running_mean is None for m in self._copy.modules()):
+            n_rows = 2**62  # rows see each other, so they stay together
+        return _Habits(max(1, n_rows), few._version != version, draws)
+
+
+@dataclass(frozen=True)
+class _Habits:
+    """How a module treats rows of one kind.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many at a time have memory.
+    writes : bool
+        Whether it writes to them.
+    draws : bool
+        Whether it draws random numbers.
+    """
+
+    n_rows: int
+    writes: bool
+    draws: bool
+
+
+class _AllocatedBytes(TorchDispatchMode):
+    """Adds up the bytes of what all operations return."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, torch.Tensor):
+                self.total += tensor.numel() * tensor.element_size()
+        return result
+
+
+def _rng_states(device: torch.device) -> list[torch.Tensor]:
+    on_device = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_device]
+
+
+def _unchanged_rng(device: torch.device) -> AbstractContextManager[None]:
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

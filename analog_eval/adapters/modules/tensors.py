@@ -1,0 +1,118 @@
+"""Which tensors a torch module has, each once, and their roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils import parametrize
+
+from analog_eval.adapters.base import Role
+
+__all__ = ["BATCH_NORMS", "Group", "grouped", "numpy_view", "unwrapped"]
+
+BATCH_NORMS = nn.modules.batchnorm._NormBase
+_NORMS = (BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+# Running statistics by name, with the least value that means anything.
+_STATISTICS = {"running_mean": -np.inf, "running_var": 0.0, "running_scale": 0.0}
+# Modules that wrap another one, and where they keep it.
+_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """One tensor under all of its names."""
+
+    role: Role
+    lowest: float
+    members: list[tuple[str, torch.Tensor]]
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Return the module inside wrappers that compile or distribute it; raise for kinds whose tensors are hidden."""
+    while type(module).__name__ in _WRAPPERS:
+        module = getattr(module, _WRAPPERS[type(module).__name__])
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TypeError("model: cannot see the weights of a TorchScript module; give the module that it was made from")
+    return module
+
+
+def grouped(module: nn.Module) -> list[Group]:
+    """Return the parameters and running statistics of a module, each once, in the order of ``named_modules``."""
+    groups: dict[Any, Group] = {}
+    for path, owner in module.named_modules(remove_duplicate=False):
+        _check_owner(path, owner)
+        for key, tensor, role, lowest in _owned(owner):
+            name = f"{path}.{key}" if path else key
+            _check_tensor(name, tensor)
+            groups.setdefault(_memory(tensor), Group(role, lowest, [])).members.append((name, tensor))
+    return list(groups.values())
+
+
+def _owned(owner: nn.Module) -> Iterator[tuple[str, torch.Tensor, Role, float]]:
+    norm = isinstance(owner, _NORMS) or "running_mean" in owner._buffers
+    for key, tensor in owner._parameters.items():
+        if tensor is not None:
+            yield key, tensor, _role(key, tensor, norm), -np.inf
+    for key, lowest in _STATISTICS.items():
+        tensor = owner._buffers.get(key)
+        if tensor is not None:
+            yield key, tensor, "statistic", lowest
+
+
+def _role(key: str, tensor: torch.Tensor, norm: bool) -> Role:
+    bias = "bias" in key
+    if norm:
+        return "shift" if bias else "gain"
+    if bias:
+        return "bias"
+    return "kernel" if tensor.ndim >= 2 else "gain"
+
+
+def _memory(tensor: torch.Tensor) -> Any:
+    """Return what two names of one tensor have in common, even if they are separate objects on the same memory."""
+    if tensor.numel() == 0:
+        return id(tensor)
+    return tensor.device, tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride()
+
+
+def _check_owner(path: str, owner: nn.Module) -> None:
+    """Raise if weights of this very module are computed from other tensors in every call."""
+    where = f"model: {path or 'the module'}"
+    if parametrize.is_parametrized(owner):
+        names = ", ".join(owner.parametrizations)
+        raise ValueError(
+            f"{where} computes {names} by parametrizations, so what a device would store is not a tensor of the model; "
+            "call torch.nn.utils.parametrize.remove_parametrizations on a copy first"
+        )
+    for hook in owner._forward_pre_hooks.values():
+        if type(hook).__module__.startswith("torch.nn.utils."):
+            raise ValueError(
+                f"{where} computes a weight before every call ({type(hook).__name__} of {type(hook).__module__}); make "
+                "it a plain weight first (remove_weight_norm, remove_spectral_norm or prune.remove)"
+            )
+
+
+def _check_tensor(name: str, tensor: torch.Tensor) -> None:
+    if nn.parameter.is_lazy(tensor):
+        raise ValueError(f"model: {name} has no values yet; run the module on a batch first")
+    if tensor.is_meta:
+        raise ValueError(f"model: {name} is on the meta device and has no values")
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        kind = "quantized" if tensor.is_quantized else f"of layout {tensor.layout}"
+        raise TypeError(f"model: {name} is {kind}; only dense tensors can be noisy")
+    if not tensor.is_floating_point():
+        raise TypeError(f"model: {name} must hold real numbers, got {tensor.dtype}")
+
+
+def numpy_view(tensor: torch.Tensor) -> NDArray[Any]:
+    """Return what NumPy sees of a tensor: its own memory where that is possible."""
+    plain = tensor.detach()
+    if plain.dtype not in (torch.float32, torch.float64, torch.float16):
+        plain = plain.float()
+    return np.asarray(plain.cpu().numpy())

@@ -1,0 +1,574 @@
+"""Torch modules: the stand-in answers as the module would, the module stays as it is, every tensor has its role."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from analog_eval import ArrayModel, GaussianNoise, inject_noise, noise_sweep
+from analog_eval.adapters import adapt, target_indices
+from analog_eval.injection import NoisyTensors
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+functional = nn.functional
+
+from torch.nn.utils import prune  # noqa: E402 (needs torch)
+
+from analog_eval.adapters.modules import stand_in  # noqa: E402
+from analog_eval.adapters.modules.readings import reading_for  # noqa: E402
+
+
+class Tied(nn.Module):
+    """An autoencoder with one kernel, used twice; the second name is another object on the same memory."""
+
+    def __init__(self, *, same_object):
+        super().__init__()
+        self.down, self.up = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.up.weight = self.down.weight if same_object else nn.Parameter(self.down.weight.detach())
+
+    def forward(self, x):
+        return self.up(torch.tanh(self.down(x)))
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.lstm(x.view(len(x), 2, 4))[0][:, -1])
+
+
+class Hidden(nn.Module):
+    """A module that reaches its kernel through a list and a bound method, past what torch has registered."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 3)
+        self.kernels, self.call = [self.layer.weight], self.layer.forward
+
+    def forward(self, x):
+        return self.call(x) + functional.linear(x, self.kernels[0])
+
+
+class Counting(nn.Module):
+    """A module that writes to a buffer and to its input in every call, and draws random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 3)
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.layer(x.mul_(0.5)) * self.calls + torch.rand(3)
+
+
+def convolutional():
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 2, 4)), nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(9, 3)
+    )
+
+
+NETS = {
+    "perceptron": lambda: nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Dropout(0.5), nn.Linear(6, 3)),
+    "convolutional": convolutional,
+    "normalized": lambda: nn.Sequential(
+        nn.Linear(8, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.LayerNorm(6), nn.Linear(6, 3)
+    ),
+    "tied": lambda: Tied(same_object=True),
+    "tied by memory": lambda: Tied(same_object=False),
+    "recurrent": Recurrent,
+    "hidden": Hidden,
+    "transformer": lambda: nn.Sequential(
+        nn.Unflatten(1, (2, 4)), nn.TransformerEncoderLayer(4, 2, 16, batch_first=True), nn.Flatten(), nn.Linear(8, 3)
+    ),
+    "in place": lambda: nn.Sequential(nn.ReLU(inplace=True), nn.Linear(8, 3)),
+    "double": lambda: nn.Sequential(nn.Linear(8, 3)).double(),
+}
+
+
+@pytest.fixture(params=NETS)
+def net(request):
+    torch.manual_seed(0)
+    module = NETS[request.param]()
+    for name, values in (*module.named_parameters(), *module.named_buffers()):
+        if values.ndim == 1:
+            nn.init.uniform_(values, *((0.5, 2.0) if "var" in name else (-1.0, 1.0)))
+    return module
+
+
+@pytest.fixture
+def rows(rng):
+    return rng.normal(size=(40, 8))
+
+
+def everything(module):
+    """Identity and bytes of all state, the mode of every part, gradients, and torch's random state."""
+    tensors = [(name, id(t), t.detach().numpy().tobytes(), t.grad) for name, t in module.named_parameters()]
+    buffers = [(name, id(b), b.numpy().tobytes()) for name, b in module.named_buffers()]
+    return tensors, buffers, [part.training for part in module.modules()], torch.get_rng_state().tolist()
+
+
+def written(module, arrays):
+    """A copy of the module, in eval mode, into which arrays were written by name."""
+    twin = copy.deepcopy(module).eval()
+    own = dict(twin.named_parameters(remove_duplicate=False)) | dict(twin.named_buffers())
+    with torch.no_grad():
+        for name, values in adapt(module).pack(arrays).items():
+            own[name].copy_(torch.from_numpy(values))
+        if isinstance(twin, Tied):
+            twin.up.weight.copy_(twin.down.weight)
+    return twin
+
+
+class TestPredictions:
+    @pytest.mark.parametrize("targets", ["weights", "state"])
+    def test_are_those_of_a_copy_with_the_same_weights(self, net, rows, targets):
+        adapter = adapt(net)
+        noisy = NoisyTensors(adapter, GaussianNoise("std"), targets, 0)
+        inputs = adapter.transform(rows)
+        predict = adapter.predictor(inputs)
+        for arrays in (noisy.clean, noisy.at(0.3, noisy.draw()), noisy.at(0.3, noisy.draw()), noisy.clean):
+            with torch.no_grad():
+                expected = written(net, arrays)(inputs.clone()).numpy()
+            np.testing.assert_array_equal(predict(arrays), expected)
+        assert (expected != predict(noisy.at(0.3, noisy.draw()))).any()
+
+    def test_batches_make_no_difference(self, net, rows, monkeypatch):
+        adapter = adapt(net)
+        inputs, arrays = adapter.transform(rows), [tensor.values for tensor in adapter.tensors]
+        whole = adapter.outputs(arrays, inputs)
+        monkeypatch.setitem(stand_in._BATCH_BYTES, "cpu", 512)
+        sizes = []
+        net.register_forward_pre_hook(lambda module, arguments: sizes.append(len(arguments[0])))
+        pieces = adapt(net).outputs(arrays, inputs)
+        assert max(sizes) < 40
+        assert sum(sizes) >= 40
+        np.testing.assert_allclose(pieces, whole, rtol=1e-4, atol=1e-5)
+
+    def test_batches_are_as_large_as_memory_allows(self, monkeypatch):
+        # Every row of 8 floats makes one of 100 and one of 5, so 420 bytes; the kernels count once, not by the row.
+        module = nn.Sequential(nn.Linear(8, 100), nn.Linear(100, 5))
+        monkeypatch.setitem(stand_in._BATCH_BYTES, "cpu", 4200)
+        sizes = []
+        module.register_forward_pre_hook(lambda module, arguments: sizes.append(len(arguments[0])))
+        adapter = adapt(module)
+        adapter.outputs([t.values for t in adapter.tensors], adapter.transform(np.zeros((25, 8))))
+        assert sizes[-3:] == [10, 10, 5]
+
+    def test_rows_that_see_each_other_stay_together(self, rows, monkeypatch):
+        monkeypatch.setitem(stand_in._BATCH_BYTES, "cpu", 1)
+        module = nn.Sequential(nn.Linear(8, 3), nn.BatchNorm1d(3, track_running_stats=False))
+        adapter = adapt(module)
+        got = adapter.outputs([t.values for t in adapter.tensors], adapter.transform(rows))
+        np.testing.assert_allclose(got.mean(axis=0), 0.0, atol=1e-6)
+
+    def test_a_module_that_writes_and_draws_answers_the_same_every_time(self, rows):
+        module = Counting()
+        report = noise_sweep(module, rows, np.arange(40) % 3, levels=(0.0,), n_draws=4, random_state=0)
+        assert (report.draws["score"] == report.clean).all()
+        adapter = adapt(module)
+        predict = adapter.predictor(adapter.transform(rows))
+        np.testing.assert_array_equal(*(predict([t.values for t in adapter.tensors]) for _ in range(2)))
+
+    @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+    def test_half_precision_stays_half(self, rows, dtype):
+        module = nn.Sequential(nn.Linear(8, 3)).to(getattr(torch, dtype))
+        report = noise_sweep(module, rows, np.arange(40) % 3, levels=(0.5,), n_draws=2, random_state=0)
+        assert np.isfinite(report.table["mean"]).all()
+        before = module[0].weight.clone()
+        with inject_noise(module, GaussianNoise("std"), 0.5, random_state=0):
+            assert module[0].weight.dtype == getattr(torch, dtype)
+            assert not torch.equal(module[0].weight, before)
+        assert torch.equal(module[0].weight, before)
+
+
+class TestTheModuleStaysAsItIs:
+    @pytest.mark.parametrize("training", [False, True])
+    @pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
+    def test_after_a_sweep(self, net, rows, error, training):
+        calls = []
+
+        def metric(y_true, y_pred):
+            calls.append(1)
+            if error is not None and len(calls) == 3:
+                raise error
+            return float((y_true == y_pred).mean())
+
+        net.train(training)
+        next(iter(net.modules())).training = not training
+        before, X = everything(net), rows.copy()
+        if error is None:
+            noise_sweep(net, rows, np.arange(40) % 3, n_draws=2, targets="state", metric=metric)
+        else:
+            with pytest.raises(error):
+                noise_sweep(net, rows, np.arange(40) % 3, n_draws=2, targets="state", metric=metric)
+        assert everything(net) == before
+        assert np.array_equal(rows, X)
+
+    def test_when_it_is_interrupted_inside(self, rows):
+        module, stop = Counting(), []
+
+        def interrupt(part, arguments):
+            stop.append(1)
+            if len(stop) == 9:
+                raise KeyboardInterrupt
+
+        module.layer.register_forward_pre_hook(interrupt)
+        before = everything(module)
+        with pytest.raises(KeyboardInterrupt):
+            noise_sweep(module, rows, np.arange(40) % 3)
+        assert everything(module) == before
+        assert torch.is_grad_enabled()
+
+    def test_tensors_that_are_rows_and_their_gradients(self, rows):
+        X = torch.tensor(rows, dtype=torch.float32, requires_grad=True)
+        module = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(8, 3))
+        before = X.detach().clone()
+        noise_sweep(module, X, torch.arange(40) % 3, n_draws=2)
+        assert torch.equal(X, before)
+        assert X.grad is None
+
+    def test_train_mode_is_evaluated_in_eval_mode(self, rows):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 3))
+        y = np.arange(40) % 3
+        tables = [noise_sweep(module.train(mode), rows, y, n_draws=3, random_state=0).table for mode in (True, False)]
+        pd.testing.assert_frame_equal(*tables)
+
+
+class TestTensors:
+    def test_roles(self):
+        module = nn.Sequential(
+            nn.Conv2d(1, 2, 3),
+            nn.BatchNorm2d(2),
+            nn.PReLU(),
+            nn.LayerNorm((2, 3)),
+            nn.MultiheadAttention(4, 2),
+            nn.Linear(4, 1),
+        )
+        roles = {tensor.name: tensor.role for tensor in adapt(module).tensors}
+        assert roles == {
+            "0.weight": "kernel",
+            "0.bias": "bias",
+            "1.weight": "gain",
+            "1.bias": "shift",
+            "1.running_mean": "statistic",
+            "1.running_var": "statistic",
+            "2.weight": "gain",
+            "3.weight": "gain",
+            "3.bias": "shift",
+            "4.in_proj_weight": "kernel",
+            "4.in_proj_bias": "bias",
+            "4.out_proj.weight": "kernel",
+            "4.out_proj.bias": "bias",
+            "5.weight": "kernel",
+            "5.bias": "bias",
+        }
+
+    def test_values_are_the_modules_own_memory(self):
+        module = nn.Linear(3, 2)
+        assert adapt(module).tensors[0].values.ctypes.data == module.weight.data_ptr()
+
+    @pytest.mark.parametrize("same_object", [True, False])
+    def test_tied_weights_count_once(self, same_object):
+        module = Tied(same_object=same_object)
+        names = [tensor.name for tensor in adapt(module).tensors]
+        assert names == ["down.weight", "down.bias", "up.bias"]
+        with inject_noise(module, GaussianNoise("std"), 0.3):
+            assert torch.equal(module.down.weight, module.up.weight)
+
+    def test_a_part_that_is_used_twice_counts_once(self):
+        layer = nn.Linear(3, 3)
+        assert len(adapt(nn.Sequential(layer, nn.ReLU(), layer)).tensors) == 2
+
+    def test_a_variance_that_turns_negative_is_zero(self, rows):
+        module = nn.Sequential(nn.Linear(8, 50), nn.BatchNorm1d(50), nn.Linear(50, 3))
+        nn.init.uniform_(module[1].running_var, 0.0, 0.2)
+        nn.init.normal_(module[1].running_mean)
+        adapter = adapt(module)
+        places = {tensor.name: i for i, tensor in enumerate(adapter.tensors)}
+        noisy = NoisyTensors(adapter, GaussianNoise("absmax"), "state", 0)
+        units = noisy.draw()
+        arrays = noisy.at(2.0, units)
+        variance, mean = (arrays[places[f"1.running_{what}"]] for what in ("var", "mean"))
+        clean = module[1].running_var.numpy()
+        drawn = clean + 2.0 * clean.max() * units[places["1.running_var"]]
+        assert (drawn < 0).any()
+        np.testing.assert_allclose(variance, np.maximum(drawn, 0.0), rtol=1e-5)
+        assert variance.dtype == np.float32
+        assert (mean < 0).any()
+        report = noise_sweep(module, rows, rows[:, :3], targets="state", levels=(2.0,), n_draws=5)
+        assert np.isfinite(report.table["mean"]).all()
+
+    def test_targets(self):
+        module = convolutional()
+        names = {
+            targets: [adapt(module).tensors[i].name for i in target_indices(adapt(module).tensors, targets)]
+            for targets in ("weights", "parameters", "state")
+        }
+        assert names["weights"] == ["1.weight", "5.weight"]
+        assert names["parameters"] == ["1.weight", "1.bias", "2.weight", "2.bias", "5.weight", "5.bias"]
+        assert set(names["state"]) - set(names["parameters"]) == {"2.running_mean", "2.running_var"}
+
+    def test_wrappers_are_looked_through(self):
+        module = nn.Linear(3, 2)
+        assert [tensor.name for tensor in adapt(nn.DataParallel(module)).tensors] == ["weight", "bias"]
+        assert noise_sweep(nn.DataParallel(module), np.eye(3), [0, 1, 0], n_draws=2).settings["model"] == "Linear"
+
+
+class TestOddModules:
+    def test_without_weights(self):
+        with pytest.raises(ValueError, match=r"targets='weights' names none .*: no tensors"):
+            noise_sweep(nn.ReLU(), np.ones((3, 2)), [0, 1, 0])
+        with pytest.raises(ValueError, match=r"names none .*weight \(gain\)"):
+            noise_sweep(nn.LayerNorm(2), np.ones((3, 2)), [0, 1, 0])
+
+    def test_weights_that_are_no_numbers(self):
+        module = nn.Sequential(nn.Linear(3, 2))
+        nn.init.constant_(module[0].bias, float("nan"))
+        with pytest.raises(ValueError, match=r"model: 0\.bias holds 2 NaN or infinite entries of 2"):
+            adapt(module)
+        with pytest.raises(TypeError, match=r"weight must hold real numbers, got torch\.complex64"):
+            adapt(nn.Linear(3, 2, dtype=torch.complex64))
+
+    def test_weights_without_values(self):
+        with pytest.raises(ValueError, match=r"0\.weight has no values yet; run"):
+            adapt(nn.Sequential(nn.LazyLinear(2)))
+        with pytest.raises(ValueError, match="weight is on the meta device"):
+            adapt(nn.Linear(3, 2, device="meta"))
+
+    def test_weights_that_are_computed(self):
+        parametrized = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)))
+        with pytest.raises(ValueError, match=r"model: 0 computes weight by parametrizations.*remove_parametrizations"):
+            adapt(parametrized)
+        pruned = nn.Sequential(nn.Linear(3, 2))
+        prune.l1_unstructured(pruned[0], "weight", 0.5)
+        with pytest.raises(ValueError, match=r"model: 0 computes a weight before every call .*prune\.remove"):
+            adapt(pruned)
+        prune.remove(pruned[0], "weight")
+        assert len(adapt(pruned).tensors) == 2
+
+    def test_weights_out_of_sight(self):
+        sparse = nn.Linear(3, 2, bias=False)
+        sparse.weight = nn.Parameter(sparse.weight.detach().to_sparse(), requires_grad=False)
+        with pytest.raises(TypeError, match=r"weight is of layout torch\.sparse_coo"):
+            adapt(sparse)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            script = torch.jit.script(nn.Linear(3, 2))
+        with pytest.raises(TypeError, match="TorchScript"):
+            adapt(script)
+
+    def test_a_class(self):
+        with pytest.raises(TypeError, match="class Linear, not a fitted object"):
+            adapt(nn.Linear)
+
+    def test_that_cannot_be_copied(self):
+        module = nn.Linear(3, 2)
+        module.last = module(torch.ones(1, 3))
+        with pytest.raises(TypeError, match="Linear cannot be copied"):
+            noise_sweep(module, np.eye(3), [0, 1, 0])
+
+    def test_outputs(self):
+        with pytest.raises(TypeError, match="answers with tuple, not a tensor"):
+            noise_sweep(nn.LSTM(3, 2), np.eye(3), [0, 1, 0])
+        with pytest.raises(ValueError, match=r"answers with shape \(3, 1, 2\) for X with 3 rows"):
+            noise_sweep(nn.Sequential(nn.Linear(3, 2), nn.Unflatten(1, (1, 2))), np.eye(3), [0, 1, 0])
+        with pytest.raises(ValueError, match="answers NaN without any noise, in 1 of the 3 rows"):
+            noise_sweep(nn.Linear(3, 2), [[np.nan, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 1, 0])
+
+
+class TestRows:
+    @pytest.mark.parametrize(
+        "kind", [np.asarray, np.float32, np.ndarray.tolist, np.asfortranarray, pd.DataFrame, torch.tensor, "read-only"]
+    )
+    def test_of_any_kind(self, rows, kind):
+        torch.manual_seed(0)
+        module, y = nn.Linear(8, 3), np.arange(40) % 3
+        X = rows.copy() if kind == "read-only" else kind(rows)
+        if kind == "read-only":
+            X.flags.writeable = False
+        report = noise_sweep(module, X, y, n_draws=2, random_state=0)
+        expected = noise_sweep(module, rows.astype(np.float32), y, n_draws=2, random_state=0)
+        pd.testing.assert_frame_equal(report.table, expected.table)
+
+    def test_integers(self):
+        torch.manual_seed(0)
+        images = np.random.default_rng(0).integers(0, 255, (20, 8), dtype=np.uint8)
+        noise_sweep(nn.Linear(8, 2), images, np.arange(20) % 2, n_draws=2)
+        words = nn.Sequential(nn.Embedding(255, 4), nn.Flatten(), nn.Linear(32, 2))
+        assert adapt(words).transform(images).dtype == torch.int64
+        noise_sweep(words, images, np.arange(20) % 2, n_draws=2)
+
+    def test_that_make_no_sense(self):
+        with pytest.raises(TypeError, match="X is sparse"):
+            noise_sweep(nn.Linear(3, 2), csr_matrix(np.eye(3)), [0, 1, 0])
+        with pytest.raises(TypeError, match="X must hold numbers"):
+            noise_sweep(nn.Linear(1, 2), [["a"], ["b"]], [0, 1])
+        with pytest.raises(ValueError, match="X must have rows"):
+            noise_sweep(nn.Linear(3, 2), np.empty((0, 3)), [])
+
+    def test_steps_before_the_module(self, digits):
+        X, y = digits
+        scaler = StandardScaler().fit(X)
+        torch.manual_seed(0)
+        module = nn.Linear(64, 10)
+        whole = noise_sweep(make_pipeline(scaler, module), X, y, n_draws=2, random_state=0)
+        pd.testing.assert_frame_equal(
+            whole.table, noise_sweep(module, scaler.transform(X), y, n_draws=2, random_state=0).table
+        )
+
+
+class TestSweeps:
+    def test_agree_with_scikit_learn(self, logistic, linear, cancer, diabetes):
+        """The same kernel, of the same shape, gets the same noise, and so the same score in every draw."""
+        for model, (X, y), truth in ((logistic, cancer, np.int64), (linear, diabetes, np.float64)):
+            module = nn.Linear(X.shape[1], 1).double()
+            with torch.no_grad():
+                module.weight.copy_(torch.tensor(np.atleast_2d(model.coef_)))
+                module.bias.copy_(torch.tensor(model.intercept_))
+            arrays = ArrayModel([np.atleast_2d(model.coef_)], lambda a, X, b=model.intercept_: (X @ a[0].T + b).ravel())
+            other = model if truth is np.int64 else arrays
+            one = noise_sweep(other, X, y, n_draws=10, random_state=0)
+            two = noise_sweep(module, X, y.astype(truth), n_draws=10, random_state=0)
+            assert one.metric == two.metric
+            np.testing.assert_allclose(one.draws["score"], two.draws["score"], rtol=1e-9)
+            np.testing.assert_allclose(one.table, two.table, rtol=1e-9)
+
+    def test_any_metric(self, rows):
+        torch.manual_seed(0)
+        module, y = nn.Linear(8, 2), np.arange(40) % 2
+        logits = module(torch.tensor(rows, dtype=torch.float32)).detach().numpy().astype(float)
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        arguments = {"n_draws": 2, "random_state": 0}
+        assert noise_sweep(module, rows, y, metric="roc_auc", **arguments).clean == pytest.approx(
+            roc_auc_score(y, shares[:, 1]), abs=1e-6
+        )
+        likelihood = noise_sweep(module, rows, y, metric="neg_log_loss", **arguments)
+        assert likelihood.clean == pytest.approx(-log_loss(y, shares), abs=1e-6)
+        softened = noise_sweep(nn.Sequential(module, nn.Softmax(1)), rows, y, metric="neg_log_loss", **arguments)
+        np.testing.assert_allclose(softened.table["mean"], likelihood.table["mean"], rtol=1e-4)
+
+    def test_weights_of_rows(self, rows):
+        torch.manual_seed(0)
+        module, y, weights = nn.Linear(8, 2), np.arange(40) % 2, np.arange(40) % 3
+        weighted = noise_sweep(module, rows, y, sample_weight=torch.tensor(weights), n_draws=2, random_state=0)
+        repeated = noise_sweep(module, rows.repeat(weights, axis=0), y.repeat(weights), n_draws=2, random_state=0)
+        np.testing.assert_allclose(weighted.table["mean"], repeated.table["mean"])
+
+
+class TestReadings:
+    @pytest.mark.parametrize(
+        ("outputs", "truth", "classes"),
+        [
+            ((4, 3), [0, 1, 2, 1], [0, 1, 2]),
+            ((4, 3), [0.0, 1.0, 2.0, 1.0], [0, 1, 2]),
+            ((4, 3), [[0], [1], [2], [1]], [0, 1, 2]),
+            ((4, 2), [True, False, True, True], [0, 1]),
+            ((4, 1), [0, 1, 1, 0], [0, 1]),
+            ((4,), [-1, 1, 1, 1], [-1, 1]),
+            ((4,), [1, 1, 1, 1], [0, 1]),
+            ((4,), [0, 1, 2, 1], None),
+            ((4, 1), [0.0, 1.0, 1.0, 1.0], None),
+            ((4, 3), np.ones((4, 3)), None),
+        ],
+    )
+    def test_rules(self, outputs, truth, classes, rng):
+        got = reading_for(rng.normal(size=outputs) * 9, np.array(truth)).classes
+        assert got is None if classes is None else got.tolist() == classes
+
+    @pytest.mark.parametrize(
+        ("outputs", "truth", "match"),
+        [
+            (np.zeros((2, 2)), ["a", "b"], "class numbers"),
+            (np.zeros((2, 2)), [0, 2], "y holds class 2, but the model has 2 outputs"),
+            (np.zeros((2, 2)), [-1, 1], "y holds class -1"),
+            (np.zeros((2, 2)), [0.5, 1], r"y has shape \(2,\) .* \(2, 2\)"),
+            (np.zeros((2, 2)), [[0, 1], [1, 0]], r"class numbers of shape \(2,\)"),
+            (np.array([0.2, 0.9]), [0, 1], "sigmoid"),
+        ],
+    )
+    def test_mix_ups(self, outputs, truth, match):
+        with pytest.raises(ValueError, match=match):
+            reading_for(outputs, np.array(truth))
+
+    def test_probabilities(self):
+        one = reading_for(np.array([-1.0, 2.0]), np.array([0, 1]))
+        np.testing.assert_allclose(one.probabilities(np.array([0.0])), [[0.5, 0.5]])
+        assert one.predictions(np.array([[-1.0], [2.0]])).tolist() == [0, 1]
+
+
+class TestInjection:
+    @pytest.mark.parametrize("targets", ["weights", "parameters", "state"])
+    def test_noisy_inside_identical_after(self, net, targets):
+        before = everything(net)
+        chosen = {adapt(net).tensors[i].name for i in target_indices(adapt(net).tensors, targets)}
+        with inject_noise(net, GaussianNoise("absmax"), 0.1, targets=targets, random_state=0) as inside:
+            assert inside is net
+            now = everything(net)
+            changed = {a[0] for a, b in zip(now[0] + now[1], before[0] + before[1], strict=True) if a[2] != b[2]}
+            assert changed - {"up.weight"} == chosen
+            assert [entry[:2] for entry in now[0]] == [entry[:2] for entry in before[0]]
+        assert everything(net) == before
+
+    @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+    def test_identical_after_an_exception(self, net, error):
+        before = everything(net)
+        with pytest.raises(error), inject_noise(net, GaussianNoise("absmax"), 0.1, targets="state"):
+            raise error
+        assert everything(net) == before
+
+    def test_it_is_the_first_draw_of_a_sweep(self, rows):
+        torch.manual_seed(0)
+        module, y = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3)), np.arange(40) % 3
+        report = noise_sweep(module, rows, y, levels=(0.5,), n_draws=2, random_state=8)
+        with inject_noise(module, GaussianNoise("std"), 0.5, random_state=8), torch.no_grad():
+            labels = module(torch.tensor(rows, dtype=torch.float32)).argmax(1).numpy()
+        assert (labels == y).mean() == pytest.approx(report.draws["score"][0])
+
+    def test_blocks_nest(self):
+        module = nn.Linear(3, 2)
+        absolute, clean = GaussianNoise("absolute"), module.weight.clone()
+        with inject_noise(module, absolute, 0.5, random_state=1):
+            once = module.weight.clone()
+            with inject_noise(module, absolute, 0.5, random_state=2):
+                twice = module.weight.clone()
+            assert torch.equal(module.weight, once)
+        assert torch.equal(module.weight, clean)
+        with inject_noise(module, absolute, 0.5, random_state=2):
+            torch.testing.assert_close(twice - once, module.weight - clean)
+
+    def test_gradients_at_noisy_weights_reach_the_module(self):
+        module, x = nn.Linear(3, 1, bias=False), torch.ones(1, 3)
+        clean = module.weight.detach().clone()
+        with inject_noise(module, GaussianNoise("absmax"), 0.5, random_state=0):
+            noisy = module.weight.detach().clone()
+            (module(x) ** 2).sum().backward()
+        torch.testing.assert_close(module.weight.grad, 2 * noisy.sum() * x)
+        assert torch.equal(module.weight, clean)
+        with inject_noise(module, GaussianNoise("absmax"), 0.5, random_state=0):
+            loss = (module(x.requires_grad_()) ** 2).sum()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu(rows):
+    torch.manual_seed(0)
+    module, y = nn.Linear(8, 3), np.arange(40) % 3
+    on_cpu = noise_sweep(module, rows, y, n_draws=3, random_state=0)
+    before = torch.cuda.get_rng_state()
+    on_gpu = noise_sweep(module.cuda(), torch.tensor(rows).cuda(), torch.tensor(y).cuda(), n_draws=3, random_state=0)
+    np.testing.assert_allclose(on_gpu.table["mean"], on_cpu.table["mean"], atol=0.03)
+    assert torch.equal(torch.cuda.get_rng_state(), before)
