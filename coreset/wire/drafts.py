@@ -149,6 +149,14 @@ def columns_sent(coreset: Coreset) -> NDArray[np.float64]:
     return np.column_stack([coreset.points, target])
 
 
+def check_reach(coreset: Coreset, sent: NDArray[np.float64]) -> None:
+    """Raise ValueError where the numbers that a message has besides its points would overflow."""
+    with np.errstate(over="ignore"):
+        reach = float(np.square(sent - sent[0]).sum(axis=1).max()) * coreset.total_weight
+    if not math.isfinite(4 * reach):
+        raise ValueError(f"points spans {sent.min():g} to {sent.max():g}: their squared distances overflow")
+
+
 def _exponent(coreset: Coreset) -> int:
     """Exponent of the largest power of two that is no larger than the scale: scaling by it loses no digits."""
     return math.frexp(coreset.label_scale or 1.0)[1] - 1
@@ -189,10 +197,7 @@ def _numbers_after(
     coreset: Coreset, sent: NDArray[np.float64], received: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[bytes, bytes, bytes]:
     """Offset and certificate of what the receiver will hold, in short; a target counts in the certificate alone."""
-    with np.errstate(over="ignore"):
-        reach = float(np.square(sent - sent[0]).sum(axis=1).max()) * coreset.total_weight
-    if not math.isfinite(4 * reach):
-        raise ValueError(f"points spans {sent.min():g} to {sent.max():g}: their squared distances overflow")
+    check_reach(coreset, sent)
     moved = np.sqrt(squared_distances_to(sent, received))
     # Mass that lossy weights move travels at most the diameter, which is at most twice the radius about the mean.
     diameter = 2 * math.sqrt(squared_distances_to(received, received.mean(axis=0)).max())

@@ -11,7 +11,7 @@ from ..labels import as_labels
 from ..points import Coreset
 from ..quantizers import Quantizer, Shape, check_quantizer
 from ..validation import storable_count
-from .drafts import Draft, arranged, columns_sent, message_size, size_with
+from .drafts import Draft, arranged, check_reach, columns_sent, message_size, size_with
 from .fields import block, varint
 from .labels import encode_label_table, encode_names
 from .layout import EXPONENT, TOTAL
@@ -51,7 +51,7 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     Raises
     ------
     ValueError
-        When the quantizer cannot express a point or a target.
+        When the quantizer cannot express a point or a target, or squared distances of points overflow.
     TypeError
         When an argument has the wrong type.
 
@@ -88,7 +88,7 @@ def encoded_size(coreset: Coreset, quantizer: Quantizer) -> int:
     Raises
     ------
     ValueError
-        When the quantizer cannot express a point or a target.
+        When `encode` would raise it.
     TypeError
         When an argument has the wrong type.
     """
@@ -96,7 +96,9 @@ def encoded_size(coreset: Coreset, quantizer: Quantizer) -> int:
     check_quantizer("quantizer", quantizer)
     ordered = arranged(coreset, quantizer)
     weights = encode_weights(ordered.weights, quantizer.precision)
-    return size_with(ordered, len(weights), quantizer.encoded_size(columns_sent(ordered)))
+    columns = columns_sent(ordered)
+    check_reach(ordered, columns)
+    return size_with(ordered, len(weights), quantizer.encoded_size(columns))
 
 
 def max_encoded_size(

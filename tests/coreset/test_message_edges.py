@@ -121,3 +121,10 @@ def test_sums_beyond_a_double_are_refused():
     with pytest.raises(ValueError, match="weights sums to more than a double can hold"):
         Coreset.merge(*[Coreset([[0.0]], [1e308])] * 2)
     assert Coreset([[0.0]] * 3, [1e308, 5e307, 0]).total_weight == 1.5e308
+
+
+@pytest.mark.parametrize("function", [encode, encoded_size])
+def test_what_cannot_be_encoded_has_no_size(function):
+    far = Coreset([[1e160], [-1e160]], [1, 1])
+    with pytest.raises(ValueError, match=r"spans -1e\+160 to 1e\+160: their squared distances overflow"):
+        function(far, UniformQuantizer(4))
