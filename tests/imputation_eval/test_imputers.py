@@ -153,6 +153,13 @@ def test_callables_get_an_int_seed_by_position_or_by_name():
     assert seeds == [11, 11]
 
 
+def test_imputers_of_arrays_take_dates():
+    df = pd.DataFrame({"x": [1.0, np.nan, 3.0, 4.0], "when": pd.date_range("2020-01-01", periods=4)})
+    filled = impute(KNNImputer(n_neighbors=1), df.assign(when=df["when"].mask(df["x"] == 3)), 0)
+    assert filled["when"].dtype.kind == "M"
+    assert filled.notna().all(axis=None)
+
+
 def test_objects_with_fit_transform_need_not_be_estimators():
     class Plain:
         used = False
@@ -268,9 +275,10 @@ def test_donors_draw_from_the_conditional_distribution(method, bend, rng):
     drawn = filled["y"][hole]
     assert set(drawn) <= set(y[~hole])
     residual = drawn - (x + bend * x**2)[hole]
-    # 1200 draws, the standard error of the mean is 0.015; a leaf of 5 donors adds a little to the spread.
+    # 1200 draws, the standard error of the mean is 0.015, of the spread 2 %. A leaf of 5 donors adds a little to it, and
+    # at the ends, where rows are few, much.
     assert residual.mean() == pytest.approx(0, abs=0.07)
-    assert residual.std() == pytest.approx(0.5, rel=0.15)
+    assert residual[np.abs(x[hole]) < 2].std() == pytest.approx(0.5, rel=0.1)
     # Once x is known, the draw says nothing about the value that was hidden.
     assert abs(np.corrcoef(residual, (y - x - bend * x**2)[hole])[0, 1]) < 0.1
 
