@@ -147,10 +147,10 @@ def null_scores(name: str, runs: range) -> dict[str, Any]:
 
 def worse_scenarios(part: int) -> Iterable[Scenario]:
     """How often an imputer is declared worse than one that is as good."""
-    plan = (("same", 10, 1000), ("same", 100, 200), ("exchangeable", 10, 300), ("exchangeable", 100, 100))
-    for what, n_repeats, n_runs in plan if part == 1 else ((*case[:2], 50) for case in plan[::2]):
-        for start in range(0, n_runs, 50):
-            runs = range(start, start + 50 // part)
+    plan = (("same", 10, 1000), ("same", 100, 60), ("exchangeable", 10, 200), ("exchangeable", 100, 40))
+    for what, n_repeats, n_runs in plan if part == 1 else ((*case[:2], 20) for case in plan[::2]):
+        for start in range(0, n_runs, 20):
+            runs = range(start, start + max(2, 20 // part))
             run = lambda w=what, r=n_repeats, s=runs: false_verdicts(w, r, s)  # noqa: E731
             yield f"{what}-{n_repeats}-repeats-{start}", run
 
@@ -215,7 +215,7 @@ def oracle_scenarios(part: int) -> Iterable[Scenario]:
     """How often the true conditional is best or tied, in every mode, and what RMSE says."""
     for name in SHAPES:
         for mode in ("masked-mcar", "masked-mar", "truth", "no_truth"):
-            yield f"{name}-{mode}", lambda name=name, mode=mode: oracle(name, mode, range(max(2, 40 // part)))
+            yield f"{name}-{mode}", lambda name=name, mode=mode: oracle(name, mode, range(max(2, 20 // part)))
 
 
 def oracle(name: str, mode: str, runs: range) -> dict[str, Any]:

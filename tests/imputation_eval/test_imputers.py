@@ -275,8 +275,8 @@ def test_donors_draw_from_the_conditional_distribution(method, bend, rng):
     drawn = filled["y"][hole]
     assert set(drawn) <= set(y[~hole])
     residual = drawn - (x + bend * x**2)[hole]
-    # 1200 draws, the standard error of the mean is 0.015, of the spread 2 %. A leaf of 5 donors adds a little to it, and
-    # at the ends, where rows are few, much.
+    # 1200 draws, the standard error of the mean is 0.015, of the spread 2 %. A leaf of 5 donors adds a little to it,
+    # and at the ends, where rows are few, much.
     assert residual.mean() == pytest.approx(0, abs=0.07)
     assert residual[np.abs(x[hole]) < 2].std() == pytest.approx(0.5, rel=0.1)
     # Once x is known, the draw says nothing about the value that was hidden.
