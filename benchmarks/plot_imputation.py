@@ -22,7 +22,8 @@ def agreement(path: Path) -> None:
     _taus(taus, results)
     times = pd.DataFrame(results["time"])
     for axes, name, other, fixed in ((by_rows, "rows", "columns", 20), (by_columns, "columns", "rows", 1000)):
-        for metric, line in times[times[other] == fixed].sort_values(name).groupby("metric", sort=False):
+        for metric in times["metric"].unique():
+            line = times[(times["metric"] == metric) & (times[other] == fixed)].sort_values(name)
             axes.plot(line[name], line["seconds"], "o-", ms=3, label=metric)
         label = f"rows a side ({fixed} columns)" if name == "rows" else f"columns ({fixed:,} rows a side)"
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="CPU seconds")
