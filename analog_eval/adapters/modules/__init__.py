@@ -17,5 +17,7 @@ How outputs become predictions is told in `analog_eval.adapters.modules.readings
 from __future__ import annotations
 
 from analog_eval.adapters.modules.adapter import ModuleAdapter, ModulePredictor
+from analog_eval.adapters.modules.stand_in import unchanged_rng
+from analog_eval.adapters.modules.tensors import module_rows
 
-__all__ = ["ModuleAdapter", "ModulePredictor"]
+__all__ = ["ModuleAdapter", "ModulePredictor", "module_rows", "unchanged_rng"]
