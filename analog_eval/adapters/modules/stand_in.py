@@ -56,7 +56,7 @@ class StandIn:
             self._load(arrays)
             with unchanged_rng(self._device) if habits.draws else nullcontext():
                 outputs = self._answer(rows, habits)
-        if outputs.ndim not in (1, 2) or len(outputs) != len(rows):
+        if outputs.ndim not in (1, 2) or outputs.shape[0] != rows.shape[0]:
             raise ValueError(
                 f"the model answers with shape {tuple(outputs.shape)} for X with {len(rows)} rows; it should be "
                 "(n_rows,) or (n_rows, n_outputs)"
@@ -73,7 +73,7 @@ class StandIn:
             buffer.copy_(values)
 
     def _answer(self, rows: torch.Tensor, habits: _Habits) -> torch.Tensor:
-        if len(rows) <= habits.n_rows:
+        if rows.shape[0] <= habits.n_rows:
             return self._forward(rows.to(self._device, copy=habits.writes))
         return torch.cat([self._forward(b.to(self._device, copy=habits.writes)) for b in rows.split(habits.n_rows)])
 
