@@ -22,7 +22,7 @@ __all__ = ["ModuleAdapter", "ModulePredictor"]
 
 
 class ModuleAdapter(Adapter):
-    """A torch module: parameters and running statistics; see the description of this file.
+    """A torch module: parameters and running statistics; see the description of this package.
 
     Parameters
     ----------
@@ -30,13 +30,15 @@ class ModuleAdapter(Adapter):
         The model.
     prefixes : sequence of transformers
         Steps before it, of a pipeline.
-    reading : Reading, optional
-        How its outputs become predictions; default: as they are.
+
+    Attributes
+    ----------
+    reading : Reading
+        How its outputs become predictions: as they are, until `suited_to` knows better.
     """
 
-    def __init__(self, module: nn.Module, prefixes: Sequence[Any] = (), reading: Reading | None = None) -> None:
-        self._module = unwrapped(module)
-        self.reading = Reading() if reading is None else reading
+    def __init__(self, module: nn.Module, prefixes: Sequence[Any] = ()) -> None:
+        self._module, self.reading = unwrapped(module), Reading()
         super().__init__(ModulePredictor(self), prefixes)
 
     @property
