@@ -25,6 +25,7 @@ from __future__ import annotations
 from typing import Any
 
 from analog_eval.adapters import ArrayModel
+from analog_eval.devices import PCM, Device, Hermes, ReRAM, StateIndependent, TabulatedDevice
 from analog_eval.evaluation import Comparison, Crossing, SweepReport, compare, layer_sensitivity, noise_sweep
 from analog_eval.injection import inject_noise
 from analog_eval.noise import (
@@ -38,14 +39,20 @@ from analog_eval.noise import (
 from analog_eval.plots import plot_sweeps
 
 __all__ = [
+    "PCM",
     "ArrayModel",
     "Comparison",
     "Crossing",
+    "Device",
     "GaussianNoise",
+    "Hermes",
     "MultiplicativeNoise",
     "QuantizationNoise",
+    "ReRAM",
+    "StateIndependent",
     "StuckDevices",
     "SweepReport",
+    "TabulatedDevice",
     "UniformNoise",
     "WeightNoise",
     "compare",
