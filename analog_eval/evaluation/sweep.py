@@ -152,8 +152,11 @@ def noise_sweep(
         subject = sample_rows(subject, len(grid), seed)
     plan.check([subject])
     estimates = run([subject], grid, plan, lambda every: every[0][1:], label="noise sweep", progress=progress)[0]
+    notes = plan.note(estimates[1:])
+    if rows == "sampled":
+        notes.append("rows are sampled: draw_sd and draws_se hold what their choice adds to each draw")
     text = plan.text(len(estimates[0].scores))
-    return sweep_report(subject, estimates, grid, noise, targets, text, plan.note(estimates[1:]))
+    return sweep_report(subject, estimates, grid, noise, targets, text, notes)
 
 
 def sweep_report(
