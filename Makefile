@@ -48,6 +48,8 @@ bench-all: bench
 	$(BIN)/python benchmarks/targets.py
 	$(BIN)/python benchmarks/imputation_speed.py
 	$(BIN)/python benchmarks/analog_torch_speed.py
+	$(BIN)/python benchmarks/analog_speed.py
+	$(BIN)/python benchmarks/analog_coverage.py
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/context.py

@@ -118,8 +118,9 @@ def compare(
         return [one - other for a, b in pairs for one, other in zip(shown[a], shown[b], strict=True)]
 
     every = run(subjects, grid, plan, differences, label="comparison", progress=progress)
+    text = plan.text(len(every[0][0].scores))
     reports = {
-        name: sweep_report(subject, estimates, grid, noise, targets, plan)
+        name: sweep_report(subject, estimates, grid, noise, targets, text)
         for name, subject, estimates in zip(names, subjects, every, strict=True)
     }
     found = differences(every)

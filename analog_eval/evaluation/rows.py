@@ -72,7 +72,7 @@ def sample_rows(subject: Subject, n_levels: int, random_state: RandomState) -> S
     if metric.name != "accuracy" or not isinstance(metric, RowMetric) or adapter.classes is None or data.y.ndim != 1:
         raise ValueError(
             f"rows='sampled' needs accuracy of a classifier that tells its classes, got metric {metric.name} of "
-            f"{type(adapter.holder).__name__}"
+            f"{adapter.name}"
         )
     rng = generators(random_state, len(adapter.tensors) + 1)[-1]
     predict = adapter.row_predictor(data.inputs)

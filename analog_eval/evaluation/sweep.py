@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from analog_eval.adapters import Targets
-from analog_eval.evaluation.draws import DrawPlan, plan_draws, run
+from analog_eval.evaluation.draws import plan_draws, run
 from analog_eval.evaluation.inputs import DEFAULT_LEVELS, check_levels
 from analog_eval.evaluation.metrics import Metric, MetricArgument, RowMetric
 from analog_eval.evaluation.report import SweepReport
@@ -44,7 +44,8 @@ def noise_sweep(
 
     Every draw stands for one device: the same unit random numbers are scaled to each level (common random numbers), and
     with the same seed they are shared by all models whose tensors have the same shapes.  So differences between levels
-    and between models are far less noisy than the scores themselves.  The model is only read, never changed.
+    that are close, and between models that are alike, are far less noisy than the scores themselves.  The model is only
+    read, never changed.
 
     Parameters
     ----------
@@ -152,7 +153,11 @@ def noise_sweep(
         subject = sample_rows(subject, len(grid), seed)
     plan.check([subject])
     estimates = run([subject], grid, plan, lambda every: every[0][1:], label="noise sweep", progress=progress)[0]
-    return sweep_report(subject, estimates, grid, noise, targets, plan)
+    notes = plan.note(estimates[1:])
+    if rows == "sampled":
+        notes.append("rows are sampled: draw_sd and draws_se hold what their choice adds to each draw")
+    text = plan.text(len(estimates[0].scores))
+    return sweep_report(subject, estimates, grid, noise, targets, text, notes)
 
 
 def sweep_report(
@@ -161,7 +166,8 @@ def sweep_report(
     levels: NDArray[np.float64],
     noise: WeightNoise,
     targets: Targets,
-    plan: DrawPlan,
+    draws_text: str,
+    further_notes: Sequence[str] = (),
 ) -> SweepReport:
     """Return the report of one subject, given its clean score and that of each level."""
     metric, clean, n_draws = subject.metric, subject.clean[0], len(estimates[0].scores)
@@ -169,7 +175,7 @@ def sweep_report(
     with np.errstate(over="ignore", invalid="ignore"):
         table = _table(metric, clean, estimates[1:], levels)
         covariance = _rows_covariance(estimates)
-        notes = [*_notes(metric, estimates[1:], clean), *plan.note(estimates[1:])]
+        notes = [*_notes(metric, estimates[1:], clean), *further_notes]
     untouched = subject.untouched(levels.tolist(), noise)
     if untouched:
         notes.append(
@@ -193,7 +199,7 @@ def sweep_report(
         settings={
             "model": subject.adapter.name,
             "noise": f"{noise!r} on {targets}",
-            "draws": plan.text(n_draws),
+            "draws": draws_text,
             "rows": subject.rows_text,
         },
         level_label=noise.level_label(),

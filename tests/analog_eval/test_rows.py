@@ -106,6 +106,7 @@ def test_same_seed_same_numbers(mlp, held_out):
 def test_the_report_tells(mlp, held_out):
     report = noise_sweep(mlp, *held_out, levels=LEVELS, n_draws=20, rows="sampled", random_state=0)
     assert "sampled after 8 draws: " in report.settings["rows"]
+    assert any("rows are sampled: draw_sd" in note for note in report.notes)
     few = noise_sweep(mlp, *held_out, levels=LEVELS, n_draws=5, rows="sampled", random_state=0)
     assert few.settings["rows"] == "797 (sampled after 8 draws)"
     auto = noise_sweep(mlp, *held_out, levels=0.2, n_draws="auto", half_width=0.01, rows="sampled", random_state=0)
