@@ -10,7 +10,7 @@ from ..columns import ColumnsDiffer
 from ..labels import label_kind
 from ..points import Coreset
 from ..validation import check_count
-from ..wire import DEFAULT_MAX_OUTPUT_BYTES, decode, merge_within
+from ..wire import DEFAULT_MAX_OUTPUT_BYTES, decode, held_bytes, merge_within
 from .messages import Share, Statistics
 from .schemes import ByCost, Scheme
 
@@ -155,7 +155,7 @@ class Coordinator:
                 coresets[shard] = decode(message, max_output_bytes=left)
             except (ValueError, TypeError) as error:
                 raise ValueError(f"{self.names[shard]}: {error}") from error
-            left -= coresets[shard].nbytes
+            left = max(0, left - coresets[shard].nbytes - held_bytes(coresets[shard].feature_names or ()))
         return coresets
 
     def _check_number(self, name: str, messages: Sequence[bytes]) -> None:

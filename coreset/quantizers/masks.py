@@ -16,6 +16,7 @@ _PLAIN, _DEFLATED, _COUNTED = 0, 1, 2
 _LONGEST_ROW = 255 - _COUNTED
 _MOST_COUNTED = 8192  # columns, since a step takes the time of the number's length
 _MOST_BYTES = 255  # of the number
+_STEP = 2  # halves by which a column counts
 _Mask = NDArray[np.bool_]
 
 
@@ -57,7 +58,7 @@ def _packed(mask: _Mask, row: int) -> bytes:
     packer = zlib.compressobj(9, wbits=-15)
     ways = [bytes([_PLAIN]) + plain, bytes([_DEFLATED]) + packer.compress(plain) + packer.flush()]
     if len(mask) <= _MOST_COUNTED:
-        ways += _counted(mask, row if row <= _LONGEST_ROW else 0)
+        ways += _counted(mask, row if 1 < row <= _LONGEST_ROW else 0)
     return min(ways, key=len)
 
 
@@ -71,15 +72,16 @@ def _counted(mask: _Mask, row: int) -> list[bytes]:
     bits = mask.tolist()
     steps = []
     for place, bit in enumerate(bits):
-        zeros, ones = counts.near(bits, place)
-        steps.append((ones if bit else zeros, zeros if bit else 0, zeros + ones))
-        counts.add(bits, place)
+        near = counts.near(bits, place)
+        zeros, ones = near
+        steps.append((near[bit], zeros if bit else 0, zeros + ones))
+        near[bit] += _STEP
     number = 0
     for share, start, total in reversed(steps):
         number = number // share * total + start + number % share
+        if number.bit_length() > 8 * _MOST_BYTES:
+            return []
     n_bytes = packed_size(number.bit_length(), 1)
-    if n_bytes > _MOST_BYTES:
-        return []
     return [bytes([_COUNTED + row, n_bytes]) + number.to_bytes(n_bytes, "little")]
 
 
@@ -92,38 +94,32 @@ def _from_counted(data: bytes, length: int, row: int) -> tuple[_Mask, bytes]:
     counts = _Counts(row)
     bits: list[bool] = []
     for place in range(length):
-        zeros, ones = counts.near(bits, place)
+        near = counts.near(bits, place)
+        zeros, ones = near
         rest, slot = divmod(number, zeros + ones)
         bit = slot >= zeros
-        number = rest * (ones if bit else zeros) + slot - (zeros if bit else 0)
+        number = rest * near[bit] + slot - (zeros if bit else 0)
         bits.append(bit)
-        counts.add(bits, place)
+        near[bit] += _STEP
     if number or written.endswith(b"\0"):
         raise ValueError("the point block's header has a corrupt mask of columns")
     return np.array(bits, dtype=bool), data
 
 
 class _Counts:
-    """How often a column was in the mask, by whether those before it and above it were."""
+    """How often columns were in the mask, by whether those before them and above them were, in halves."""
 
     def __init__(self, row: int) -> None:
         self._row = row
-        self._counts = [[1, 1] for _ in range(8)]  # in halves
+        self._counts = [[1, 1] for _ in range(8)]
 
     def near(self, bits: list[bool], place: int) -> list[int]:
-        """Twice the counts of zeros and ones, and a half for each, that are to be expected at a place."""
-        return self._counts[self._context(bits, place)]
-
-    def add(self, bits: list[bool], place: int) -> None:
-        """Count what a place has."""
-        self._counts[self._context(bits, place)][bits[place]] += 2
-
-    def _context(self, bits: list[bool], place: int) -> int:
+        """The counts of zeros and ones that tell of a place, to be read and added to."""
         context = int(place > 0 and bits[place - 1])
         above = place - self._row
         if self._row > 1 and above >= 0:
             context += 2 * bits[above] + 4 * bits[above + 1]
-        return context
+        return self._counts[context]
 
 
 def _inflated(data: bytes, length: int) -> tuple[bytes, bytes]:

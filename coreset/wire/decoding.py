@@ -34,11 +34,12 @@ from .layout import (
     TOTAL,
     VERSION,
 )
-from .names import decode_names
+from .names import decode_names, held_bytes
 from .rough import from_leading_half, from_rough
 from .weights import decode_weights
 
 DEFAULT_MAX_OUTPUT_BYTES = 1 << 30
+_LEAST_FOR_NAMES = 1 << 20
 
 
 def decode(message: bytes, *, max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) -> Coreset:
@@ -49,9 +50,9 @@ def decode(message: bytes, *, max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) 
     message : bytes-like
         May come from anywhere: it is checked before it is believed.
     max_output_bytes : int, default=2**30
-        The most bytes that the decoded points, weights and labels may take, and names of columns by themselves; a
-        message that says more is refused before anything of that size is allocated. Some 60 bytes can stand for a table
-        of this size, which takes about two seconds at the default; for less, lower it.
+        The most bytes that the decoded points, weights and labels may take, and names of columns besides, which may
+        always take a megabyte; a message that says more is refused before anything of that size is allocated. Some 60
+        bytes can stand for a table of this size, which takes about two seconds at the default; for less, lower it.
 
     Returns
     -------
@@ -66,9 +67,11 @@ def decode(message: bytes, *, max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) 
     """
     coresets = []
     left = check_count("max_output_bytes", max_output_bytes, 0)
+    left_for_names = max(left, _LEAST_FOR_NAMES)
     for body, _ in _bodies(bytes(memoryview(message))):
-        coresets.append(_decode_body(Reader(body), left))
+        coresets.append(_decode_body(Reader(body), left, left_for_names))
         left -= coresets[-1].nbytes
+        left_for_names -= held_bytes(coresets[-1].feature_names or ())
     return coresets[0] if len(coresets) == 1 else merge_within(coresets, max_output_bytes)
 
 
@@ -236,7 +239,7 @@ def _read_numbers(reader: Reader, *, short: bool) -> tuple[float, float, float]:
     return offset, largest, displacement
 
 
-def _decode_body(reader: Reader, budget: int) -> Coreset:
+def _decode_body(reader: Reader, budget: int, names_budget: int) -> Coreset:
     fields = _read_fields(reader)
     n_points, n_features = fields.shape
     left = budget - fields.output_bytes
@@ -245,7 +248,7 @@ def _decode_body(reader: Reader, budget: int) -> Coreset:
     labels = None if fields.labels is None else decode_labels(fields.labels, n_points, left)
     names = None
     if fields.names is not None:
-        names = decode_names(fields.names, n_features, squeezed=fields.names_are_squeezed, most_bytes=left)
+        names = decode_names(fields.names, n_features, squeezed=fields.names_are_squeezed, most_bytes=names_budget)
     # Checksums stop accidents, not malice: hostile ranges may overflow, and Coreset refuses what is not finite.
     with np.errstate(all="ignore"):
         columns = fields.quantizer.decode(fields.points, (n_points, n_features + (fields.exponent is not None)))

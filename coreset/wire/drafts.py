@@ -86,7 +86,7 @@ class Draft:
     def message(self) -> bytes:
         """The message."""
         coreset, quantizer = self.coreset, self.quantizer
-        weights = decode_weights(self.weight_block, len(coreset), coreset.total_weight)
+        weights = decode_weights(self.weight_block, len(coreset), _total(coreset))
         body = (
             _body_head(coreset)
             + SHORT.pack(*_numbers_after(coreset, columns_sent(coreset), self.columns, weights))
@@ -190,11 +190,18 @@ def _body_head(coreset: Coreset) -> bytes:
     if coreset.source_zstd_bytes is not None:
         flags |= HAS_SOURCE_ZSTD
         counts.append(coreset.source_zstd_bytes)
-    total = TOTAL.pack(coreset.total_weight)
-    # Weights that a sum made differ from the count by rounding alone, which is not worth eight bytes.
-    if math.isclose(coreset.total_weight, counts[0], rel_tol=_ROUNDING):
-        flags, total = flags | NO_TOTAL, b""
+    total = b""
+    if _total(coreset) == counts[0]:
+        flags |= NO_TOTAL
+    else:
+        total = TOTAL.pack(coreset.total_weight)
     return bytes([flags, dtype]) + b"".join(varint(count) for count in counts) + total
+
+
+def _total(coreset: Coreset) -> float:
+    """The total weight as it is sent: the number of rows, where rounding alone tells them apart."""
+    n_source = float(coreset.n_source or 0)
+    return n_source if math.isclose(coreset.total_weight, n_source, rel_tol=_ROUNDING) else coreset.total_weight
 
 
 def _numbers_after(

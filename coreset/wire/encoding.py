@@ -23,11 +23,11 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     """Write a coreset as one message.
 
     What travels: points as the quantizer rounds them, weights on a logarithmic scale, as coarse as the points, with
-    their total exact, labels, feature names, the source's row count, dtype and size after zstd, offset and certificate.
-    Spread, groups, their variances and slopes, the covariance within cells and sample indices stay behind; the receiver
-    uses the one spread that the offset implies, and the shape of the points themselves. (With the spreads of the points
-    and the variances of their columns, accuracy on the scatter differed by less than its noise and costs of up to 200
-    centres, after six bits a value, by at most 2 %.)
+    their total exact but for rounding, labels, feature names, the source's row count, dtype and size after zstd, offset
+    and certificate. Spread, groups, their variances and slopes, the covariance within cells and sample indices stay
+    behind; the receiver uses the one spread that the offset implies, and the shape of the points themselves. (With the
+    spreads of the points and the variances of their columns, accuracy on the scatter differed by less than its noise
+    and costs of up to 200 centres, after six bits a value, by at most 2 %.)
 
     A numeric target travels as one more column, rounded like the points, in units of the largest power of two that does
     not exceed the coreset's `label_scale`. That is the scale which the receiver has, and with which the certificate
@@ -133,7 +133,7 @@ def max_encoded_size(
     Returns
     -------
     int
-        Bytes; no message is larger.
+        Bytes; no message is larger. (Where there are names, of those that are written with the zlib of this machine.)
 
     Raises
     ------

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from .fields import Reader, block, varint
 
-_NUMBER = re.compile(r"[0-9]{1,18}\Z")
+_MOST_DIGITS = 18  # of a number that is counted on
+_NUMBER = re.compile(r"[0-9]+\Z")
+_MOST_SQUEEZED = 1 << 20  # names, which a few kilobytes can stand for: more would keep a decoder busy for long
+_MOST_INFLATED = 1 << 62  # what zlib can be told
 
 
 def encode_texts(texts: Sequence[str]) -> bytes:
@@ -28,7 +32,7 @@ def decode_text(reader: Reader, what: str) -> str:
     return _text(reader.block(what))
 
 
-@functools.lru_cache(maxsize=8)  # planners ask again and again what the same names take
+@functools.lru_cache(maxsize=2)  # planners ask again and again what the same names take
 def encode_names(names: tuple[str, ...]) -> tuple[bytes, bool]:
     """Names as texts, or in a shorter form, and whether that was done.
 
@@ -36,6 +40,8 @@ def encode_names(names: tuple[str, ...]) -> tuple[bytes, bool]:
     c03, is a zero byte; others are their UTF-8 after its length plus one.
     """
     plain = encode_texts(names)
+    if len(names) > _MOST_SQUEEZED:
+        return plain, False
     counted = b"".join(
         b"\0" if before is not None and name == _after(before) else varint(len(_utf8(name)) + 1) + _utf8(name)
         for before, name in zip((None, *names), names, strict=False)
@@ -55,7 +61,7 @@ def decode_names(data: bytes, n_features: int, *, squeezed: bool, most_bytes: in
     squeezed : bool
         Whether they are in the shorter form.
     most_bytes : int
-        That the names may take; those that are not squeezed take no more than their bytes.
+        That names which are squeezed may take, by `held_bytes`. Others take no more than a few times their own bytes.
 
     Raises
     ------
@@ -66,10 +72,17 @@ def decode_names(data: bytes, n_features: int, *, squeezed: bool, most_bytes: in
         reader = Reader(data)
         names = tuple(decode_text(reader, "a feature name") for _ in range(n_features))
     else:
-        reader = Reader(_inflated(data, most_bytes))
+        if n_features > _MOST_SQUEEZED:
+            raise ValueError(f"message is corrupt: {n_features} feature names are squeezed, {_MOST_SQUEEZED} may be")
+        reader = Reader(_inflated(data, min(most_bytes, _MOST_INFLATED)))
         names = tuple(_counted(reader, n_features, most_bytes))
     reader.end("the feature names")
     return names
+
+
+def held_bytes(names: Iterable[str]) -> int:
+    """Memory that a tuple of names takes, for all of its entries."""
+    return sum(8 + sys.getsizeof(name) for name in names)
 
 
 def _counted(reader: Reader, n_features: int, most_bytes: int) -> Iterator[str]:
@@ -79,17 +92,17 @@ def _counted(reader: Reader, n_features: int, most_bytes: int) -> Iterator[str]:
         name = _after(name) if length == 0 else _text(reader.take(length - 1, "a feature name"))
         if name is None:
             raise ValueError("message is corrupt: a feature name counts on from one without a number")
-        total += len(name)
+        total += held_bytes([name])
         _check_room(total, most_bytes)
         yield name
 
 
 def _after(name: str | None) -> str | None:
     """The name that counts on from another, of which it keeps leading zeros; None where there is no number."""
-    found = None if name is None else _NUMBER.search(name)
-    if name is None or found is None:
+    if name is None:
         return None
-    return name[: found.start()] + str(int(found[0]) + 1).zfill(len(found[0]))
+    found = _NUMBER.search(name[-_MOST_DIGITS:])  # of the whole name it would take the square of its length
+    return None if found is None else name[: -len(found[0])] + str(int(found[0]) + 1).zfill(len(found[0]))
 
 
 def _inflated(data: bytes, most_bytes: int) -> bytes:
@@ -106,7 +119,7 @@ def _inflated(data: bytes, most_bytes: int) -> bytes:
 
 def _check_room(output: int, most_bytes: int) -> None:
     if output > most_bytes:
-        raise ValueError(f"decoding the feature names takes {output} bytes, max_output_bytes leaves {most_bytes}")
+        raise ValueError(f"feature names take more than the {most_bytes} bytes that max_output_bytes leaves")
 
 
 def _utf8(text: str) -> bytes:

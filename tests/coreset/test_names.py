@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from coreset import Coreset, UniformQuantizer, decode, encode, encoded_size, max_encoded_size
 from coreset.wire import varint
-from coreset.wire.names import decode_names, encode_names
+from coreset.wire.names import decode_names, encode_names, held_bytes
 
 NAMES = st.text(max_size=6) | st.integers(0, 12).map(lambda number: f"c{number:02d}") | st.integers(0, 12).map(str)
 COUNTING = [f"p{number}" for number in range(64)]
@@ -29,7 +29,7 @@ def read(data: bytes, n_features: int, most_bytes: int = 1000) -> tuple[str, ...
 @given(st.lists(NAMES, max_size=30).map(tuple))
 def test_names_come_back(names):
     data, squeezed = encode_names(names)
-    most = sum(len(name.encode("utf-8", "surrogatepass")) for name in names) + 2 * len(names)
+    most = held_bytes(names) + 2 * len(names)
     assert decode_names(data, len(names), squeezed=squeezed, most_bytes=most) == names
 
 
@@ -90,7 +90,7 @@ def test_bombs_are_refused_before_they_are_inflated():
     for written, n_features in ((long, 1), (counting, 100)):
         data = deflated(written)
         assert len(data) < 2500
-        with pytest.raises(ValueError, match=r"feature names takes \d+ bytes, max_output_bytes leaves"):
+        with pytest.raises(ValueError, match=r"feature names take more than the \d+ bytes"):
             read(data, n_features, most_bytes=20_000)
 
 
@@ -101,4 +101,35 @@ def test_hostile_names_are_names_or_an_error(data, n_features):
     except ValueError:
         return
     assert len(names) == n_features
-    assert sum(map(len, names)) <= 1000
+    assert held_bytes(names) <= 1000
+
+
+def test_names_of_digits_take_no_longer_than_others():
+    # A search for the number at the end of the whole name would take minutes.
+    written = varint(10_001) + b"1" * 10_000 + b"\0" * 6_699
+    names = read(deflated(written), 6_700, most_bytes=1 << 30)
+    assert names[1] == "1" * 9_999 + "2"
+    assert len(names[-1]) == 10_000
+
+
+def test_all_messages_share_what_names_may_take():
+    names = tuple(f"{'a' * 4000}{number}" for number in range(1000))
+    message = encode(Coreset(np.zeros((1, 1000)), [1], feature_names=names), UniformQuantizer(1, "table"))
+    assert len(message) < 350
+    assert decode(message, max_output_bytes=5_000_000).feature_names == names
+    with pytest.raises(ValueError, match="feature names take more than the"):
+        decode(2 * message, max_output_bytes=5_000_000)
+
+
+def test_names_do_not_count_as_points():
+    sent = Coreset(np.zeros((1, 4)), np.ones(1), feature_names=COUNTING[:4])
+    message = encode(sent, UniformQuantizer(1))
+    assert decode(message, max_output_bytes=sent.nbytes).feature_names == tuple(COUNTING[:4])
+    assert decode(message, max_output_bytes=2**80).feature_names == tuple(COUNTING[:4])
+
+
+def test_a_million_names_and_more_are_not_squeezed():
+    names = ("a",) * ((1 << 20) + 1)
+    assert encode_names(names)[1] is False
+    with pytest.raises(ValueError, match="1048577 feature names are squeezed"):
+        read(deflated(b"\2a"), len(names))
