@@ -41,6 +41,7 @@ from analog_eval.noise import (
     UniformNoise,
     WeightNoise,
 )
+from analog_eval.periphery import InputScale, Periphery
 from analog_eval.plots import plot_sweeps
 
 __all__ = [
@@ -53,7 +54,9 @@ __all__ = [
     "DriftReport",
     "GaussianNoise",
     "Hermes",
+    "InputScale",
     "MultiplicativeNoise",
+    "Periphery",
     "QuantizationNoise",
     "ReRAM",
     "StateIndependent",
