@@ -103,10 +103,9 @@ class DeviceNoise(WeightNoise):
         self, weights: NDArray[Any], level: float, units: _Programming, measured: tuple[int, ...]
     ) -> NDArray[Any]:
         """Return the weights that are read, after compensation."""
-        programmed = units.of(weights, self.device)
-        read = self.device.read(programmed, level)[0]
+        read = self.device.read(units.of(weights, self.device), level)[0]
         if self.compensation is not None:
-            read *= _ratio(units.readout(self.device, measured), _readout(read, measured))
+            read *= _ratio(units.readout(weights, self.device, measured), _readout(read, measured))
         return read
 
     def level_label(self) -> str:
@@ -138,11 +137,11 @@ class _Programming:
             self._readouts.clear()
         return self._programmed
 
-    def readout(self, device: Device, axes: tuple[int, ...]) -> NDArray[np.float64]:
+    def readout(self, weights: NDArray[Any], device: Device, axes: tuple[int, ...]) -> NDArray[np.float64]:
         """Return the means of the absolute weights just after programming."""
+        programmed = self.of(weights, device)
         if axes not in self._readouts:
-            assert self._programmed is not None
-            self._readouts[axes] = _readout(device.read(self._programmed, device.first_time, noise=False)[0], axes)
+            self._readouts[axes] = _readout(device.read(programmed, device.first_time, noise=False)[0], axes)
         return self._readouts[axes]
 
 
