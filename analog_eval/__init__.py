@@ -3,7 +3,12 @@
 `noise_sweep` measures a fitted model's score on noisy copies of its weights; `compare` does so for several models and
 tells which differences are certain; `layer_sensitivity` tells which layer costs most; `inject_noise` lends a model such
 weights for the length of a ``with`` block.  `drift_sweep` tells what is left of a score a while after the weights were
-programmed into devices such as `PCM`.  All take scikit-learn models, and anything else through `ArrayModel`.
+programmed into devices such as `PCM`.  All take scikit-learn models, torch modules, and anything else through
+`ArrayModel`.  A model trained on a weighted summary is a model like any other: nothing but ``(X, y, sample_weight)``
+counts.
+
+With torch there are batch normalizations by other scales than the standard deviation, `L1BatchNorm1d`,
+`TopKBatchNorm1d` and the same for images, and `convert_batchnorm`, `fold_batchnorm` and `recalibrate_batchnorm`.
 
 Examples
 --------
@@ -17,6 +22,8 @@ Examples
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from analog_eval.adapters import ArrayModel
 from analog_eval.devices import PCM, Device, Hermes, ReRAM, StateIndependent, TabulatedDevice
@@ -73,3 +80,28 @@ __all__ = [
     "noise_sweep",
     "plot_sweeps",
 ]
+
+# Defined on torch classes: not in __all__, so that "import *" needs no torch.
+_TORCH_NAMES = (
+    "L1BatchNorm1d",
+    "L1BatchNorm2d",
+    "TopKBatchNorm1d",
+    "TopKBatchNorm2d",
+    "convert_batchnorm",
+    "fold_batchnorm",
+    "recalibrate_batchnorm",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TORCH_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from analog_eval import normalization
+    except ImportError as error:
+        raise ImportError(f"{name} needs torch: pip install 'coreset-eval[torch]'") from error
+    return getattr(normalization, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_TORCH_NAMES])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -63,7 +63,7 @@ class DeviceNoise(WeightNoise):
 
     device: Device = PCM()  # noqa: RUF009 (frozen: sharing it is safe)
     compensation: Compensation = "global"
-    output_axis: int | None = None
+    output_axis: int | None = field(default=None, repr=False)
 
     clean_level = float("nan")
 

@@ -95,10 +95,15 @@ def main() -> None:
         warnings.simplefilter("ignore")  # of small, repeated and constant data, and of regressions that did not end
         for section in given.only:
             book.fill(section, SECTIONS[section](20 if given.quick else 1))
+    book.content["agreement_summary"] = agreement(book.content.get("agreement", []))
     book.content["goals"] = goals(book.content)
     book.save()
     for goal in book.content["goals"]:
         print(f"{goal['goal']:75s} {goal['found']:45s} {'held' if goal['held'] else 'MISSED'}")
+    for row in book.content["agreement_summary"]:
+        if row["mechanism"] == "all":
+            interval = f"{row['tau']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+            print(f"tau of nds with {row['metric']:12s} {interval}, the same winner in {row['same_winner']:.0%}")
     print(f"wrote {path}")
 
 
@@ -142,10 +147,10 @@ def null_scores(name: str, runs: range) -> dict[str, Any]:
 
 def worse_scenarios(part: int) -> Iterable[Scenario]:
     """How often an imputer is declared worse than one that is as good."""
-    plan = (("same", 10, 1000), ("same", 100, 200), ("exchangeable", 10, 300), ("exchangeable", 100, 100))
-    for what, n_repeats, n_runs in plan if part == 1 else ((*case[:2], 50) for case in plan[::2]):
-        for start in range(0, n_runs, 50):
-            runs = range(start, start + 50 // part)
+    plan = (("same", 10, 1000), ("same", 100, 60), ("exchangeable", 10, 200), ("exchangeable", 100, 40))
+    for what, n_repeats, n_runs in plan if part == 1 else ((*case[:2], 20) for case in plan[::2]):
+        for start in range(0, n_runs, 20):
+            runs = range(start, start + max(2, 20 // part))
             run = lambda w=what, r=n_repeats, s=runs: false_verdicts(w, r, s)  # noqa: E731
             yield f"{what}-{n_repeats}-repeats-{start}", run
 
@@ -210,7 +215,7 @@ def oracle_scenarios(part: int) -> Iterable[Scenario]:
     """How often the true conditional is best or tied, in every mode, and what RMSE says."""
     for name in SHAPES:
         for mode in ("masked-mcar", "masked-mar", "truth", "no_truth"):
-            yield f"{name}-{mode}", lambda name=name, mode=mode: oracle(name, mode, range(max(2, 40 // part)))
+            yield f"{name}-{mode}", lambda name=name, mode=mode: oracle(name, mode, range(max(2, 20 // part)))
 
 
 def oracle(name: str, mode: str, runs: range) -> dict[str, Any]:
@@ -286,6 +291,38 @@ def scores_of(name: str, mechanism: str) -> dict[str, Any]:
     return row
 
 
+def agreement(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean Kendall tau between the orders of NDS and of another metric, with intervals of a bootstrap over tables."""
+    summary, rng = [], np.random.default_rng(0)
+    for metric in METRICS[1:]:
+        for mechanism in ("all", *MECHANISMS):
+            chosen = [row for row in rows if mechanism in ("all", row["mechanism"])]
+            by_table = (
+                pd.DataFrame([(row["data"], row["tau"][metric]) for row in chosen]).groupby(0)[1].agg(list).tolist()
+                if chosen
+                else []
+            )
+            if not by_table:
+                continue
+            draws = rng.integers(len(by_table), size=(2000, len(by_table)))
+            means = [np.nanmean(np.concatenate([by_table[i] for i in draw])) for draw in draws]
+            same = np.mean([row["winners"]["nds"] == row["winners"][metric] for row in chosen])
+            low, high = np.quantile(means, [0.025, 0.975])
+            tau = np.nanmean(np.concatenate(by_table))
+            summary.append(
+                {
+                    "metric": metric,
+                    "mechanism": mechanism,
+                    "cells": len(chosen),
+                    "tau": tau,
+                    "low": low,
+                    "high": high,
+                    "same_winner": same,
+                }
+            )
+    return summary
+
+
 SECTIONS: dict[str, Callable[[int], Iterable[Scenario]]] = {
     "null": null_scenarios,
     "power": power_scenarios,
@@ -298,57 +335,54 @@ SECTIONS: dict[str, Callable[[int], Iterable[Scenario]]] = {
 
 def goals(content: dict[str, Any]) -> list[dict[str, Any]]:
     """What was promised, what was found."""
-    found: list[dict[str, Any]] = []
+    return [*null_goals(content.get("null", [])), *share_goals(content)]
 
-    def judge(goal: str, text: str, held: bool) -> None:
-        found.append({"goal": goal, "found": text, "held": bool(held)})
 
-    null = pd.DataFrame(content.get("null", []))
-    for name, rows in null.groupby("shape", sort=False) if len(null) else ():
-        scores, p_values = (np.concatenate(rows[column].tolist()) for column in ("scores", "p_values"))
+def null_goals(rows: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    for name in dict.fromkeys(row["shape"] for row in rows):
+        chosen = [row for row in rows if row["shape"] == name]
+        scores, p_values = (np.concatenate([row[column] for row in chosen]) for column in ("scores", "p_values"))
+        mean, error = scores.mean(), scores.std(ddof=1) / np.sqrt(len(scores))
+        found = f"{mean:.5f} +- {error:.5f}, {len(scores)} runs"
+        yield {"goal": f"null, {name}: NDS mean within 0.005 of 0", "found": found, "held": bool(abs(mean) <= 0.005)}
         # p-values of B permutations are multiples of 1 / (B + 1); spread within their step they are continuous.
         spread = p_values - np.random.default_rng(0).random(len(p_values)) / (N_PERMUTATIONS + 1)
-        ks = stats.kstest(spread, "uniform").pvalue
-        error = scores.std(ddof=1) / np.sqrt(len(scores))
-        judge(
-            f"null, {name}: NDS mean within 0.005 of 0",
-            f"{scores.mean():.5f} +- {error:.5f}, {len(scores)} runs",
-            abs(scores.mean()) <= 0.005,
-        )
-        judge(f"null, {name}: p-values uniform, KS p > 0.01", f"KS p = {ks:.3f}", ks > 0.01)
+        p = stats.kstest(spread, "uniform").pvalue
+        yield {
+            "goal": f"null, {name}: p-values uniform, KS p > 0.01",
+            "found": f"KS p = {p:.3f}",
+            "held": bool(p > 0.01),
+        }
+
+
+def share_goals(content: dict[str, Any]) -> Iterable[dict[str, Any]]:
     worse = pd.DataFrame(content.get("worse", []))
     for (what, n_repeats), rows in worse.groupby(["what", "n_repeats"], sort=False) if len(worse) else ():
-        pairs = [("declared", f"{what}, {n_repeats} repeats: one declared worse <= 5 %")]
+        runs = int(rows["runs"].sum())
+        yield at_most(f"{what}, {n_repeats} repeats: one declared worse <= 5 %", int(rows["declared"].sum()), runs)
         if what == "same":
-            pairs.append(("worse_than_truth", f"imputer = truth, {n_repeats} repeats: declared worse <= 5 %"))
-        for column, goal in pairs:
-            share, low, high = proportion(int(rows[column].sum()), int(rows["runs"].sum()))
-            judge(goal, share_text(share, low, high, int(rows["runs"].sum())), share <= 0.05)
+            goal = f"imputer = truth, {n_repeats} repeats: declared worse <= 5 %"
+            yield at_most(goal, int(rows["worse_than_truth"].sum()), runs)
     for row in content.get("power", []):
-        share, low, high = proportion(row["declared"], row["runs"])
-        judge(
-            f"power, {row['shape']}: mean declared worse >= 95 %",
-            share_text(share, low, high, row["runs"]),
-            share >= 0.95,
-        )
+        yield at_least(f"power, {row['shape']}: mean declared worse >= 95 %", row["declared"], row["runs"])
     for row in content.get("oracle", []):
-        share, low, high = proportion(row["tied"], row["runs"])
-        judge(
-            f"true conditional best or tied >= 95 %, {row['shape']}, {row['mode']}",
-            share_text(share, low, high, row["runs"]),
-            share >= 0.95,
-        )
-    return found
+        goal = f"true conditional best or tied >= 95 %, {row['shape']}, {row['mode']}"
+        yield at_least(goal, row["tied"], row["runs"])
 
 
-def proportion(count: int, n: int) -> tuple[float, float, float]:
+def at_most(goal: str, count: int, n: int) -> dict[str, Any]:
+    return proportion(goal, count, n) | {"held": count <= 0.05 * n}
+
+
+def at_least(goal: str, count: int, n: int) -> dict[str, Any]:
+    return proportion(goal, count, n) | {"held": count >= 0.95 * n}
+
+
+def proportion(goal: str, count: int, n: int) -> dict[str, Any]:
     """A share with its 95 % interval (Clopper and Pearson)."""
     interval = stats.binomtest(count, n).proportion_ci(0.95)
-    return count / n, interval.low, interval.high
-
-
-def share_text(share: float, low: float, high: float, n: int) -> str:
-    return f"{share:.1%} of {n} ({low:.1%} to {high:.1%})"
+    share = {"share": count / n, "low": interval.low, "high": interval.high, "runs": n}
+    return {"goal": goal, "found": f"{count / n:.1%} of {n} ({interval.low:.1%} to {interval.high:.1%})", **share}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plot_imputation
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
@@ -30,6 +31,9 @@ def main() -> None:
         budget(RESULTS / "budget.json")
     if (RESULTS / "scaling.json").exists():
         scaling(RESULTS / "scaling.json")
+    if (RESULTS / "imputation.json").exists():
+        plot_imputation.agreement(RESULTS / "imputation.json")
+        plot_imputation.calibration(RESULTS / "imputation.json")
 
 
 def construction(path: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+_STREAM = 20_000  # so that tables and what fills them have nothing in common, whatever the seeds
+
 
 class Shape(Protocol):
     """A distribution of rows that can be drawn, wholly or given some of their cells."""
@@ -91,7 +93,7 @@ class Oracle:
 
     def __call__(self, df: pd.DataFrame, random_state: int) -> pd.DataFrame:
         """Fill a table that has some of the columns."""
-        rng = np.random.default_rng(random_state) if self.draw else None
+        rng = np.random.default_rng([_STREAM + 1, random_state]) if self.draw else None
         values = df.reindex(columns=names(self.shape)).to_numpy(copy=True)  # columns that are not there are holes, too
         missing = np.isnan(values)
         codes = missing @ (1 << np.arange(missing.shape[1]))
@@ -121,5 +123,5 @@ SHAPES: dict[str, Shape] = {
 
 def table(shape: Shape, n: int, seed: int) -> pd.DataFrame:
     """Draw a table of n rows."""
-    rows = shape.draw(n, np.random.default_rng(seed))
+    rows = shape.draw(n, np.random.default_rng([_STREAM, seed]))
     return pd.DataFrame(rows, columns=names(shape))

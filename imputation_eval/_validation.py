@@ -43,10 +43,14 @@ def as_entropy(random_state: RandomStateLike) -> int:
 
 
 def as_generator(random_state: RandomStateLike) -> np.random.Generator:
-    """Turn any accepted ``random_state`` into a generator; a Generator is used as it is."""
+    """Turn any accepted ``random_state`` into a generator; a Generator is used as it is.
+
+    An int gives another stream than ``np.random.default_rng`` of it, from which the data may have come: uniform ones
+    would be ordered like the keys by which cells are hidden.
+    """
     if isinstance(random_state, np.random.Generator):
         return random_state
-    return np.random.default_rng(as_entropy(random_state))
+    return derive_generator(as_entropy(random_state))
 
 
 def derive_generator(entropy: int, *path: int | str) -> np.random.Generator:

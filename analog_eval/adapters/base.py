@@ -132,6 +132,11 @@ class Adapter(ABC):
         """
         return self.predictor(inputs)
 
+    def row_predictor(self, inputs: Any) -> Callable[[Arrays, NDArray[np.intp]], NDArray[Any]]:
+        """Return a function from arrays and row numbers to predictions for those rows of `inputs`."""
+        by_row = getattr(inputs, "iloc", inputs)
+        return lambda arrays, rows: self.predictor(by_row[rows])(arrays)
+
     def scores(self, inputs: Any) -> Predictor:
         """Return a function from arrays to the scores of all classes, as ``decision_function`` returns them."""
         return lambda arrays: np.asarray(self.rebuilt(arrays).decision_function(inputs))

@@ -141,6 +141,24 @@ class MLPAdapter(Adapter):
 
     def predictor_after(self, inputs: Any, first: int) -> Predictor:
         """Return a `predictor` that runs the layers before tensor number `first` once."""
+        decode = self._decoder(inputs)
+        if decode is None:
+            return super().predictor(inputs)
+        x, hidden, layer = _dense(inputs), self._ACTIVATIONS[self.holder.activation], first // 2
+        if layer:
+            x = _forward(x, [tensor.values for tensor in self.tensors], hidden, stop=layer)
+        return lambda arrays: decode(_forward(x, arrays, hidden, start=layer))
+
+    def row_predictor(self, inputs: Any) -> Callable[[Arrays, NDArray[np.intp]], NDArray[Any]]:
+        """Return a function from arrays and row numbers to predictions, which checks `inputs` once."""
+        decode = self._decoder(inputs)
+        if decode is None:
+            return super().row_predictor(inputs)
+        x, hidden = _dense(inputs), self._ACTIVATIONS[self.holder.activation]
+        return lambda arrays, rows: decode(_forward(x[rows], arrays, hidden))
+
+    def _decoder(self, inputs: Any) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+        """Return what makes predictions of outputs before the activation; None where scikit-learn does more."""
         model = self.holder
         classes, one_output = self.classes, model.n_outputs_ == 1
         # Several logistic outputs are a multi-label model; scikit-learn's own code decodes those.
@@ -151,22 +169,13 @@ class MLPAdapter(Adapter):
             "softmax",
         )
         if not plain or multilabel or issparse(inputs) or (classes is not None and len(classes) < 2):
-            return super().predictor(inputs)
-        x, hidden = _dense(inputs), self._ACTIVATIONS[model.activation]
-        layer = first // 2
-        if layer:
-            x = _forward(x, [tensor.values for tensor in self.tensors], hidden, stop=layer)
-
-        def predict(arrays: Arrays) -> NDArray[Any]:
-            outputs = _forward(x, arrays, hidden, start=layer)
-            if classes is None:
-                return outputs.ravel() if one_output else outputs
-            if one_output:
-                # Through the sigmoid, not by the sign: scikit-learn compares the rounded probability with a half.
-                return classes[(expit(outputs.ravel()) > 0.5).view(np.int8)]
-            return classes[_softmax_argmax(outputs)]
-
-        return predict
+            return None
+        if classes is None:
+            return np.ravel if one_output else np.asarray
+        if one_output:
+            # Through the sigmoid, not by the sign: scikit-learn compares the rounded probability with a half.
+            return lambda outputs: classes[(expit(outputs.ravel()) > 0.5).view(np.int8)]
+        return lambda outputs: classes[_softmax_argmax(outputs)]
 
 
 def _dense(inputs: Any) -> NDArray[Any]:

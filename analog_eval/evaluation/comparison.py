@@ -19,7 +19,7 @@ from analog_eval.evaluation.statistics import CONFIDENCE, Estimate, holm
 from analog_eval.evaluation.subject import Subject, prepare
 from analog_eval.evaluation.sweep import coverage_text, sweep_report
 from analog_eval.injection import check_noise
-from analog_eval.noise import GaussianNoise, RandomState, WeightNoise, generators
+from analog_eval.noise import GaussianNoise, RandomState, WeightNoise, one_seed
 
 __all__ = ["compare"]
 
@@ -106,7 +106,7 @@ def compare(
     names, pairs = _check_models(models, reference)
     if quantity not in get_args(Quantity):
         raise ValueError(f"quantity={quantity!r} is not one of {', '.join(map(repr, get_args(Quantity)))}")
-    seed = _one_seed(random_state)
+    seed = one_seed(random_state)
     subjects = [
         prepare(model, X, y, sample_weight, noise, metric, targets, seed) for model in map(models.__getitem__, names)
     ]
@@ -118,8 +118,9 @@ def compare(
         return [one - other for a, b in pairs for one, other in zip(shown[a], shown[b], strict=True)]
 
     every = run(subjects, grid, plan, differences, label="comparison", progress=progress)
+    text = plan.text(len(every[0][0].scores))
     reports = {
-        name: sweep_report(subject, estimates, grid, noise, targets, plan)
+        name: sweep_report(subject, estimates, grid, noise, targets, text)
         for name, subject, estimates in zip(names, subjects, every, strict=True)
     }
     found = differences(every)
@@ -209,10 +210,3 @@ def _check_tasks(names: Sequence[str], subjects: Sequence[Subject]) -> None:
     tasks = {name: subject.task for name, subject in zip(names, subjects, strict=True)}
     if len(set(tasks.values())) > 1:
         raise ValueError(f"models predict different things: {tasks}")
-
-
-def _one_seed(random_state: RandomState) -> int:
-    """Return a seed that all models can start from; a source is advanced once."""
-    if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):
-        return int(random_state)
-    return int(generators(random_state, 1)[0].integers(2**63))

@@ -67,8 +67,9 @@ def crossing(
     # Above the target first, whichever way the score goes.
     side = np.sign(start)
     path = np.append(clean_level, levels[order])
-    curves = [np.append(side * start, side * gap[order] + shift * half[order]) for shift in (0.0, -1.0, 1.0)]
+    middle, width = side * gap[order], half[order]
     beyond = -np.inf if clean_level == np.inf else np.inf
+    curves = (np.append(side * start, curve) for curve in (middle, middle - width, middle + width))
     return Crossing(*(_first_zero(path, curve, beyond) for curve in curves))
 
 

@@ -109,7 +109,7 @@ def drift_sweep(
     plan = plan_draws(check_count(n_draws, "n_draws"), None, n_draws)
     subject = prepare(model, X, y, sample_weight, noise, metric, "weights", random_state)
     estimates = run([subject], grid, plan, lambda every: every[0][1:], label="drift sweep", progress=progress)[0]
-    report = sweep_report(subject, estimates, grid, noise, "weights", plan)
+    report = sweep_report(subject, estimates, grid, noise, "weights", plan.text(n_draws))
     settings = {"model": subject.adapter.name, "device": repr(device), "compensation": str(compensation)}
     return DriftReport(
         **vars(report)

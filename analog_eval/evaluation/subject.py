@@ -53,6 +53,11 @@ class Subject:
     noisy: NoisyTensors
     clean: Evaluation
 
+    @property
+    def rows_text(self) -> str:
+        """Say which rows are looked at."""
+        return str(len(self.data.y))
+
     def draw(self, levels: Sequence[float]) -> list[Evaluation]:
         """Return the next draw's evaluation at each level."""
         units = self.noisy.draw()

@@ -14,7 +14,7 @@ from __future__ import annotations
 from analog_eval.noise.base import WeightNoise, check_weights
 from analog_eval.noise.multiplicative import MultiplicativeNoise
 from analog_eval.noise.quantization import QuantizationNoise
-from analog_eval.noise.randomness import RandomState, check_random_state, generators
+from analog_eval.noise.randomness import RandomState, check_random_state, generators, one_seed
 from analog_eval.noise.scaled import GaussianNoise, Scale, UniformNoise
 from analog_eval.noise.stuck import StuckDevices
 
@@ -30,4 +30,5 @@ __all__ = [
     "check_random_state",
     "check_weights",
     "generators",
+    "one_seed",
 ]

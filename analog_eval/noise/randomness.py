@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["RandomState", "check_random_state", "generators"]
+__all__ = ["RandomState", "check_random_state", "generators", "one_seed"]
 
 RandomState: TypeAlias = int | np.integer | np.random.RandomState | np.random.Generator | None
 
@@ -36,3 +36,11 @@ def generators(random_state: RandomState, n: int) -> list[np.random.Generator]:
     else:
         entropy = random_state
     return [np.random.default_rng(child) for child in np.random.SeedSequence(entropy).spawn(n)]
+
+
+def one_seed(random_state: RandomState) -> int:
+    """Return a seed from which several can start alike: an int is one, any other source is advanced once."""
+    check_random_state(random_state)
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(generators(random_state, 1)[0].integers(2**63))

@@ -14,7 +14,7 @@ from ..quantizers import Quantizer, Shape, quantizer_from_wire
 from ..targets import CLASS, NUMERIC
 from ..validation import check_count
 from .fields import Reader, unseal, varint
-from .labels import count_classes, decode_labels, decode_names
+from .labels import count_classes, decode_labels
 from .layout import (
     DTYPES,
     EXPONENT,
@@ -30,9 +30,11 @@ from .layout import (
     NUMBERS,
     SHORT,
     SHORT_NUMBERS,
+    SQUEEZED_NAMES,
     TOTAL,
     VERSION,
 )
+from .names import decode_names
 from .rough import from_leading_half, from_rough
 from .weights import decode_weights
 
@@ -47,9 +49,9 @@ def decode(message: bytes, *, max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) 
     message : bytes-like
         May come from anywhere: it is checked before it is believed.
     max_output_bytes : int, default=2**30
-        The most bytes that the decoded points, weights and labels may take; a message that says more is refused before
-        anything of that size is allocated. Some 60 bytes can stand for a table of this size, which takes about two
-        seconds at the default; for less, lower it.
+        The most bytes that the decoded points, weights and labels may take, and names of columns by themselves; a
+        message that says more is refused before anything of that size is allocated. Some 60 bytes can stand for a table
+        of this size, which takes about two seconds at the default; for less, lower it.
 
     Returns
     -------
@@ -156,6 +158,7 @@ class _Fields:
     weights: bytes
     labels: bytes | None
     names: bytes | None
+    names_are_squeezed: bool
     exponent: int | None
     quantizer: Quantizer
     points: bytes
@@ -184,6 +187,8 @@ def _read_fields(reader: Reader) -> _Fields:
     flags, dtype = reader.take(2, "the flags")
     if flags & ~KNOWN_FLAGS or dtype >= len(DTYPES):
         raise ValueError(f"message is corrupt: flags {flags} or dtype {dtype} is unknown")
+    if flags & SQUEEZED_NAMES and not flags & HAS_NAMES:
+        raise ValueError(f"message is corrupt: flags {flags} say that it has no names and that they are squeezed")
     if flags & HAS_LABELS and flags & HAS_TARGET:
         raise ValueError(f"message is corrupt: flags {flags} say that it has labels and a numeric target")
     n_source, n_points, n_features = (reader.varint(what) for what in ("n_source", "n_points", "n_features"))
@@ -215,6 +220,7 @@ def _read_fields(reader: Reader) -> _Fields:
         weights=weights,
         labels=labels,
         names=names,
+        names_are_squeezed=bool(flags & SQUEEZED_NAMES),
         exponent=exponent,
         quantizer=quantizer,
         points=points,
@@ -237,6 +243,9 @@ def _decode_body(reader: Reader, budget: int) -> Coreset:
     if left < 0:
         raise ValueError(f"decoding takes {fields.output_bytes} bytes, max_output_bytes leaves {budget}")
     labels = None if fields.labels is None else decode_labels(fields.labels, n_points, left)
+    names = None
+    if fields.names is not None:
+        names = decode_names(fields.names, n_features, squeezed=fields.names_are_squeezed, most_bytes=left)
     # Checksums stop accidents, not malice: hostile ranges may overflow, and Coreset refuses what is not finite.
     with np.errstate(all="ignore"):
         columns = fields.quantizer.decode(fields.points, (n_points, n_features + (fields.exponent is not None)))
@@ -253,7 +262,7 @@ def _decode_body(reader: Reader, budget: int) -> Coreset:
         n_source=fields.n_source,
         source_dtype=fields.source_dtype,
         source_zstd_bytes=fields.source_zstd_bytes,
-        feature_names=None if fields.names is None else decode_names(fields.names, n_features),
+        feature_names=names,
         target_type=fields.target_type,
         label_scale=None if fields.exponent is None else math.ldexp(1.0, fields.exponent),
     )

@@ -17,7 +17,7 @@ from ..points import Coreset
 from ..quantizers import Quantizer
 from ..targets import NUMERIC
 from .fields import block, seal, varint
-from .labels import encode_label_table, encode_names
+from .labels import encode_label_table
 from .layout import (
     DTYPES,
     EXPONENT,
@@ -29,9 +29,11 @@ from .layout import (
     NO_TOTAL,
     SHORT,
     SHORT_NUMBERS,
+    SQUEEZED_NAMES,
     TOTAL,
     VERSION,
 )
+from .names import encode_names
 from .rough import leading_half, roughly_above
 from .weights import decode_weights, encode_weights
 
@@ -177,7 +179,9 @@ def calibrated_offset(coreset: Coreset, points: NDArray[np.float64], weights: ND
 
 
 def _body_head(coreset: Coreset) -> bytes:
-    flags = SHORT_NUMBERS | (HAS_NAMES if coreset.feature_names is not None else 0)
+    flags = SHORT_NUMBERS
+    if coreset.feature_names is not None:
+        flags |= HAS_NAMES | SQUEEZED_NAMES * encode_names(coreset.feature_names)[1]
     if coreset.labels is not None:
         flags |= HAS_TARGET if coreset.target_type == NUMERIC else HAS_LABELS
     code = coreset.source_dtype.newbyteorder("<").str
@@ -214,7 +218,7 @@ def _label_name_and_target_fields(coreset: Coreset) -> bytes:
         classes, counts = np.unique(coreset.labels, return_counts=True)
         blocks += block(encode_label_table(classes) + b"".join(varint(int(count)) for count in counts))
     if coreset.feature_names is not None:
-        blocks += block(encode_names(coreset.feature_names))
+        blocks += block(encode_names(coreset.feature_names)[0])
     if coreset.target_type == NUMERIC:
         blocks += EXPONENT.pack(_exponent(coreset))
     return blocks

@@ -13,8 +13,9 @@ from ..quantizers import Quantizer, Shape, check_quantizer
 from ..validation import storable_count
 from .drafts import Draft, arranged, check_reach, columns_sent, message_size, size_with
 from .fields import block, varint
-from .labels import encode_label_table, encode_names
+from .labels import encode_label_table
 from .layout import EXPONENT, TOTAL
+from .names import encode_names
 from .weights import encode_weights, max_weights_size
 
 
@@ -162,10 +163,10 @@ def max_encoded_size(
         size = len(encode_label_table(distinct, listed=True)) + len(distinct) * len(varint(n_points))
         tables += len(varint(size)) + size
     if feature_names is not None:
-        names = [str(name) for name in feature_names]
+        names = tuple(str(name) for name in feature_names)
         if len(names) != n_features:
             raise ValueError(f"feature_names has {len(names)} names, shape={shape} has {n_features} features")
-        tables += len(block(encode_names(names)))
+        tables += len(block(encode_names(names)[0]))
     return message_size(
         head,
         max_weights_size(n_points, quantizer.precision),

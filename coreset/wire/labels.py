@@ -1,14 +1,14 @@
-"""Class labels as a table of classes and a count of each; feature names."""
+"""Class labels as a table of classes and a count of each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .fields import Reader, block, varint
+from .fields import Reader, varint
+from .names import decode_text, encode_texts
 
 
 def _zigzag(value: int) -> int:
@@ -28,7 +28,7 @@ def encode_label_table(classes: NDArray[Any], *, listed: bool = False) -> bytes:
     kind = {"b": b"b", "i": b"i", "u": b"i", "f": b"f", "U": b"U"}[classes.dtype.kind]
     head = kind + varint(len(classes))
     if kind == b"U":
-        return head + encode_names(classes.tolist())
+        return head + encode_texts(classes.tolist())
     if kind == b"f":
         return head + classes.astype("<f8").tobytes()
     if len(classes) and not -(2**61) <= int(classes[0]) <= int(classes[-1]) < 2**61:
@@ -71,7 +71,7 @@ def decode_labels(data: bytes, n_points: int, budget: int) -> NDArray[Any]:
     _check_room(8 * n_points, budget)
     n_classes = _read_count(reader, n_points)
     if kind == b"U":
-        texts = [_text(reader.block("a label")) for _ in range(n_classes)]
+        texts = [decode_text(reader, "a label") for _ in range(n_classes)]
         # NumPy gives every string the room of the longest, so that one long label would multiply.
         _check_room(4 * max(map(len, texts)) * n_points, budget)
         classes = np.array(texts)
@@ -100,29 +100,3 @@ def decode_labels(data: bytes, n_points: int, budget: int) -> NDArray[Any]:
 def _check_room(output: int, budget: int) -> None:
     if output > budget:
         raise ValueError(f"decoding the labels takes {output} bytes, max_output_bytes leaves {budget}")
-
-
-def encode_names(names: Sequence[str]) -> bytes:
-    """Names as blocks of UTF-8, one after the other."""
-    return b"".join(block(name.encode("utf-8", "surrogatepass")) for name in names)
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        raise ValueError("message is corrupt: a name is no UTF-8") from None
-
-
-def decode_names(data: bytes, n_features: int) -> tuple[str, ...]:
-    """Inverse of `encode_names`.
-
-    Raises
-    ------
-    ValueError
-        When the bytes do not hold exactly `n_features` names.
-    """
-    reader = Reader(data)
-    names = tuple(_text(reader.block("a feature name")) for _ in range(n_features))
-    reader.end("the feature names")
-    return names

@@ -5,7 +5,8 @@ A varint is unsigned LEB128, a block is a varint length and that many bytes::
     magic "CSET" | version, 1 byte | varint length of the body | body | CRC-32 of all before it, 4 bytes
 
     body: flags, 1 byte (1 labels, 2 feature names, 4 numeric target, 8 short numbers, 16 source after zstd,
-          32 no total weight) | source dtype, 1 byte | varint n_source | varint n_points | varint n_features
+          32 no total weight, 64 squeezed names) | source dtype, 1 byte
+          | varint n_source | varint n_points | varint n_features
           | varint bytes of the source after zstd, if flagged | total weight, float64, unless flagged
           | offset, float64, or its leading half if numbers are short
           | max and total displacement, 2 float32, or their leading halves
@@ -19,7 +20,8 @@ A numeric target, times two to its exponent, is the last column of the points, w
 have either labels or a target. Decoders from before there were targets refuse the flag.
 
 What the source takes after zstd is there for accounts alone. Without a total weight it is n_source, that of rows which
-weigh one each. Decoders from before there was one of the flags refuse it.
+weigh one each. Squeezed names are a deflated list, in which one that counts on from the name before is a zero byte, and
+others are their UTF-8 after a varint, its length plus one. Decoders from before there was one of the flags refuse it.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ import struct
 MAGIC = b"CSET"
 VERSION = 1
 HAS_LABELS, HAS_NAMES, HAS_TARGET = 1, 2, 4
-SHORT_NUMBERS, HAS_SOURCE_ZSTD, NO_TOTAL = 8, 16, 32
-KNOWN_FLAGS = HAS_LABELS | HAS_NAMES | HAS_TARGET | SHORT_NUMBERS | HAS_SOURCE_ZSTD | NO_TOTAL
+SHORT_NUMBERS, HAS_SOURCE_ZSTD, NO_TOTAL, SQUEEZED_NAMES = 8, 16, 32, 64
+KNOWN_FLAGS = HAS_LABELS | HAS_NAMES | HAS_TARGET | SHORT_NUMBERS | HAS_SOURCE_ZSTD | NO_TOTAL | SQUEEZED_NAMES
 EXPONENT = struct.Struct("<h")
 LEAST_EXPONENT, MOST_EXPONENT = -1074, 1023  # of a double
 TOTAL = struct.Struct("<d")

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.impute import KNNImputer, SimpleImputer
 
 from imputation_eval._validation import check_table
-from imputation_eval.encoding import column_roles
+from imputation_eval.encoding import column_roles, is_time
 from imputation_eval.imputers.contract import as_frame, check_imputer, checked, known_columns, seed_binding, seeded_copy
 from imputation_eval.imputers.table import TableImputer
 
@@ -71,11 +71,12 @@ def impute(
 
 
 def _adapted(imputer: Any, df: pd.DataFrame, categorical: str | Iterable[Hashable]) -> Any:
-    """Wrap scikit-learn's imputers of arrays where the table has columns that are no numbers."""
+    """Wrap scikit-learn's imputers of arrays where the table has columns that are no numbers, dates among them."""
     takes_arrays = type(imputer).__module__.startswith("sklearn.impute.") and not (
         isinstance(imputer, SimpleImputer) and imputer.strategy in ("most_frequent", "constant")
     )
-    if not takes_arrays or set(column_roles(df, known_columns(categorical, df)).values()) == {"numeric"}:
+    roles = column_roles(df, known_columns(categorical, df)) if takes_arrays else {}
+    if all(role == "numeric" and not is_time(df[name].dtype) for name, role in roles.items()):
         return imputer
     return TableImputer(imputer, categorical=categorical, drop_redundant=not isinstance(imputer, KNNImputer))
 

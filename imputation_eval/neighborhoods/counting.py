@@ -10,14 +10,8 @@ from numpy.typing import NDArray
 
 from imputation_eval.neighborhoods.distances import center_of
 from imputation_eval.neighborhoods.screening import LARGEST, Folded, fold
-from imputation_eval.neighborhoods.search import (
-    neighbors_of_all,
-    neighbors_of_some,
-    rescale,
-    suits_tree,
-    unit_exponent,
-)
-from imputation_eval.neighborhoods.settling import uncertainty
+from imputation_eval.neighborhoods.search import neighbors_of_all, rescale, suits_tree, unit_exponent
+from imputation_eval.neighborhoods.settling import settle, uncertainty
 
 _Array = NDArray[np.float64]
 _Floats = NDArray[np.float32]
@@ -25,7 +19,6 @@ _Indices = NDArray[np.intp]
 _Flags = NDArray[np.bool_]
 _MOST_ROWS = 4096  # of both samples; with more, listing neighbours is faster, since it does not select among all pairs
 _HEIGHT = 256
-_FARTHEST = 1e100  # coordinates whose squares are finite
 _MANY = 0.25  # the share of unsure rows from which on all are searched anew
 
 
@@ -56,12 +49,6 @@ class Reference:
     def folded(self) -> Folded:
         """Factors of the squared distances between the scaled rows."""
         return self.fold(self.rows)
-
-    def scale(self, points: _Array) -> _Array:
-        """Return points in the reference's scale, or in their own if some lie too far out for it."""
-        with np.errstate(over="ignore"):
-            scaled = np.ldexp(points, self.exponent)
-        return scaled if (np.abs(scaled) <= _FARTHEST).all() else rescale(points)
 
     def fold(self, rows: _Array) -> Folded:
         """Return factors of other rows in the same scale and about the same centre."""
@@ -96,27 +83,27 @@ def count_in_second(reference: Reference, y: _Array, n_neighbors: int, rng: np.r
         Rows of the reference first.
     """
     seed = int(rng.integers(2**63))
-    n_first = len(reference.rows)
-    points = np.vstack([reference.rows, y])
-    if len(points) > _MOST_ROWS or suits_tree(*points.shape):
-        counts, sure = np.empty(0, dtype=np.intp), np.zeros(len(points), dtype=bool)
-    else:
-        counts, sure = _count(reference, y, n_neighbors)
-    rest = np.flatnonzero(~sure)
-    if len(rest) > _MANY * len(points):
-        return (neighbors_of_all(rescale(points), n_neighbors, seed) >= n_first).sum(axis=1)
-    if len(rest):
-        points = reference.scale(points)
-        counts[rest] = (neighbors_of_some(points, rest, n_neighbors, seed) >= n_first).sum(axis=1)
-    return counts
+    n, n_pooled = len(reference.rows), len(reference.rows) + len(y)
+    if n_pooled <= _MOST_ROWS and not suits_tree(n_pooled, y.shape[1]):
+        folded = reference.fold(y)
+        counts, sure = _count(reference, folded, n_neighbors)
+        if sure.all():
+            return counts
+        far = np.concatenate([reference.folded.spreads, folded.spreads]) > LARGEST
+        if sure.mean() > 1 - _MANY and not far.any():
+            rest = np.flatnonzero(~sure)
+            counts[rest] = (_settled(reference, y, folded, rest, n_neighbors, seed) >= n).sum(axis=1)
+            return counts
+    points = rescale(np.vstack([reference.rows, y]))
+    return (neighbors_of_all(points, n_neighbors, seed) >= n).sum(axis=1)
 
 
-def _count(reference: Reference, y: _Array, k: int) -> tuple[_Indices, _Flags]:
+def _count(reference: Reference, z: Folded, k: int) -> tuple[_Indices, _Flags]:
     """Return counts, and for which rows rounding and ties cannot change them.
 
     The k nearest are made of the nearest in either sample, so sorted distances to each are enough.
     """
-    x, z = reference.folded, reference.fold(y)
+    x = reference.folded
     first = np.vstack([reference.within(k), _least(z.left, x.right, k, own=False)])
     second = np.vstack([_least(x.left, z.right, k, own=False), _least(z.left, z.right, k, own=True)])
     # Of the k nearest, j are the first of one list and k - j those of the other.
@@ -134,6 +121,18 @@ def _count(reference: Reference, y: _Array, k: int) -> tuple[_Indices, _Flags]:
     # Where only rows of one sample are in doubt, all that are lacking are of that one.
     counts = np.where(in_doubt[1], k - n_nearer[0], n_nearer[1])
     return counts, ~(in_doubt[0] & in_doubt[1]) & (spreads <= LARGEST) & np.isfinite(margin)
+
+
+def _settled(reference: Reference, y: _Array, z: Folded, rows: _Indices, k: int, seed: int) -> _Indices:
+    """Return the neighbours of a few rows, for which the same products are listed and settled."""
+    x = reference.folded
+    left = np.vstack([x.left, z.left])[rows]
+    values = np.hstack([left @ x.right, left @ z.right])
+    values[np.arange(len(rows)), rows] = np.inf
+    points = np.ldexp(np.vstack([reference.rows, y]), reference.exponent)
+    spreads = np.concatenate([x.spreads, z.spreads])[rows]
+    found, _ = settle(points, rows, values, None, unit=x.unit, spreads=spreads, limit=np.inf, n_neighbors=k, seed=seed)
+    return found
 
 
 def _least(left: _Floats, right: _Floats, k: int, *, own: bool) -> _Floats:

@@ -104,7 +104,8 @@ def rank_imputers(
     Warns
     -----
     UserWarning
-        If `df` has fewer than 100 rows, over 20 % duplicate rows or constant columns, or if an imputer warned.
+        If `df` has fewer than 100 rows, over 20 % duplicate rows, constant columns or nominal ones whose levels hardly
+        ever come twice, or if an imputer warned.
 
     Notes
     -----

@@ -23,7 +23,9 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     cells["rank"] = ["ref." if row.reference else str(row.rank) for row in _rows(table)]
     cells["rank interval"] = ["" if row.reference else _integers(row.rank_low, row.rank_high) for row in _rows(table)]
     cells["score"] = [number(row.score) for row in _rows(table)]
-    cells["95 % interval"] = [f"{number(row.ci_low)} to {number(row.ci_high)}" for row in _rows(table)]
+    cells["95 % interval"] = [
+        "" if pd.isna(row.ci_low) else f"{number(row.ci_low)} to {number(row.ci_high)}" for row in _rows(table)
+    ]
     several = _contends(table).sum() > 1  # the chance of being best of one says nothing
     cells["p best"] = [f"{row.p_best:.2f}" if several and not row.reference else "" for row in _rows(table)]
     cells["tied best"] = ["yes" if row.tied_best else "" for row in _rows(table)]

@@ -109,7 +109,9 @@ def _encoder(table: pd.DataFrame, name: str, categorical: str | list[Hashable]) 
     if len(table) < FEW_ROWS:
         warn_user(f"{name} has only {len(table)} rows; below {FEW_ROWS} ranks are mostly noise.")
     _warn_of_duplicates(table, name)
-    return TableEncoder(categorical=categorical).fit(table)
+    encoder = TableEncoder(categorical=categorical).fit(table)
+    _warn_of_identifiers(table, name, encoder)
+    return encoder
 
 
 def _warn_of_duplicates(table: pd.DataFrame, name: str) -> None:
@@ -121,6 +123,16 @@ def _warn_of_duplicates(table: pd.DataFrame, name: str) -> None:
         warn_user(
             f"{duplicated:.0%} of the rows of {name} repeat another row; reference and candidate then share rows, "
             "which favours imputers that copy."
+        )
+
+
+def _warn_of_identifiers(table: pd.DataFrame, name: str, encoder: TableEncoder) -> None:
+    nominal = [column for column, role in encoder.roles_.items() if role == "nominal"]
+    unique = [column for column in nominal if 2 * table[column].nunique() > table[column].count()]
+    if unique:
+        warn_user(
+            f"columns of {name} have hardly a level that comes twice: {unique}. Drop identifiers, which nothing can "
+            "restore, and merge rare levels."
         )
 
 

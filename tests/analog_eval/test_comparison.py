@@ -92,7 +92,7 @@ class TestPairing:
         assert against.table.loc[("wide", "plain"), "p_holm"].max() <= other["p_holm"].max()
 
     def test_levels_of_one_model_differ_five_times_less_than_independent_draws(self, trained, held_out):
-        scores = noise_sweep(trained["plain"], *held_out, levels=(0.3, 0.4), n_draws=400, random_state=0)
+        scores = noise_sweep(trained["plain"], *held_out, levels=(0.3, 0.36), n_draws=400, random_state=0)
         low, high = scores.draws["score"].to_numpy().reshape(2, 400)
         # Independent draws would have the sum of the variances.
         assert low.var() + high.var() >= 5 * (low - high).var()
@@ -195,6 +195,10 @@ class TestAuto:
         assert n == len(comparison.reports["decayed"].draws) // 2
         assert (comparison.table["draws_se"] * 1.96 <= 0.008).all()
         assert n > 25
+        short = compare(pair, *held_out, levels=0.3, n_draws="auto", half_width=1e-4, max_draws=30, random_state=0)
+        assert any("max_draws=30" in note for note in short.notes)
+        # It was not asked of the scores themselves.
+        assert not any("max_draws" in note for report in short.reports.values() for note in report.notes)
 
 
 class TestInput:

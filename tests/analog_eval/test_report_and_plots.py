@@ -93,6 +93,24 @@ def test_plot_overlays_sweeps(report, axes):
     assert len(texts) == len(set(texts))
 
 
+def test_plot_of_devices(report, axes):
+    report.plot(axes, kind="draws", label="digits")
+    lines = axes.get_lines()
+    mean = next(line for line in lines if line.get_label() == "digits")
+    np.testing.assert_allclose(mean.get_ydata(), report.table["mean"])
+    # Five devices, their mean, and the clean score.
+    assert len(lines) == 5 + 1 + 1
+
+
+def test_plot_of_the_two_uncertainties(report, axes):
+    report.plot(axes, kind="uncertainty")
+    shown = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+    np.testing.assert_allclose(shown["choice of test rows"], report.table["rows_se"])
+    np.testing.assert_allclose(shown["choice of devices (draws)"], report.table["draws_se"])
+    with pytest.raises(ValueError, match="kind='pie'"):
+        report.plot(axes, kind="pie")
+
+
 def test_plot_of_what_is_not_known(linear, diabetes, axes):
     noise = GaussianNoise("power_db")
     report = noise_sweep(linear, *diabetes, noise=noise, levels=(0, 10, np.inf), n_draws=1, random_state=0)

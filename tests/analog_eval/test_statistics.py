@@ -110,16 +110,17 @@ def coverage(kind, n_repeats, n_rows=80, n_draws=12, level=0.6):
         X, signal = sample(n_rows)
         y = signal > 0 if kind == "accuracy" else signal
         row = noise_sweep(model, X, y, metric=kind, levels=level, n_draws=n_draws, random_state=seed).table.iloc[0]
-        half = student_t.ppf(0.975, n_draws - 1) * row["draws_se"]
+        half = student_t.ppf(0.975, row["n_draws"] - 1) * row["draws_se"]
         inside += row["ci_low"] <= truth <= row["ci_high"], abs(row["mean"] - truth) <= half
     return inside
 
 
+@pytest.mark.parametrize("n_draws", [12, "auto"])
 @pytest.mark.parametrize("kind", ["accuracy", "r2"])
-def test_intervals_cover(kind):
+def test_intervals_cover(kind, n_draws):
     # 95 % nominal; two points are allowed for the normal approximation at 80 rows.
     n = 250
-    both, draws_only = coverage(kind, n)
+    both, draws_only = coverage(kind, n, n_draws=n_draws)
     assert both >= binom.ppf(1e-4, n, 0.93)
     # Leaving the rows out would be seen.
     assert draws_only < binom.ppf(1e-4, n, 0.93)

@@ -135,8 +135,9 @@ def test_mechanisms_in_a_ranking(mechanism, gaussian_table, rng):
     hidden = ranking.settings["hidden_rate"]
     assert hidden == pytest.approx(0.2, abs=0.01)
     assert f"{100 * hidden:.3g} % of the observed cells were hidden" in text
-    # Two masks share as many cells as they hide, or more where some cells are likelier to go.
-    assert ranking.settings["overlap_ratio"] >= 0.95 * 0.2 / 0.8
+    # Two masks share as many cells as they hide, or more where some cells are likelier to go. Of 288 hidden cells that
+    # are 58 with a standard deviation of 6: three of them less are 40, a share of 0.138.
+    assert ranking.settings["overlap_ratio"] >= 0.138 / (1 - 0.138)
     if mechanism == "mnar":
         assert ranking.settings["overlap_ratio"] > 0.5
 

@@ -19,7 +19,7 @@ from imputation_eval import (
     default_imputers,
     impute,
 )
-from imputation_eval.imputers import name_imputers
+from imputation_eval.imputers import contract, name_imputers
 
 HOLES = pd.DataFrame({"a": [1.0, np.nan, 3.0, 4.0], "b": [5.0, 6.0, np.nan, 8.0]}, index=list("wxyz"))
 
@@ -153,6 +153,13 @@ def test_callables_get_an_int_seed_by_position_or_by_name():
     assert seeds == [11, 11]
 
 
+def test_imputers_of_arrays_take_dates():
+    df = pd.DataFrame({"x": [1.0, np.nan, 3.0, 4.0], "when": pd.date_range("2020-01-01", periods=4)})
+    filled = impute(KNNImputer(n_neighbors=1), df.assign(when=df["when"].mask(df["x"] == 3)), 0)
+    assert filled["when"].dtype.kind == "M"
+    assert filled.notna().all(axis=None)
+
+
 def test_objects_with_fit_transform_need_not_be_estimators():
     class Plain:
         used = False
@@ -183,12 +190,39 @@ def test_objects_with_fit_transform_need_not_be_estimators():
         (lambda df, seed: df.fillna(0).to_numpy()[:, :1], r"shape changed from \(4, 2\) to \(4, 1\)"),
         (lambda df, seed: df.fillna(np.inf), "'a' holds infinite"),
         (lambda df, seed: df.astype(object).fillna("zero"), "'a' holds values that are not numbers"),
-        (lambda df, seed: None, r"shape changed from \(4, 2\) to \(\)"),
+        (lambda df, seed: None, "it returned no table but NoneType"),
     ],
 )
 def test_broken_contracts_are_named(function, message):
     with pytest.raises(ImputationError, match=message):
         impute(function, HOLES, 0)
+
+
+def test_blocks_of_floats_are_checked_as_single_columns_are(mixed_table, rng, monkeypatch):
+    df = ampute(mixed_table(90, rng).assign(other=rng.normal(size=90), tiny=1e-9), missing_rate=0.2, random_state=0)
+    df = df[sorted(df.columns)]
+    good = HotDeckImputer(random_state=0).fit_transform(df)
+    rounded = good.assign(real=good["real"] * (1 + 1e-6), other=good["other"] + 1e-7)
+    row = int(np.flatnonzero(df["other"].notna())[-1])
+    changed = good.assign(other=good["other"] + 1e-3 * (np.arange(90) == row))
+    infinite = good.assign(real=good["real"].mask(df["real"].isna(), np.inf))
+    found = []
+    for in_blocks in (True, False):
+        if not in_blocks:
+            monkeypatch.setattr(contract, "plain_floats", lambda table: np.zeros(table.shape[1], dtype=bool))
+        for entries in (16, 2**15):
+            monkeypatch.setattr(contract, "_BLOCK_ENTRIES", entries)
+            for output in (good, rounded):
+                filled = contract.checked(df, output)
+                assert filled.columns.equals(df.columns)
+                assert (filled["other"][df["other"].notna()] == df["other"].dropna()).all()
+                found.append(filled)
+            for output, message in ((changed, "{'other': 1}"), (infinite, "'real' holds infinite")):
+                with pytest.raises(ImputationError, match=message):
+                    contract.checked(df, output)
+    for k in (0, 1):
+        for other in found[2 + k :: 2]:
+            pd.testing.assert_frame_equal(found[k], other, check_exact=True)
 
 
 def test_dropped_columns_are_named_as_holes():
@@ -241,9 +275,10 @@ def test_donors_draw_from_the_conditional_distribution(method, bend, rng):
     drawn = filled["y"][hole]
     assert set(drawn) <= set(y[~hole])
     residual = drawn - (x + bend * x**2)[hole]
-    # 1200 draws, the standard error of the mean is 0.015; a leaf of 5 donors adds a little to the spread.
+    # 1200 draws, the standard error of the mean is 0.015, of the spread 2 %. A leaf of 5 donors adds a little to it,
+    # and at the ends, where rows are few, much.
     assert residual.mean() == pytest.approx(0, abs=0.07)
-    assert residual.std() == pytest.approx(0.5, rel=0.15)
+    assert residual[np.abs(x[hole]) < 2].std() == pytest.approx(0.5, rel=0.1)
     # Once x is known, the draw says nothing about the value that was hidden.
     assert abs(np.corrcoef(residual, (y - x - bend * x**2)[hole])[0, 1]) < 0.1
 

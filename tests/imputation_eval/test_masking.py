@@ -13,6 +13,17 @@ from imputation_eval import ampute
 MECHANISMS = ["mcar", "mar", "mnar", "observed"]
 
 
+@pytest.mark.parametrize("mechanism", ["mcar", "mar"])
+def test_data_drawn_with_the_same_seed_are_hidden_at_random(mechanism):
+    for seed in range(3):
+        values = np.random.default_rng(seed).random((2000, 2))
+        hidden = (
+            ampute(pd.DataFrame(values), mechanism=mechanism, missing_rate=0.3, random_state=seed).isna().to_numpy()
+        )
+        # The mean of uniform values; independent columns stay so whatever the mechanism. Five standard errors.
+        assert abs(values[hidden].mean() - 0.5) < 5 * np.sqrt(1 / 12 / hidden.sum())
+
+
 @given(
     mechanism=st.sampled_from(MECHANISMS),
     n_rows=st.integers(1, 12),

@@ -62,6 +62,14 @@ class TestEveryMetric:
         assert np.array_equal(x, copies[0])
         assert np.array_equal(y, copies[1])
 
+    def test_what_is_prepared_once_serves_many(self, name, rng):
+        metric = KNOWN_METRICS[name]
+        x, first, second = rng.normal(size=(3, 40, 3))
+        prepared = metric.prepare(x)
+        for y in (first, second, first):
+            again = metric.compute(prepared, y, np.random.default_rng(0))
+            assert again == metric.between(x, y, np.random.default_rng(0))
+
     def test_order_of_rows_does_not_matter(self, name, rng):
         metric = KNOWN_METRICS[name]
         x, y, order = rng.normal(size=(40, 3)), rng.normal(size=(40, 3)), rng.permutation(40)

@@ -113,7 +113,8 @@ def test_counting_gives_what_listing_does(kind, n, m, d, seed):
 @pytest.mark.parametrize("kind", ["gaussian", "constant columns"])
 def test_counts_are_sure_for_most_rows_of_smooth_data(kind, rng):
     points = KINDS[kind](rng, 2000, 8)
-    counts, sure = counting._count(Reference(points[:1000]), points[1000:], 32)
+    reference = Reference(points[:1000])
+    counts, sure = counting._count(reference, reference.fold(points[1000:]), 32)
     listed = nearest_neighbors(points, 32, np.random.default_rng(0))
     assert sure.mean() > 0.9
     assert np.array_equal(counts[sure], (listed >= 1000).sum(axis=1)[sure])

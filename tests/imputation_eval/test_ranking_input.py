@@ -81,6 +81,7 @@ def test_errors(df, options, error, message):
     ("df", "message"),
     [
         (GOOD.iloc[:60], "only 60 rows"),
+        (GOOD.assign(id=[f"row {i}" for i in range(120)]), r"hardly a level that comes twice: \['id'\]"),
         (GOOD.assign(same=1.0), r"constant columns .*\['same'\]"),
         (pd.concat([GOOD, GOOD.iloc[:60]], ignore_index=True), "33% of the rows of df repeat"),
     ],

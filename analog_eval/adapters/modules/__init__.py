@@ -12,10 +12,38 @@ buffers that are no running statistic (masks, tables) are never noisy.  A runnin
 negative is set to 0, where the normalization's own ``eps`` keeps the outputs finite.
 
 How outputs become predictions is told in `analog_eval.adapters.modules.readings`.
+
+Examples
+--------
+*Models trained on summaries.*  A summary is points, labels and weights, and that is all that training needs: the loss
+is the weighted mean over the points.  The sweep then scores the model on test rows like any other.  Here every third
+row stands for three:
+
+>>> import torch
+>>> from sklearn.datasets import load_digits
+>>> from analog_eval import noise_sweep
+>>> X, y = load_digits(return_X_y=True)
+>>> points, labels = torch.tensor(X[::3] / 16, dtype=torch.float32), torch.tensor(y[::3])
+>>> weights = torch.full((len(points),), 3.0)
+>>> _ = torch.manual_seed(0)
+>>> model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+>>> optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+>>> for _ in range(60):
+...     optimizer.zero_grad()
+...     losses = torch.nn.functional.cross_entropy(model(points), labels, reduction="none")
+...     (weights @ losses / weights.sum()).backward()
+...     optimizer.step()
+>>> report = noise_sweep(model, X[1::3] / 16, y[1::3], levels=(0.1, 0.4), random_state=0)
+>>> bool(report.clean > 0.9)
+True
+>>> bool(report.table.loc[0.1, "mean"] > report.table.loc[0.4, "mean"])
+True
 """
 
 from __future__ import annotations
 
 from analog_eval.adapters.modules.adapter import ModuleAdapter, ModulePredictor
+from analog_eval.adapters.modules.stand_in import unchanged_rng
+from analog_eval.adapters.modules.tensors import module_rows
 
-__all__ = ["ModuleAdapter", "ModulePredictor"]
+__all__ = ["ModuleAdapter", "ModulePredictor", "module_rows", "unchanged_rng"]

@@ -8,25 +8,21 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
 from torch import nn
 
 from analog_eval.adapters.base import Adapter, Arrays, Predictor, Tensor, as_array
 from analog_eval.adapters.modules.readings import Reading, reading_for
 from analog_eval.adapters.modules.stand_in import StandIn
-from analog_eval.adapters.modules.tensors import grouped, numpy_view, unwrapped
+from analog_eval.adapters.modules.tensors import grouped, module_rows, numpy_view, unwrapped
 
 __all__ = ["ModuleAdapter", "ModulePredictor"]
 
-_LOOKUPS = (nn.Embedding, nn.EmbeddingBag)
-
 
 class ModuleAdapter(Adapter):
-    """A torch module: parameters and running statistics; see the description of this file.
+    """A torch module: parameters and running statistics; see the description of this package.
 
     Parameters
     ----------
@@ -34,13 +30,15 @@ class ModuleAdapter(Adapter):
         The model.
     prefixes : sequence of transformers
         Steps before it, of a pipeline.
-    reading : Reading, optional
-        How its outputs become predictions; default: as they are.
+
+    Attributes
+    ----------
+    reading : Reading
+        How its outputs become predictions: as they are, until `suited_to` knows better.
     """
 
-    def __init__(self, module: nn.Module, prefixes: Sequence[Any] = (), reading: Reading | None = None) -> None:
-        self._module = unwrapped(module)
-        self.reading = Reading() if reading is None else reading
+    def __init__(self, module: nn.Module, prefixes: Sequence[Any] = ()) -> None:
+        self._module, self.reading = unwrapped(module), Reading()
         super().__init__(ModulePredictor(self), prefixes)
 
     @property
@@ -52,8 +50,7 @@ class ModuleAdapter(Adapter):
         """Run the steps before the module and return a tensor of the type that the module computes in."""
         if self._prefixes:
             X = super().transform(as_array(X))
-        dtype = next((p.dtype for p in self._module.parameters() if p.is_floating_point()), torch.float32)
-        return _rows(X, dtype, keep_integers=any(isinstance(m, _LOOKUPS) for m in self._module.modules()))
+        return module_rows(self._module, X)
 
     def suited_to(self, inputs: torch.Tensor, truth: NDArray[Any]) -> ModuleAdapter:
         """Return a view that reads the outputs for `inputs` as what `truth` holds."""
@@ -155,20 +152,6 @@ class ModulePredictor:
             classifier_tags=ClassifierTags() if classifier else None,
             regressor_tags=None if classifier else RegressorTags(),
         )
-
-
-def _rows(X: Any, dtype: torch.dtype, *, keep_integers: bool) -> torch.Tensor:
-    """Return a copy of the rows: integers as they are if the module looks things up by them, else as `dtype`."""
-    if issparse(X):
-        raise TypeError("X is sparse; a torch module needs dense rows, X.toarray()")
-    if not isinstance(X, torch.Tensor):
-        array = np.array(X, order="C")
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"X must hold numbers, got dtype {array.dtype}")
-        X = torch.from_numpy(array)
-    if keep_integers and not X.is_floating_point():
-        dtype = torch.int64
-    return X.detach().to(dtype, copy=True)
 
 
 def _write(own: torch.Tensor, values: torch.Tensor) -> None:

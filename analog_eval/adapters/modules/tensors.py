@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from torch import nn
 from torch.nn.utils import parametrize
 
 from analog_eval.adapters.base import Role
 
-__all__ = ["BATCH_NORMS", "Group", "grouped", "numpy_view", "unwrapped"]
+__all__ = ["BATCH_NORMS", "Group", "grouped", "module_rows", "numpy_view", "unwrapped"]
 
 BATCH_NORMS = nn.modules.batchnorm._NormBase
 _NORMS = (BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_LOOKUPS = (nn.Embedding, nn.EmbeddingBag)
 # Running statistics by name, with the least value that means anything.
 _STATISTICS = {"running_mean": -np.inf, "running_var": 0.0, "running_scale": 0.0}
 # Modules whose kernels have their outputs along the first axis, and those whose kernels have them along the second.
@@ -137,3 +139,18 @@ def numpy_view(tensor: torch.Tensor) -> NDArray[Any]:
     if plain.dtype not in (torch.float32, torch.float64, torch.float16):
         plain = plain.float()
     return np.asarray(plain.cpu().numpy())
+
+
+def module_rows(module: nn.Module, X: Any) -> torch.Tensor:
+    """Return a copy of the rows `X` in the type that the module computes in; integers stay if it looks things up."""
+    if issparse(X):
+        raise TypeError("X is sparse; a torch module needs dense rows, X.toarray()")
+    if not isinstance(X, torch.Tensor):
+        array = np.array(X, order="C")
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"X must hold numbers, got dtype {array.dtype}")
+        X = torch.from_numpy(array)
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    if not X.is_floating_point() and any(isinstance(part, _LOOKUPS) for part in module.modules()):
+        dtype = torch.int64
+    return X.detach().to(dtype, copy=True)

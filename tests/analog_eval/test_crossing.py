@@ -1,0 +1,134 @@
+"""The level at which a score crosses a share of the clean one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import brentq
+from scipy.stats import binom, norm
+from sklearn.linear_model import LogisticRegression
+
+from analog_eval import GaussianNoise, QuantizationNoise, noise_sweep
+from analog_eval.evaluation.crossing import crossing
+
+# Large samples have Student's quantile of the normal.
+Z = norm.ppf(0.975)
+
+
+def table(means, se=0.0, levels=None, n_draws=10**9):
+    index = pd.Index(np.arange(1.0, 1 + len(means)) if levels is None else levels, name="level")
+    return pd.DataFrame({"mean": means, "draws_se": se, "n_draws": n_draws}, index=index)
+
+
+def no_rows(n):
+    return np.zeros((n + 1, n + 1))
+
+
+class TestByHand:
+    def test_between_two_levels(self):
+        # Target 0.8: half-way between 0.9 at level 1 and 0.7 at level 2; a standard error of 0.1 / z moves it by half
+        # a level either way, where the slope is -0.2 (below: from 1.0 at level 0 to 0.9 - 0.1).
+        found = crossing(table([0.9, 0.7, 0.5], 0.1 / Z), 1.0, 0.0, no_rows(3), 0.8)
+        assert found.level == pytest.approx(1.5)
+        assert found.ci_low == pytest.approx(1.0)
+        assert found.ci_high == pytest.approx(2.0)
+
+    def test_before_the_first_level(self):
+        assert crossing(table([0.5]), 1.0, 0.0, no_rows(1), 0.75).level == pytest.approx(0.5)
+
+    def test_rows_that_both_scores_share_cancel(self):
+        # The mean is always 0.8 times the clean score, whichever rows: only then is the rows' part of 0.8 nothing.
+        shares = np.array([1.0, 0.8, 0.2])
+        sure = crossing(table([0.8, 0.2]), 1.0, 0.0, 0.01 * np.outer(shares, shares), 0.8)
+        assert sure == pytest.approx((1.0, 1.0, 1.0), abs=1e-6)
+        unsure = crossing(table([0.8, 0.2]), 1.0, 0.0, 0.01 * np.eye(3), 0.8)
+        assert unsure.ci_low < 0.5
+        assert unsure.ci_high > 1.2
+
+    def test_not_reached(self):
+        assert crossing(table([0.95, 0.9], 0.01), 1.0, 0.0, no_rows(2), 0.5) == (np.inf, np.inf, np.inf)
+
+    def test_growing_scores(self):
+        found = crossing(table([1.5, 2.5], 0.25 / Z), 1.0, 0.0, no_rows(2), 2.0)
+        assert found == pytest.approx((1.5, 1.25, 1.75))
+
+    def test_decibels_go_the_other_way(self):
+        found = crossing(table([0.4, 0.6, 0.9], levels=[0.0, 10.0, 20.0]), 1.0, np.inf, no_rows(3), 0.75)
+        assert found.level == pytest.approx(15.0)
+        # Between no noise at all, infinitely far away, and 20 dB there is no straight line.
+        assert np.isnan(crossing(table([0.4, 0.6], levels=[0.0, 10.0]), 1.0, np.inf, no_rows(2), 0.75).level)
+        assert crossing(table([0.8, 0.9], levels=[0.0, 10.0]), 1.0, np.inf, no_rows(2), 0.75).level == -np.inf
+
+    def test_the_first_crossing_counts(self):
+        assert crossing(table([0.7, 0.9, 0.6]), 1.0, 0.0, no_rows(3), 0.8).level == pytest.approx(2 / 3)
+
+    def test_what_is_not_finite(self):
+        assert np.isnan(crossing(table([0.9, np.nan]), 1.0, 0.0, no_rows(2), 0.8).level)
+        found = crossing(table([0.9, 0.7], np.nan), 1.0, 0.0, no_rows(2), 0.8)
+        assert found.level == pytest.approx(1.5)
+        assert np.isnan(found.ci_low)
+
+
+class TestReport:
+    def test_row_covariance_has_the_rows_errors_on_its_diagonal(self, mlp, digits):
+        report = noise_sweep(mlp, digits[0][1000:], digits[1][1000:], n_draws=4, random_state=0)
+        np.testing.assert_allclose(np.sqrt(report.rows_covariance.diagonal()[1:]), report.table["rows_se"])
+        assert report.rows_covariance.shape == (7, 7)
+        clean = report.clean * (1 - report.clean) / (797 - 1)
+        assert report.rows_covariance[0, 0] == pytest.approx(clean)
+        other = noise_sweep(mlp, *digits, n_draws=2, metric=lambda t, p: 1.0)
+        assert np.isnan(other.rows_covariance).all()
+
+    def test_agrees_with_the_closed_form(self, logistic, cancer):
+        X, y = cancer[0][300:], cancer[1][300:]
+        margin = logistic.decision_function(X) * np.where(y == 1, 1, -1)
+
+        def accuracy(level):
+            sigma = GaussianNoise("std").sigma(logistic.coef_, level)
+            return norm.cdf(margin / (sigma * np.linalg.norm(X, axis=1))).mean()
+
+        truth = brentq(lambda level: accuracy(level) - 0.9 * (margin > 0).mean(), 0.1, 5.0)
+        levels = np.arange(0.1, 3.0, 0.1)
+        found = noise_sweep(logistic, X, y, levels=levels, n_draws=400, random_state=0).level_at(0.9)
+        assert found.ci_low < truth < found.ci_high
+        assert found.level == pytest.approx(truth, rel=0.1)
+
+    def test_what_has_no_ratio(self, linear, diabetes):
+        report = noise_sweep(linear, *diabetes, metric="neg_mean_squared_error", n_draws=2)
+        assert np.isnan(report.level_at(0.9)).all()
+        doubled = noise_sweep(
+            linear, *diabetes, metric="mse", n_draws=20, levels=np.arange(0.05, 2, 0.05), random_state=0
+        )
+        assert 0.0 < doubled.level_at(2.0).level < 2.0
+        bits = noise_sweep(linear, *diabetes, noise=QuantizationNoise(), levels=(2, 3, 4, 8), n_draws=2)
+        assert 2.0 <= bits.level_at(0.8).level <= 8.0
+
+    @pytest.mark.parametrize("target", [0.0, -1.0, 1.0, np.nan, np.inf, "half"])
+    def test_bad_targets(self, linear, diabetes, target):
+        report = noise_sweep(linear, *diabetes, n_draws=2)
+        with pytest.raises(ValueError, match="target="):
+            report.level_at(target)
+
+
+@pytest.mark.slow
+def test_intervals_cover():
+    rng, n_repeats, inside = np.random.default_rng(0), 300, 0
+    weights = np.array([1.0, -0.5, 0.3, 2.0, 0.0])
+    X, everything = rng.normal(size=(500, 5)), rng.normal(size=(50_000, 5))
+    model = LogisticRegression().fit(X, X @ weights + 0.5 * rng.normal(size=500) > 0)
+    margin = model.decision_function(everything) * np.sign(everything @ weights + 0.5 * rng.normal(size=50_000))
+    spread = np.linalg.norm(everything, axis=1)
+
+    def gap(level):
+        sigma = GaussianNoise("std").sigma(model.coef_, level)
+        return norm.cdf(margin / (sigma * spread)).mean() - 0.9 * (margin > 0).mean()
+
+    truth, levels = brentq(gap, 0.1, 3.0), np.arange(0.1, 2.5, 0.2)
+    for seed in range(n_repeats):
+        X = rng.normal(size=(100, 5))
+        y = X @ weights + 0.5 * rng.normal(size=100) > 0
+        found = noise_sweep(model, X, y, levels=levels, random_state=seed).level_at(0.9)
+        inside += found.ci_low <= truth <= found.ci_high
+    # 95 % nominal; two points for straight lines between levels and the normal approximation at 100 rows.
+    assert inside >= binom.ppf(1e-4, n_repeats, 0.93)
