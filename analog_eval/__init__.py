@@ -2,7 +2,8 @@
 
 `noise_sweep` measures a fitted model's score on noisy copies of its weights; `compare` does so for several models and
 tells which differences are certain; `layer_sensitivity` tells which layer costs most; `inject_noise` lends a model such
-weights for the length of a ``with`` block.  All take scikit-learn models, torch modules, and anything else through
+weights for the length of a ``with`` block.  `drift_sweep` tells what is left of a score a while after the weights were
+programmed into devices such as `PCM`.  All take scikit-learn models, torch modules, and anything else through
 `ArrayModel`.  A model trained on a weighted summary is a model like any other: nothing but ``(X, y, sample_weight)``
 counts.
 
@@ -26,7 +27,18 @@ from typing import Any
 
 from analog_eval.adapters import ArrayModel
 from analog_eval.devices import PCM, Device, Hermes, ReRAM, StateIndependent, TabulatedDevice
-from analog_eval.evaluation import Comparison, Crossing, SweepReport, compare, layer_sensitivity, noise_sweep
+from analog_eval.drifting import DeviceNoise
+from analog_eval.evaluation import (
+    Comparison,
+    Crossing,
+    DriftReport,
+    SweepReport,
+    Variation,
+    compare,
+    drift_sweep,
+    layer_sensitivity,
+    noise_sweep,
+)
 from analog_eval.injection import inject_noise
 from analog_eval.noise import (
     GaussianNoise,
@@ -36,6 +48,7 @@ from analog_eval.noise import (
     UniformNoise,
     WeightNoise,
 )
+from analog_eval.periphery import InputScale, Periphery
 from analog_eval.plots import plot_sweeps
 
 __all__ = [
@@ -44,9 +57,13 @@ __all__ = [
     "Comparison",
     "Crossing",
     "Device",
+    "DeviceNoise",
+    "DriftReport",
     "GaussianNoise",
     "Hermes",
+    "InputScale",
     "MultiplicativeNoise",
+    "Periphery",
     "QuantizationNoise",
     "ReRAM",
     "StateIndependent",
@@ -54,8 +71,10 @@ __all__ = [
     "SweepReport",
     "TabulatedDevice",
     "UniformNoise",
+    "Variation",
     "WeightNoise",
     "compare",
+    "drift_sweep",
     "inject_noise",
     "layer_sensitivity",
     "noise_sweep",

@@ -47,18 +47,19 @@ class NoisyTensors:
         self._targets = target_indices(adapter.tensors, targets)
         streams = generators(random_state, len(self.clean))
         self._streams = {i: streams[i] for i in self._targets}
-        self._measured = {i: noise.measure(self.clean[i]) for i in self._targets}
+        self._noises = {i: noise.along(adapter.tensors[i].output_axis) for i in self._targets}
+        self._measured = {i: self._noises[i].measure(self.clean[i]) for i in self._targets}
         self._lowest = {i: adapter.tensors[i].lowest for i in self._targets if adapter.tensors[i].lowest > -np.inf}
 
     def draw(self) -> dict[int, Any]:
         """Return the random numbers of the next draw, for use at every level."""
-        return {i: self._noise.draw(self.clean[i].shape, self._streams[i]) for i in self._targets}
+        return {i: self._noises[i].draw(self.clean[i].shape, self._streams[i]) for i in self._targets}
 
     def at(self, level: float, units: dict[int, Any]) -> list[NDArray[Any]]:
         """Return all the tensors at `level`: new arrays for the targets, the model's own for the others."""
         arrays = list(self.clean)
         for i in self._targets:
-            arrays[i] = self._noise.perturb(self.clean[i], level, units[i], self._measured[i])
+            arrays[i] = self._noises[i].perturb(self.clean[i], level, units[i], self._measured[i])
         for i, lowest in self._lowest.items():
             arrays[i] = np.maximum(arrays[i], lowest, dtype=arrays[i].dtype)
         return arrays
@@ -68,7 +69,7 @@ class NoisyTensors:
         if self._noise.is_clean(level):
             return []
         rng = np.random.default_rng(0)
-        noisy = self.at(level, {i: self._noise.draw(self.clean[i].shape, rng) for i in self._targets})
+        noisy = self.at(level, {i: self._noises[i].draw(self.clean[i].shape, rng) for i in self._targets})
         return [i for i in self._targets if np.array_equal(noisy[i], self.clean[i])]
 
 

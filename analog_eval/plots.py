@@ -98,7 +98,7 @@ def plot_draws(
     Parameters
     ----------
     draws : DataFrame
-        Columns ``level``, ``draw``, ``score``, such as ``report.draws``.
+        Columns ``level`` (or what else the first one is called), ``draw``, ``score``, such as ``report.draws``.
     label : str
         Name of the mean.
     clean : float, optional
@@ -125,7 +125,8 @@ def plot_draws(
     3
     """
     axes = _new_axes() if ax is None else ax
-    wide = draws[np.isfinite(draws["level"])].pivot(index="level", columns="draw", values="score")
+    level = draws.columns[0]
+    wide = draws[np.isfinite(draws[level])].pivot(index=level, columns="draw", values="score")
     levels = wide.index.to_numpy(dtype=float)
     for column in wide:
         axes.plot(levels, wide[column], color=_COLORS[0], alpha=max(0.08, 2.0 / wide.shape[1]), linewidth=0.8)

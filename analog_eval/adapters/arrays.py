@@ -28,6 +28,9 @@ class ArrayModel:
     roles : mapping of str to role, or sequence of roles, optional
         Role of each array, see `Tensor`.  Default: arrays of two or more dimensions are kernels, the others biases;
         so name the role of a kernel that is a vector.
+    output_axis : int, optional
+        Axis along which the outputs of every kernel lie, such as 1 where `forward` computes ``X @ kernel``; only the
+        drift compensation of single columns needs it.
     classes : array-like of shape (n_classes,), optional
         Makes the model a classifier whose `forward` returns scores: shape (n_rows, n_classes), the greatest wins; or
         (n_rows,), where a positive score means ``classes[1]``.  Without it `forward` returns predictions: labels if
@@ -54,6 +57,7 @@ class ArrayModel:
         forward: Callable[[Any, Any], ArrayLike],
         *,
         roles: Mapping[str, Role] | Sequence[Role] | None = None,
+        output_axis: int | None = None,
         classes: ArrayLike | None = None,
     ) -> None:
         if not callable(forward):
@@ -66,6 +70,7 @@ class ArrayModel:
             raise ValueError("arrays is empty; a model needs at least one array")
         self.forward = forward
         self.roles = _roles(self.arrays, roles)
+        self.output_axis = output_axis
         self.classes_ = None if classes is None else np.asarray(classes)
         if self.classes_ is not None and (self.classes_.ndim != 1 or len(self.classes_) < 2):
             raise ValueError(f"classes must list at least 2 labels, got shape {self.classes_.shape}")
@@ -101,7 +106,7 @@ class ArrayAdapter(Adapter):
         arrays = self.holder.arrays
         items = arrays.items() if isinstance(arrays, dict) else enumerate(arrays)
         return [
-            Tensor(f"arrays[{key!r}]", role, values)
+            Tensor(f"arrays[{key!r}]", role, values, output_axis=self.holder.output_axis)
             for (key, values), role in zip(items, self.holder.roles, strict=True)
         ]
 

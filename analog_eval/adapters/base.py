@@ -55,12 +55,15 @@ class Tensor:
     lowest : float, default=-inf
         Least value that means anything, such as 0 for a running variance.  Noisy values below it are set to it, as a
         device that stores no negative values would.
+    output_axis : int, optional
+        Axis along which a kernel's outputs lie; None where that is not known, or there is one output.
     """
 
     name: str
     role: Role
     values: NDArray[Any]
     lowest: float = -np.inf
+    output_axis: int | None = None
 
 
 class Adapter(ABC):

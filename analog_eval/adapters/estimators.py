@@ -78,7 +78,8 @@ class LinearAdapter(Adapter):
     def _tensors(self) -> Sequence[Tensor]:
         if issparse(self.holder.coef_):
             raise TypeError("model: coef_ is sparse; call its densify() method first")
-        tensors = [Tensor("coef_", "kernel", np.asarray(self.holder.coef_))]
+        coef = np.asarray(self.holder.coef_)
+        tensors = [Tensor("coef_", "kernel", coef, output_axis=0 if coef.ndim == 2 else None)]
         if getattr(self.holder, "fit_intercept", True):
             tensors.append(Tensor("intercept_", "bias", np.asarray(self.holder.intercept_)))
         return tensors
@@ -120,7 +121,8 @@ class MLPAdapter(Adapter):
     def _tensors(self) -> Sequence[Tensor]:
         tensors = []
         for i, (kernel, bias) in enumerate(zip(self.holder.coefs_, self.holder.intercepts_, strict=True)):
-            tensors += [Tensor(f"coefs_[{i}]", "kernel", kernel), Tensor(f"intercepts_[{i}]", "bias", bias)]
+            tensors.append(Tensor(f"coefs_[{i}]", "kernel", kernel, output_axis=1))
+            tensors.append(Tensor(f"intercepts_[{i}]", "bias", bias))
         return tensors
 
     def pack(self, arrays: Arrays) -> dict[str, Any]:

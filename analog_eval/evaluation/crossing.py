@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analog_eval.evaluation.statistics import quantile
 
-__all__ = ["Crossing", "crossing"]
+__all__ = ["Crossing", "crossing", "half_widths"]
 
 
 class Crossing(NamedTuple):
@@ -59,7 +59,7 @@ def crossing(
     """
     levels, noisy = table.index.to_numpy(dtype=np.float64), table.index.to_numpy() != clean_level
     gap = (table["mean"] - target * clean).to_numpy()
-    half = _half_widths(table, np.nan_to_num(rows_covariance), target)
+    half = half_widths(table, np.nan_to_num(rows_covariance), target)
     # From the cleanest level to the noisiest: downwards in dB and bits.
     order = np.argsort(levels)[:: -1 if clean_level == np.inf else 1]
     order = order[noisy[order]]
@@ -73,7 +73,10 @@ def crossing(
     return Crossing(*(_first_zero(path, curve, beyond) for curve in curves))
 
 
-def _half_widths(table: pd.DataFrame, covariance: NDArray[np.float64], target: float) -> NDArray[np.float64]:
+def half_widths(
+    table: pd.DataFrame, covariance: NDArray[np.float64], target: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return half the widths of the 95 % intervals of ``mean - target * clean``, for a target or one a level."""
     rows = covariance.diagonal()[1:] - 2.0 * target * covariance[0, 1:] + target**2 * covariance[0, 0]
     draws = table["draws_se"].to_numpy() ** 2
     total = draws + np.maximum(rows, 0.0)

@@ -20,7 +20,7 @@ DEFAULT_LEVELS: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4)
 
 def check_levels(levels: ArrayLike, noise: WeightNoise) -> NDArray[np.float64]:
     """Return the levels in ascending order, or raise where they mean nothing to `noise`."""
-    if levels is DEFAULT_LEVELS and np.isinf(noise.clean_level):
+    if levels is DEFAULT_LEVELS and noise.clean_level != 0.0:
         raise ValueError(
             f"levels: the default grid holds ratios, but noise={noise!r} takes another unit: {noise.level_label()}; "
             "give levels of your own"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analog_eval.evaluation.crossing import Crossing, crossing
-from analog_eval.evaluation.rendering import cells, html, markdown, number, text_lines
+from analog_eval.evaluation.rendering import Cells, cells, html, markdown, number, text_lines
 from analog_eval.plots import plot_draws, plot_sweeps, plot_uncertainty
 
 if TYPE_CHECKING:
@@ -187,14 +187,17 @@ class SweepReport:
         -------
         str
         """
-        return markdown(cells(self.table, digits))
+        return markdown(self._cells(digits))
 
     def __repr__(self) -> str:
-        lines = text_lines(cells(self.table))
+        lines = text_lines(self._cells())
         return "\n".join([f"SweepReport: {self._title()}", self._summary(), *lines, *self._remarks()])
 
     def _repr_html_(self) -> str:
-        return html(self._title(), self._summary(), [cells(self.table)], self._remarks())
+        return html(self._title(), self._summary(), [self._cells()], self._remarks())
+
+    def _cells(self, digits: int = 4) -> Cells:
+        return cells(self.table, digits)
 
     def _title(self) -> str:
         return ", ".join(f"{name} {value}" for name, value in self.settings.items())

@@ -75,6 +75,10 @@ class WeightNoise(ABC):
         """
         return _FixedNoise(self, self.check_level(level))
 
+    def along(self, output_axis: int | None) -> WeightNoise:
+        """Return the noise of a tensor whose outputs lie along an axis (None: not known); most noises do not care."""
+        return self
+
     def __add__(self, other: object) -> WeightNoise:
         """Return both, this one first."""
         return _NoiseSum((*_parts(self), *_parts(other))) if isinstance(other, WeightNoise) else NotImplemented
@@ -132,6 +136,9 @@ class _FixedNoise(WeightNoise):
     def perturb(self, weights: NDArray[Any], level: float, units: Any, measured: Any) -> NDArray[Any]:
         return self.noise.perturb(weights, self.level, units, measured)
 
+    def along(self, output_axis: int | None) -> WeightNoise:
+        return _FixedNoise(self.noise.along(output_axis), self.level)
+
     def level_label(self) -> str:
         return "no level: the noise is fixed"
 
@@ -175,6 +182,9 @@ class _NoiseSum(WeightNoise):
         for part, own_units, own_measured in zip(self.parts, units, measured, strict=True):
             weights = part.perturb(weights, level, own_units, own_measured)
         return weights
+
+    def along(self, output_axis: int | None) -> WeightNoise:
+        return _NoiseSum(tuple(part.along(output_axis) for part in self.parts))
 
     def level_label(self) -> str:
         return " and ".join(dict.fromkeys(part.level_label() for part in self._free())) or "no level: all is fixed"

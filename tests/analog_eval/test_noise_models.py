@@ -15,15 +15,20 @@ from scipy.stats import binom, kstest, uniform
 
 import analog_eval
 from analog_eval import (
+    PCM,
+    DeviceNoise,
     GaussianNoise,
+    Hermes,
     MultiplicativeNoise,
     QuantizationNoise,
+    StateIndependent,
     StuckDevices,
     UniformNoise,
     WeightNoise,
     noise_sweep,
 )
 
+DEVICES = [(PCM(), "global"), (Hermes(n_unit=1), None), (StateIndependent(), "global")]
 # A noise and one of its levels.
 MODELS = [
     *(
@@ -35,6 +40,7 @@ MODELS = [
     (QuantizationNoise(), 3),
     (QuantizationNoise(stochastic=True), 3),
     *((StuckDevices(value), 0.4) for value in ("zero", "absmax", "mixed")),
+    *((DeviceNoise(device, compensation), 3600.0) for device, compensation in DEVICES),
     (GaussianNoise() + StuckDevices(), 0.3),
     (MultiplicativeNoise() + QuantizationNoise().at(4), 0.3),
     (GaussianNoise("power_db").at(20), 1.0),

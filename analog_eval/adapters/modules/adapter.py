@@ -98,7 +98,7 @@ class ModuleAdapter(Adapter):
         groups = grouped(self._module)
         self._own = [[own for _, own in group.members] for group in groups]
         self._names = [[name for name, _ in group.members] for group in groups]
-        return [Tensor(g.members[0][0], g.role, numpy_view(g.members[0][1]), g.lowest) for g in groups]
+        return [Tensor(g.members[0][0], g.role, numpy_view(g.members[0][1]), g.lowest, g.output_axis) for g in groups]
 
     @cached_property
     def _stand_in(self) -> StandIn:

@@ -22,6 +22,18 @@ _NORMS = (BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _LOOKUPS = (nn.Embedding, nn.EmbeddingBag)
 # Running statistics by name, with the least value that means anything.
 _STATISTICS = {"running_mean": -np.inf, "running_var": 0.0, "running_scale": 0.0}
+# Modules whose kernels have their outputs along the first axis, and those whose kernels have them along the second.
+_OUTPUTS_FIRST = (
+    nn.Linear,
+    nn.Bilinear,
+    nn.MultiheadAttention,
+    nn.RNNBase,
+    nn.RNNCellBase,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+)
+_OUTPUTS_SECOND = (nn.Embedding, nn.EmbeddingBag, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 # Modules that wrap another one, and where they keep it.
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 
@@ -32,6 +44,7 @@ class Group:
 
     role: Role
     lowest: float
+    output_axis: int | None
     members: list[tuple[str, torch.Tensor]]
 
 
@@ -52,7 +65,9 @@ def grouped(module: nn.Module) -> list[Group]:
         for key, tensor, role, lowest in _owned(owner):
             name = f"{path}.{key}" if path else key
             _check_tensor(name, tensor)
-            groups.setdefault(_memory(tensor), Group(role, lowest, [])).members.append((name, tensor))
+            groups.setdefault(_memory(tensor), Group(role, lowest, _output_axis(owner), [])).members.append(
+                (name, tensor)
+            )
     return list(groups.values())
 
 
@@ -74,6 +89,12 @@ def _role(key: str, tensor: torch.Tensor, norm: bool) -> Role:
     if bias:
         return "bias"
     return "kernel" if tensor.ndim >= 2 else "gain"
+
+
+def _output_axis(owner: nn.Module) -> int | None:
+    if isinstance(owner, _OUTPUTS_FIRST):
+        return 0
+    return 1 if isinstance(owner, _OUTPUTS_SECOND) else None
 
 
 def _memory(tensor: torch.Tensor) -> Any:
