@@ -359,7 +359,8 @@ def share_goals(content: dict[str, Any]) -> Iterable[dict[str, Any]]:
     worse = pd.DataFrame(content.get("worse", []))
     for (what, n_repeats), rows in worse.groupby(["what", "n_repeats"], sort=False) if len(worse) else ():
         runs = int(rows["runs"].sum())
-        yield at_most(f"{what}, {n_repeats} repeats: one declared worse <= 5 %", int(rows["declared"].sum()), runs)
+        who = "two imputers = truth" if what == "same" else "two exchangeable imputers"
+        yield at_most(f"{who}, {n_repeats} repeats: one declared worse <= 5 %", int(rows["declared"].sum()), runs)
         if what == "same":
             goal = f"imputer = truth, {n_repeats} repeats: declared worse <= 5 %"
             yield at_most(goal, int(rows["worse_than_truth"].sum()), runs)

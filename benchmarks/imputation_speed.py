@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import resource
 import time
 import warnings
 from collections.abc import Callable
@@ -38,26 +39,22 @@ SLOW = 5.0  # seconds beyond which a metric is timed once
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each (default: 5)")
+    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), help="sections to measure; the others are kept")
     arguments = parser.parse_args()
-    with threadpool_limits(1):
-        rows = [row for shape in SHAPES for row in neighborhoods(*shape, arguments.repeats)]
-        ties = heavy_ties(arguments.repeats)
-        rankings = [scoring(metric, n_draws) for metric, n_draws in SCORED]
-        metrics = [row for shape in SHAPES for row in all_metrics(*shape, arguments.repeats)]
-    results = {
+    path = RESULTS / "imputation_speed.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if arguments.only else {}
+    results |= {
         "command": "python benchmarks/imputation_speed.py",
         "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
         "date": time.strftime("%Y-%m-%d"),
-        "neighborhoods": rows,
-        "ties": ties,
-        "metrics": metrics,
-        "scoring": rankings,
     }
-    path = RESULTS / "imputation_speed.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    ratio = next(row["products"] for row in rows if row["what"] == "nds" and row["rows_a_side"] == 20_000)
+    with threadpool_limits(1):
+        for section in arguments.only or SECTIONS:
+            results[section] = SECTIONS[section](arguments.repeats)
+            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    ratio = next(r["products"] for r in results["neighborhoods"] if r["what"] == "nds" and r["rows_a_side"] == 20_000)
     print(f"NDS of 2 x 20,000 x 50: {ratio:.2f} products (goal {GOAL}): {'held' if ratio <= GOAL else 'MISSED'}")
-    spent = rankings[0]["scoring_s"]
+    spent = results["scoring"][0]["scoring_s"]
     print(f"scoring, five draws: {spent:.1f} s (goal {SCORING_GOAL:g}): {'held' if spent < SCORING_GOAL else 'MISSED'}")
     print(f"wrote {path}")
 
@@ -130,9 +127,28 @@ def heavy_ties(repeats: int) -> list[dict[str, Any]]:
 
 def scoring(metric: str, n_draws: int) -> dict[str, Any]:
     """CPU seconds of a ranking of 10 imputers in 20 repeats on 2,000 x 50, and what of it the imputers took."""
-    d, spent = 50, [0.0]
-    covariance = np.full((d, d), 0.4) + 0.6 * np.eye(d)
-    df = pd.DataFrame(np.random.default_rng(0).multivariate_normal(np.zeros(d), covariance, size=2_000))
+    scales = 0.2 * np.arange(1, 11)
+    row = ranking_time(2_000, 50, scales, metrics=metric, n_draws=n_draws)
+    each = 1000 * row["scoring_s"] / row["n_tables"]
+    print(f"ranking by {metric}, {n_draws} draws: {row['scoring_s']:.1f} s of scoring, {each:.1f} ms a table")
+    return {"metric": metric, "n_draws": n_draws, **row}
+
+
+def large_table(_: int) -> list[dict[str, Any]]:
+    """The same for one imputer in 3 repeats, with the default five draws, on 1,000,000 x 20; and the peak of memory."""
+    row = ranking_time(1_000_000, 20, np.ones(1), n_repeats=3)
+    row |= {"rows": 1_000_000, "columns": 20, "n_repeats": 3}
+    row["peak_MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"1,000,000 x 20: {row['scoring_s'] / 3:.1f} s of scoring a repeat, at most {row['peak_MB']:.0f} MB")
+    return [row]
+
+
+def ranking_time(n: int, d: int, scales: np.ndarray, **options: Any) -> dict[str, Any]:
+    """Rank noise of several scales, hot-deck and the mean, and tell their own time from that of scoring."""
+    spent = [0.0]
+    rows = np.random.default_rng(0).normal(size=(n, d + 1))
+    df = pd.DataFrame(0.8 * rows[:, :d] + 0.6 * rows[:, d:])
+    del rows
 
     def timed(fill: Callable[[pd.DataFrame, int], pd.DataFrame]) -> Callable[[pd.DataFrame, int], pd.DataFrame]:
         def imputer(table: pd.DataFrame, random_state: int) -> pd.DataFrame:
@@ -152,17 +168,22 @@ def scoring(metric: str, n_draws: int) -> dict[str, Any]:
 
         return fill
 
-    imputers = {f"noise {k}": timed(noise(0.2 * k)) for k in range(1, 11)}
+    imputers = {f"noise {scale:.1f}": timed(noise(scale)) for scale in scales}
     imputers["hot-deck"] = timed(lambda table, seed: HotDeckImputer(seed).fit_transform(table))
     imputers["mean"] = timed(lambda table, seed: MeanImputer().fit_transform(table))
     start = time.process_time()
-    ranking = rank_imputers(df, imputers, metrics=metric, n_draws=n_draws, progress=False, random_state=0)
+    ranking = rank_imputers(df, imputers, progress=False, random_state=0, **options)
     seconds = time.process_time() - start - spent[0]
-    n_scored = len(ranking.raw)
-    print(
-        f"ranking by {metric}, {n_draws} draws: {seconds:.1f} s of scoring, {1000 * seconds / n_scored:.1f} ms a table"
-    )
-    return {"metric": metric, "n_draws": n_draws, "scoring_s": seconds, "imputers_s": spent[0], "n_tables": n_scored}
+    return {"scoring_s": seconds, "imputers_s": spent[0], "n_tables": len(ranking.raw)}
+
+
+SECTIONS: dict[str, Callable[[int], list[dict[str, Any]]]] = {
+    "large": large_table,  # first, since it tells the peak of memory
+    "neighborhoods": lambda repeats: [row for shape in SHAPES for row in neighborhoods(*shape, repeats)],
+    "ties": heavy_ties,
+    "scoring": lambda repeats: [scoring(metric, n_draws) for metric, n_draws in SCORED],
+    "metrics": lambda repeats: [row for shape in SHAPES for row in all_metrics(*shape, repeats)],
+}
 
 
 if __name__ == "__main__":
