@@ -65,7 +65,7 @@ def classifier_auc(
     >>> from imputation_eval import classifier_auc
     >>> rng = np.random.default_rng(0)
     >>> x, y, far = (rng.normal(shift, 1, size=(300, 2)) for shift in (0, 0, 5))
-    >>> abs(classifier_auc(x, y, random_state=0) - 0.5) < 0.1, classifier_auc(x, far, random_state=0) > 0.99
+    >>> abs(classifier_auc(x, y, random_state=0) - 0.5) < 0.1, classifier_auc(x, far, random_state=0) > 0.95
     (True, True)
     """
     n_folds = check_integer(n_folds, "n_folds", minimum=2)
