@@ -26,9 +26,15 @@ def long_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
         for view, sweep in row["sweeps"].items():
             means = dict(zip(AT, sweep["means"], strict=True))
             scores = {"clean": sweep["clean"], "A": sweep["average_normalized"], "noisy": np.mean(sweep["means"])}
+            scores["corrected"] = _chance_corrected(sweep["clean"], scores["noisy"], sweep["chance"])
             size = {key: row[key] for key in ("n_bytes", "n_points", "rate")}
             found.append({"cell": row["cell"], "seed": row["seed"], "view": view, **scores, **means, **size})
     return pd.DataFrame(found).set_index(["cell", "view", "seed"]).sort_index()
+
+
+def _chance_corrected(clean: float, noisy: float, chance: float) -> float:
+    """Mean over levels of what is kept of the accuracy beyond the best constant guess."""
+    return (noisy - chance) / (clean - chance) if clean > chance else float("nan")
 
 
 def findings(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -50,7 +56,7 @@ def findings(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 def _cell(table: pd.DataFrame, cell: Cell, view: str) -> dict[str, Any]:
     part = table.loc[cell.name, view]
     found = {"net": cell.net.name, "source": cell.source, "share": cell.share, "view": view, "seeds": len(part)}
-    for column in ("clean", "A", *AT):
+    for column in ("clean", "A", "corrected", *AT):
         found[column], found[f"{column} ±"] = _rounded(part[column])
     # Rates of the study of rates are asked for, not chosen.
     own = int((part["rate"] != RATE).sum()) if cell.rate is None else 0
@@ -63,7 +69,7 @@ def _pair(table: pd.DataFrame, pair: Pair) -> dict[str, Any]:
     first, second = (table.loc[cell.name, pair.view].loc[seeds] for cell in (pair.first, pair.second))
     found: dict[str, Any] = {"claim": pair.claim, "first": _label(pair.first), "second": _label(pair.second)}
     found |= {"view": pair.view, "seeds": len(seeds), "published": pair.published}
-    for column in ("A", "clean", "noisy"):
+    for column in ("A", "corrected", "clean", "noisy"):
         found[column], found[f"{column} ±"] = _rounded(first[column] - second[column])
     unlike = 0 if pair.first.rate else int((first["rate"] != second["rate"]).sum())
     learnt = min(first["clean"].mean(), second["clean"].mean()) >= LEARNT

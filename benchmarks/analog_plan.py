@@ -54,7 +54,7 @@ def families(data: str) -> Study:
             pairs += [Pair("deeper is more robust", deep[-1], deep[0])]
             pairs += [Pair("wider is more robust", wide[-1], wide[0])]
         vgg, *others = (Cell(data, Net(family, *EXAMPLES[family], norm)) for family in ("vgg", "resnet", "mobilenet"))
-        pairs += [Pair("vgg is more robust than other families", vgg, other) for other in others]
+        pairs += [Pair("VGG is more robust than other families", vgg, other) for other in others]
     return Study(tuple(dict.fromkeys(cells)), tuple(pairs))
 
 
