@@ -37,7 +37,7 @@ class Effort:
 
     steps: int = 400
     n_draws: int = 8
-    least: float = 0.9
+    least: float = 0.8
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,10 @@ def _run(results: dict[str, Any]) -> str:
     n_cells, n_absent = len(results["rows"]), sum("absent" in row for row in results["rows"])
     per_net = results["cpu_seconds"] / max(1, n_cells)
     absent = f", of which {n_absent} have no net (diverged, or the budget is below the smallest message)"
+    spent = f"{results['seeds']} seeds, {results['cpu_seconds']:,} CPU seconds, {per_net:.1f} a cell"
     return (
-        f"[Run]({_RESULTS}/analog_studies.json) on {results['date']} ({results['machine']}; {versions}): {n_cells:,} cells{absent if n_absent else ''}, "
-        f"{results['seeds']} seeds, {results['cpu_seconds']:,} CPU seconds, {per_net:.1f} a cell."
+        f"[Run]({_RESULTS}/analog_studies.json) on {results['date']} ({results['machine']}; {versions}): "
+        f"{n_cells:,} cells{absent if n_absent else ''}, {spent}."
     )
 
 
