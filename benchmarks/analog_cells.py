@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from analog_nets import DATA, Net, accuracy, train
 from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from analog_eval import noise_sweep
@@ -70,6 +71,12 @@ def measure(cell: Cell, seed: int, views: Iterable[str], effort: Effort, device:
     """Train the net and sweep it; the seed is that of split, summary, initial weights, batches and noise alike."""
     torch.set_num_threads(1)
     started = time.process_time()
+    with threadpool_limits(1):
+        row = _measured(cell, seed, views, effort, device)
+    return row | {"cpu_s": round(time.process_time() - started, 2)}
+
+
+def _measured(cell: Cell, seed: int, views: Iterable[str], effort: Effort, device: str) -> dict[str, Any]:
     parts = split(cell.data, seed)
     row = {"cell": cell.name, "data": cell.data, **vars(cell.net), "source": cell.source, "share": cell.share}
     row |= {"seed": seed, "sweeps": {}}
@@ -83,7 +90,7 @@ def measure(cell: Cell, seed: int, views: Iterable[str], effort: Effort, device:
     for view in views:
         targets, part = VIEWS[view]
         row["sweeps"][view] = _swept(model, parts[part], targets, seed, effort)
-    return row | {"cpu_s": round(time.process_time() - started, 2)}
+    return row
 
 
 @functools.lru_cache(maxsize=4)
@@ -108,7 +115,8 @@ def training_rows(cell: Cell, seed: int) -> tuple[Rows | None, dict[str, int]]:
     if cell.source == SCATTER:
         copies = int(np.clip(SCATTERED_ROWS / len(summary) // 2 * 2, 2, 16))
         summary = summary.scatter(copies, random_state=seed)
-    return Rows(summary.points, summary.labels, summary.weights), size
+    # Copies: arrays of a coreset are read-only, which torch warns of.
+    return Rows(summary.points.copy(), np.array(summary.labels), summary.weights.copy()), size
 
 
 @functools.lru_cache(maxsize=4)

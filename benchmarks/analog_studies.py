@@ -119,7 +119,7 @@ def outcome(row: dict[str, Any]) -> str:
 def save(given: argparse.Namespace, rows: list[dict[str, Any]], tables: dict[str, Any] | None = None) -> dict[str, Any]:
     """Write what there is; the tables at the end alone."""
     results = {
-        "command": "python benchmarks/analog_studies.py",
+        "command": f"python benchmarks/analog_studies.py --seeds {given.seeds}{' --quick' if given.quick else ''}",
         "machine": f"{platform.machine()}, {given.device}",
         "versions": {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__},
         "date": time.strftime("%Y-%m-%d"),
@@ -128,7 +128,7 @@ def save(given: argparse.Namespace, rows: list[dict[str, Any]], tables: dict[str
         "rate": RATE,
         "own_rates": OWN_RATES,
         "seeds": len({row["seed"] for row in rows}),
-        "cpu_seconds": round(sum(row.get("cpu_s", 0) for row in rows)),
+        "cpu_seconds": round(sum(row["cpu_s"] for row in rows)),
         **(tables or {}),
         "rows": rows,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from analog_findings import LEARNT
 from analog_plan import PARTLY, SIZES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,7 +33,8 @@ def draw(path: Path) -> None:
         figure.suptitle(
             f"mean and 95 % interval over {results['seeds']} training seeds; noise of "
             f"{', '.join(f'{level:g}' for level in results['levels'])} of the weights' standard deviation "
-            f"({results['date']}, {results['machine']})",
+            f"({results['date']}, {results['machine']})\n"
+            f"open dot: some seed has a learning rate of its own; cross: clean accuracy below {LEARNT:g}, no verdict",
             fontsize=9,
         )
         target = path.with_name(f"analog-{name}.png")
@@ -141,11 +143,12 @@ def _grid(cells: pd.DataFrame, columns: int) -> tuple[Figure, dict[str, list[Axe
 
 
 def _line(axes: Axes, x: Any, known: pd.DataFrame, color: str, label: str | None) -> None:
-    """A with its interval; open where some seed's rate was chosen for it."""
+    """A with its interval; open where some seed's rate was chosen for it, a cross where the net did not learn."""
     axes.errorbar(x, known["A"], known["A ±"], fmt="-", color=color, capsize=3, label=label)
     own = known["own_rates"].fillna(0) > 0
-    for place, value, is_own in zip(x, known["A"], own, strict=True):
-        axes.plot(place, value, "o", color=color, markerfacecolor="white" if is_own else color)
+    for place, value, is_own, clean in zip(x, known["A"], own, known["clean"], strict=True):
+        marker = "x" if clean < LEARNT else "o"
+        axes.plot(place, value, marker, color=color, markerfacecolor="white" if is_own else color)
 
 
 def _ticks(axes: Axes, names: list[str], title: str) -> None:
