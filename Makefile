@@ -14,7 +14,7 @@ help:
 	@echo "make test-fast  the tests that take seconds"
 	@echo "make lint       ruff, import-linter, mypy"
 	@echo "make bench      speed and quality, five minutes: JSON and pictures in benchmarks/results"
-	@echo "make bench-all  also streams, bytes, peers (in environments of their own) and the robustness study, hours more"
+	@echo "make bench-all  also streams, bytes, peers (in environments of their own), the robustness study and weight noise, hours more"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coreset-eval needs Python >= 3.11; set PYTHON=... for make")'
@@ -50,6 +50,7 @@ bench-all: bench
 	$(BIN)/python benchmarks/analog_torch_speed.py
 	$(BIN)/python benchmarks/analog_speed.py
 	$(BIN)/python benchmarks/analog_coverage.py
+	$(BIN)/python benchmarks/analog_studies.py --jobs 2
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/context.py

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plot_analog
 import plot_imputation
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -34,6 +35,8 @@ def main() -> None:
     if (RESULTS / "imputation.json").exists():
         plot_imputation.agreement(RESULTS / "imputation.json")
         plot_imputation.calibration(RESULTS / "imputation.json")
+    if (RESULTS / "analog_studies.json").exists():
+        plot_analog.draw(RESULTS / "analog_studies.json")
 
 
 def construction(path: Path) -> None:
