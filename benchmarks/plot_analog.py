@@ -26,10 +26,10 @@ def draw(path: Path) -> None:
         return
     cells, pairs = pd.DataFrame(results["cells"]), pd.DataFrame(results["pairs"])
     for name, picture in PICTURES.items():
-        part = cells[cells["study"] == name]
-        if part.empty:
+        part, compared = cells[cells["study"] == name], pairs[pairs["study"] == name]
+        if compared.empty:  # no more than cells that it shares with another study
             continue
-        figure = picture(part, pairs[pairs["study"] == name])
+        figure = picture(part, compared)
         figure.suptitle(
             f"mean and 95 % interval over {results['seeds']} training seeds; noise of "
             f"{', '.join(f'{level:g}' for level in results['levels'])} of the weights' standard deviation "
