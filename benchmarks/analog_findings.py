@@ -1,7 +1,8 @@
 """Tables of the weight-noise studies, from rows of cells: means and Student's 95 % intervals over training seeds.
 
 A seed is one split, one set of initial weights, one order of batches and one set of noise draws; draws within a seed
-are no replicates of training, so only their mean enters. Intervals hold for one comparison at a time.
+are no replicates of training, so only their mean enters. Intervals hold for one comparison at a time. What noise leaves
+is averaged over the seeds whose nets learnt, which are counted; clean accuracy over all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from analog_cells import ALL_ROWS, LEVELS, RATE, Cell
 from analog_plan import RATED, RATES, STUDIES, Pair
 from robustness import interval
 
-LEARNT = 0.5  # a net whose clean accuracy is below this has kept nothing that noise could take
+# A net whose clean accuracy is below this has nothing that noise could take: its A is near 1 and means nothing.
+LEARNT = 0.5
 AT = [f"at {level:g}" for level in LEVELS]
 UNTRAINED, OPEN = "not trained", "not told apart"
 
@@ -56,8 +58,11 @@ def findings(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 def _cell(table: pd.DataFrame, cell: Cell, view: str) -> dict[str, Any]:
     part = table.loc[cell.name, view]
     found = {"net": cell.net.name, "source": cell.source, "share": cell.share, "view": view, "seeds": len(part)}
-    for column in ("clean", "A", "corrected", *AT):
-        found[column], found[f"{column} ±"] = _rounded(part[column])
+    learnt = part[part["clean"] >= LEARNT]
+    found["learnt"] = len(learnt)
+    found["clean"], found["clean ±"] = _rounded(part["clean"])
+    for column in ("A", "corrected", *AT):
+        found[column], found[f"{column} ±"] = _rounded(learnt[column])
     # Rates of the study of rates are asked for, not chosen.
     own = int((part["rate"] != RATE).sum()) if cell.rate is None else 0
     sizes = {"n_bytes": round(part["n_bytes"].mean()), "n_points": round(part["n_points"].mean())}
@@ -69,11 +74,15 @@ def _pair(table: pd.DataFrame, pair: Pair) -> dict[str, Any]:
     first, second = (table.loc[cell.name, pair.view].loc[seeds] for cell in (pair.first, pair.second))
     found: dict[str, Any] = {"claim": pair.claim, "first": _label(pair.first), "second": _label(pair.second)}
     found |= {"view": pair.view, "seeds": len(seeds), "published": pair.published}
-    for column in ("A", "corrected", "clean", "noisy"):
+    learnt = (first["clean"] >= LEARNT) & (second["clean"] >= LEARNT)
+    found["learnt"] = int(learnt.sum())
+    for column in ("A", "corrected"):
+        found[column], found[f"{column} ±"] = _rounded((first[column] - second[column])[learnt])
+    for column in ("clean", "noisy"):
         found[column], found[f"{column} ±"] = _rounded(first[column] - second[column])
     unlike = 0 if pair.first.rate else int((first["rate"] != second["rate"]).sum())
-    learnt = min(first["clean"].mean(), second["clean"].mean()) >= LEARNT
-    return {**found, "unlike_rates": unlike, "verdict": _verdict(found, pair.published) if learnt else UNTRAINED}
+    enough = found["learnt"] >= max(2, len(seeds) / 2)
+    return {**found, "unlike_rates": unlike, "verdict": _verdict(found, pair.published) if enough else UNTRAINED}
 
 
 def _verdict(found: dict[str, Any], published: bool) -> str:
@@ -125,6 +134,8 @@ def _shared(table: pd.DataFrame, pair: Pair) -> list[int]:
 
 
 def _rounded(values: pd.Series) -> tuple[float, float]:
+    if len(values) < 2:
+        return float("nan"), float("nan")
     mean, half = interval(values.to_numpy(float))
     return round(mean, 5), round(half, 5)
 

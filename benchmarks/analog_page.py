@@ -84,11 +84,13 @@ def _counted(counts: Counter[str]) -> str:
 
 _PAIR = ["data", "first", "second", "noise on", "A", "chance-corrected", "clean accuracy", "verdict"]
 _SPOT = ["data", "net", "rates by clean accuracy", "rates by noisy accuracy", "A", "clean accuracy", "noisy accuracy"]
-_CELL = ["data", "net", "noise on", "rate", "bytes", "points", "clean", "A"]
+_CELL = ["data", "net", "noise on", "rate", "bytes", "points", "clean", "learnt", "A"]
 
 
 def _pair(row: dict[str, Any]) -> list[str]:
-    verdict = row["verdict"] + (f", unlike rates in {row['unlike_rates']} seeds" if row["unlike_rates"] else "")
+    verdict = row["verdict"] + (f"; unlike rates in {row['unlike_rates']} seeds" if row["unlike_rates"] else "")
+    if row["learnt"] < row["seeds"]:
+        verdict += f"; {row['seeds'] - row['learnt']} of {row['seeds']} seeds did not train"
     differences = [_difference(row, column) for column in ("A", "corrected", "clean")]
     return [row["data"], row["first"], row["second"], row["view"], *differences, verdict]
 
@@ -102,15 +104,22 @@ def _cell(row: dict[str, Any]) -> list[str]:
     source = "" if row["share"] is None else f", {row['source']} of {row['share']:.1%}"
     own = f"chosen in {row['own_rates']} of {row['seeds']}" if row["own_rates"] else "default"
     rate = own if row["rate"] is None else f"{row['rate']:g}"
-    scores = [f"{row[column]:.3f} ± {row[f'{column} ±']:.3f}" for column in ("clean", "A")]
-    levels = [f"{row[column]:.3f}" for column in row if column.startswith("at ") and "±" not in column]
+    learnt = f"{row['learnt']} of {row['seeds']}"
+    scores = [_score(row["clean"], row["clean ±"]), learnt, _score(row["A"], row["A ±"])]
+    levels = [_score(row[column]) for column in row if column.startswith("at ") and "±" not in column]
     sizes = [f"{row['n_bytes']:,}", f"{row['n_points']:,}"]
     return [row["data"], row["net"] + source, row["view"], rate, *sizes, *scores, *levels]
 
 
 def _difference(row: dict[str, Any], column: str) -> str:
-    """A dash where there is none: nothing is left of a net that is no better than chance."""
+    """A dash where there is none: no two seeds learnt."""
     return f"{row[column]:+.3f} ± {row[f'{column} ±']:.3f}" if not math.isnan(row[column]) else "–"
+
+
+def _score(value: float, half_width: float | None = None) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.3f}" if half_width is None else f"{value:.3f} ± {half_width:.3f}"
 
 
 def _table(head: list[str], rows: Iterable[list[str]]) -> str:

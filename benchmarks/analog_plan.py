@@ -16,10 +16,10 @@ SIZES = {  # depths at the width of the example, widths at its depth
 }
 PARTLY = {"mlp": (6, 64, (1, 2, 4)), "vgg": (4, 8, (1, 2, 3)), "resnet": (4, 8, (1, 3, 6))}  # depth, width, norms
 RATES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-RATED = (Net("mlp", 3, 64), Net("mlp", 3, 64, "l2"), Net("vgg", 4, 4), Net("vgg", 4, 4, "l2"))
+RATED = (Net("mlp", 3, 64), Net("mlp", 3, 64, "l2"), Net("vgg", 2, 8), Net("vgg", 2, 8, "l2"))
 SHARES = (0.001, 0.003, 0.01, 0.03, 0.1)
 SCATTERED = 0.01  # at more than this share, summaries of these images hold all rows: no scatter, and no sample
-SUMMARISED = (Net("mlp", 3, 64), Net("vgg", 4, 4))
+SUMMARISED = (Net("mlp", 3, 64), Net("vgg", 2, 8))
 
 
 @dataclass(frozen=True)

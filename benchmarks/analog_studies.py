@@ -133,7 +133,7 @@ def save(given: argparse.Namespace, rows: list[dict[str, Any]], tables: dict[str
         "rows": rows,
     }
     unfinished = given.out.with_suffix(".part")  # a run that is cut while it writes loses nothing
-    unfinished.write_text(compact_json(results) + "\n", encoding="utf-8")
+    unfinished.write_text(compact_json(results).replace("NaN", "null") + "\n", encoding="utf-8")
     unfinished.replace(given.out)
     return results
 

@@ -26,15 +26,16 @@ def draw(path: Path) -> None:
         return
     cells, pairs = pd.DataFrame(results["cells"]), pd.DataFrame(results["pairs"])
     for name, picture in PICTURES.items():
-        part = cells[cells["study"] == name]
-        if part.empty:
+        part, compared = cells[cells["study"] == name], pairs[pairs["study"] == name]
+        if compared.empty:  # no more than cells that it shares with another study
             continue
-        figure = picture(part, pairs[pairs["study"] == name])
+        figure = picture(part, compared)
         figure.suptitle(
             f"mean and 95 % interval over {results['seeds']} training seeds; noise of "
             f"{', '.join(f'{level:g}' for level in results['levels'])} of the weights' standard deviation "
             f"({results['date']}, {results['machine']})\n"
-            f"open dot: some seed has a learning rate of its own; cross: clean accuracy below {LEARNT:g}, no verdict",
+            "open dot: some seed has a learning rate of its own; "
+            f"cross: not all seeds learnt (clean accuracy {LEARNT:g}), A is of those that did",
             fontsize=9,
         )
         target = path.with_name(f"analog-{name}.png")
@@ -143,11 +144,11 @@ def _grid(cells: pd.DataFrame, columns: int) -> tuple[Figure, dict[str, list[Axe
 
 
 def _line(axes: Axes, x: Any, known: pd.DataFrame, color: str, label: str | None) -> None:
-    """A with its interval; open where some seed's rate was chosen for it, a cross where the net did not learn."""
+    """A with its interval; open where some seed's rate was chosen for it, a cross where not all seeds learnt."""
     axes.errorbar(x, known["A"], known["A ±"], fmt="-", color=color, capsize=3, label=label)
     own = known["own_rates"].fillna(0) > 0
-    for place, value, is_own, clean in zip(x, known["A"], own, known["clean"], strict=True):
-        marker = "x" if clean < LEARNT else "o"
+    for place, value, is_own, whole in zip(x, known["A"], own, known["learnt"] == known["seeds"], strict=True):
+        marker = "o" if whole else "x"
         axes.plot(place, value, marker, color=color, markerfacecolor="white" if is_own else color)
 
 

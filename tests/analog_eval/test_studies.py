@@ -88,13 +88,17 @@ def test_verdicts_need_an_interval_without_zero(gains, verdict):
     assert {each["verdict"] for each in findings(rows)["pairs"]} == {verdict}
 
 
-def test_a_net_at_chance_gets_no_verdict_for_keeping_it():
+@pytest.mark.parametrize(("n_failed", "verdict"), [(1, "not told apart"), (2, "not told apart"), (3, "not trained")])
+def test_a_net_at_chance_is_not_robust_for_keeping_it(n_failed, verdict):
     from analog_findings import findings
 
     pair = cells_of("norms").pairs[0]
-    rows = [row(pair.first, seed, 0.1, 1.0) for seed in range(3)]
-    rows += [row(pair.second, seed, 0.9, 0.5 + 0.01 * seed) for seed in range(3)]
-    assert {each["verdict"] for each in findings(rows)["pairs"]} == {"not trained"}
+    rows = [row(pair.second, seed, 0.9, 0.5 + 0.01 * (seed % 2)) for seed in range(4)]
+    rows += [row(pair.first, seed, 0.1, 1.0) for seed in range(n_failed)]
+    rows += [row(pair.first, seed, 0.9, 0.5) for seed in range(n_failed, 4)]
+    for each in findings(rows)["pairs"]:
+        assert (each["verdict"], each["learnt"], each["seeds"]) == (verdict, 4 - n_failed, 4)
+        assert each["clean"] == pytest.approx(-0.8 * n_failed / 4)
 
 
 def test_cells_without_a_net_and_seeds_without_a_partner_are_left_out():
