@@ -82,7 +82,9 @@ def compare(
     -----
     With :math:`\delta_d` the difference of the two models in draw `d`, and :math:`\psi_i` the difference of what row
     `i` contributes to their mean scores, the standard errors are those of `noise_sweep` with these in the place of the
-    scores and the contributions, and intervals are Student's at Satterthwaite's degrees of freedom, one at a time.
+    scores and the contributions, and intervals are Student's at Satterthwaite's degrees of freedom, one at a time.  For
+    accuracies ``rows_se`` counts two more rows that change sides each way, so that an interval has a width where no row
+    does (`analog_eval.evaluation.statistics.unseen`).
 
     ``p_holm`` is adjusted for the number of rows of its table (Holm 1979): if no two models differ anywhere, a table
     has a verdict with a probability of 5 % at most.  ``average`` compares the means over the noisy levels, a table and

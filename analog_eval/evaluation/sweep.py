@@ -15,7 +15,7 @@ from analog_eval.evaluation.inputs import DEFAULT_LEVELS, check_levels
 from analog_eval.evaluation.metrics import Metric, MetricArgument, RowMetric
 from analog_eval.evaluation.report import SweepReport
 from analog_eval.evaluation.rows import sample_rows
-from analog_eval.evaluation.statistics import Estimate, summarize
+from analog_eval.evaluation.statistics import Estimate, rows_covariance, summarize
 from analog_eval.evaluation.subject import Subject, prepare
 from analog_eval.injection import check_noise
 from analog_eval.noise import GaussianNoise, RandomState, WeightNoise, one_seed
@@ -174,7 +174,7 @@ def sweep_report(
     # Scores that overflowed have no spread; NaN in the table says so.
     with np.errstate(over="ignore", invalid="ignore"):
         table = _table(metric, clean, estimates[1:], levels)
-        covariance = _rows_covariance(estimates)
+        covariance = rows_covariance(estimates)
         notes = [*_notes(metric, estimates[1:], clean), *further_notes]
     untouched = subject.untouched(levels.tolist(), noise)
     if untouched:
@@ -228,14 +228,6 @@ def _table(metric: Metric, clean: float, estimates: Sequence[Estimate], levels: 
     order = ["mean", "ci_low", "ci_high", "draw_sd", "normalized", "chance_corrected", "draws_se", "rows_se", "n_draws"]
     # One table at the end: pandas takes longer over a few columns than the statistics do.
     return pd.DataFrame({name: columns[name] for name in order}, index=pd.Index(levels, name="level"))
-
-
-def _rows_covariance(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
-    rows = [estimate.rows for estimate in estimates if estimate.rows is not None]
-    if len(rows) < len(estimates):
-        return np.full((len(estimates), len(estimates)), np.nan)
-    moves = np.array(rows)
-    return moves @ moves.T
 
 
 def _better_than_chance(metric: Metric, clean: float) -> bool:

@@ -73,9 +73,11 @@ class TestByHand:
 class TestReport:
     def test_row_covariance_has_the_rows_errors_on_its_diagonal(self, mlp, digits):
         report = noise_sweep(mlp, digits[0][1000:], digits[1][1000:], n_draws=4, random_state=0)
-        np.testing.assert_allclose(np.sqrt(report.rows_covariance.diagonal()[1:]), report.table["rows_se"])
+        # And, for differences, that of two rows more each way.
+        unseen = 2 / (797 + 4) ** 2
+        np.testing.assert_allclose(np.sqrt(report.rows_covariance.diagonal()[1:] - unseen), report.table["rows_se"])
         assert report.rows_covariance.shape == (7, 7)
-        clean = report.clean * (1 - report.clean) / (797 - 1)
+        clean = report.clean * (1 - report.clean) / (797 - 1) + unseen
         assert report.rows_covariance[0, 0] == pytest.approx(clean)
         other = noise_sweep(mlp, *digits, n_draws=2, metric=lambda t, p: 1.0)
         assert np.isnan(other.rows_covariance).all()
