@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
-from analog_eval.adapters import Arrays
+from analog_eval.adapters import Adapter, Arrays
 from analog_eval.adapters.base import winning_labels
 from analog_eval.evaluation.metrics import Data, Evaluation, RowMetric
 from analog_eval.evaluation.subject import Subject
@@ -43,6 +43,8 @@ N_PILOT = 8
 _PRIOR_DF = 4.0
 # No row is looked at more rarely: what the pilot is wrong about costs 1 / pi.
 _FLOOR = 0.02
+# So many rows are tried by themselves: enough for most normalizations by the batch, and far from all.
+_TRIED = 16
 # Variance that the choice of rows adds, in units of that between devices.
 _ADDED_VARIANCE = 1.5
 
@@ -66,7 +68,8 @@ def sample_rows(subject: Subject, n_levels: int, random_state: RandomState) -> S
     Raises
     ------
     ValueError
-        If the metric is not accuracy of a classifier that tells its classes and their scores.
+        If the metric is not accuracy of a classifier that tells its classes and their scores, or the model's answer for
+        a row depends on the others, as with a normalization by the batch.
     """
     adapter, data, metric = subject.adapter, subject.data, subject.metric
     if metric.name != "accuracy" or not isinstance(metric, RowMetric) or adapter.classes is None or data.y.ndim != 1:
@@ -74,6 +77,7 @@ def sample_rows(subject: Subject, n_levels: int, random_state: RandomState) -> S
             f"rows='sampled' needs accuracy of a classifier that tells its classes, got metric {metric.name} of "
             f"{adapter.name}"
         )
+    _check_apart(adapter, data.inputs, subject.noisy.clean)
     rng = generators(random_state, len(adapter.tensors) + 1)[-1]
     predict = adapter.row_predictor(data.inputs)
     margins = _margins(adapter.classes, data, adapter.scores(data.inputs))
@@ -142,6 +146,21 @@ class _Chances:
         # Rows that flip for themselves make up the least that devices differ by; 8 draws may show less by chance.
         between = max(float(scores.var(ddof=1)), float(spread @ spread))
         return _Chances(q, _inclusion(spread, _ADDED_VARIANCE * between))
+
+
+def _check_apart(adapter: Adapter, inputs: Any, arrays: Arrays) -> None:
+    """Raise if a few rows by themselves get other scores than among all of them."""
+    n_rows = inputs.shape[0]
+    rows = np.unique(np.linspace(0, n_rows - 1, _TRIED, dtype=np.intp))
+    alone, among = adapter.scores(getattr(inputs, "iloc", inputs)[rows])(arrays), adapter.scores(inputs)(arrays)[rows]
+    difference = float(np.max(np.abs(alone - among), initial=0.0))
+    rounding = np.finfo(among.dtype).eps ** 0.5 if among.dtype.kind == "f" else 0.0
+    if difference > rounding * np.max(np.abs(among), initial=0.0):
+        raise ValueError(
+            "rows='sampled' needs a model whose answer for a row does not depend on the others, but scores of "
+            f"{adapter.name} for {len(rows)} rows by themselves differ by up to {difference:.3g} from those among all "
+            f"{n_rows} (a normalization by the batch, attention across rows?); use rows='all'"
+        )
 
 
 def _predicted(margins: NDArray[np.float64]) -> NDArray[np.float64]:

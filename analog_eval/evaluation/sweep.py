@@ -83,9 +83,10 @@ def noise_sweep(
         running statistics.
     rows : {"all", "sampled"}, default="all"
         ``sampled``: after 8 draws of all rows, look only at those that may change sides, see
-        `analog_eval.evaluation.rows`.  For accuracy only.  Intervals of the same width take 2 to 2.6 times the draws
-        but a fifth of the row evaluations, so ask for a width with ``n_draws="auto"``, not for a number of draws.  It
-        saves time with thousands of rows, and none with hundreds.
+        `analog_eval.evaluation.rows`.  For accuracy only, of a model whose answer for a row does not depend on the
+        others.  Intervals of the same width take 2 to 2.6 times the draws but a fifth of the row evaluations, so ask
+        for a width with ``n_draws="auto"``, not for a number of draws.  It saves time with thousands of rows, and none
+        with hundreds.
     progress : bool, default=True
         Show how far the sweep is, on standard error: one line kept up to date on a terminal, elsewhere a line every
         half minute.  A sweep that is quickly done shows nothing.
