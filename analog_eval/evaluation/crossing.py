@@ -36,7 +36,13 @@ class Crossing(NamedTuple):
 
 
 def crossing(
-    table: pd.DataFrame, clean: float, clean_level: float, rows_covariance: NDArray[np.float64], target: float
+    table: pd.DataFrame,
+    clean: float,
+    clean_level: float,
+    rows_covariance: NDArray[np.float64],
+    target: float,
+    *,
+    falling: bool = False,
 ) -> Crossing:
     """Return where ``mean - target * clean`` and the two limits of its interval first change sign.
 
@@ -47,11 +53,13 @@ def crossing(
     clean : float
         Clean score, > 0.
     clean_level : float
-        The level that means no noise.
+        The level that means no noise; NaN if none does, and then nothing is known before the first level.
     rows_covariance : ndarray of shape (n_levels + 1, n_levels + 1)
         Of the clean score and of those of the levels, from the choice of rows; NaN if not known.
     target : float
         Positive, not 1.
+    falling : bool, default=False
+        Whether noise grows as the level falls.
 
     Returns
     -------
@@ -61,14 +69,14 @@ def crossing(
     gap = (table["mean"] - target * clean).to_numpy()
     half = half_widths(table, np.nan_to_num(rows_covariance), target)
     # From the cleanest level to the noisiest: downwards in dB and bits.
-    order = np.argsort(levels)[:: -1 if clean_level == np.inf else 1]
+    order = np.argsort(levels)[:: -1 if falling else 1]
     order = order[noisy[order]]
     start = (1.0 - target) * clean
     # Above the target first, whichever way the score goes.
     side = np.sign(start)
     path = np.append(clean_level, levels[order])
     middle, width = side * gap[order], half[order]
-    beyond = -np.inf if clean_level == np.inf else np.inf
+    beyond = -np.inf if falling else np.inf
     curves = (np.append(side * start, curve) for curve in (middle, middle - width, middle + width))
     return Crossing(*(_first_zero(path, curve, beyond) for curve in curves))
 

@@ -49,11 +49,13 @@ class SweepReport:
     level_label : str
         What a level is, with its unit.
     clean_level : float
-        The level that means no noise; NaN where none does.
+        The level that means no noise; NaN where none does, as where a part of the noise is fixed.
     covers : str
         What the intervals cover.
     notes : tuple of str
         What a reader of the numbers should know.
+    falling : bool, default=False
+        Whether noise grows as the level falls, as in dB and bits.
 
     Examples
     --------
@@ -80,6 +82,7 @@ class SweepReport:
     clean_level: float
     covers: str
     notes: tuple[str, ...]
+    falling: bool = False
 
     @property
     def average_normalized(self) -> float:
@@ -154,8 +157,9 @@ class SweepReport:
         between the crossings of the two limits of mean - target * clean, whose standard error takes into account that
         both scores come from the same rows.  It does not cover the error of the straight lines, so use a grid that is
         fine near the crossing.  Infinite (minus infinity in dB or bits, where noise grows downwards): not reached on
-        this grid.  NaN: the clean score is not positive, a mean is not finite, or the crossing lies between the clean
-        model and the first level where that is infinitely far away.  For a metric whose rows' part is not known the
+        this grid.  NaN: the clean score is not positive, a mean is not finite, or the crossing lies before the first
+        level and no level is clean, as with a part of the noise that is fixed, or a clean one is infinitely far away.
+        For a metric whose rows' part is not known the
         interval covers the draws alone.  The definition is ours.
 
         Examples
@@ -174,7 +178,8 @@ class SweepReport:
             raise ValueError(f"target={target!r} must be a positive number other than 1")
         if not self.clean > 0.0:
             return Crossing(*[float("nan")] * 3)
-        return crossing(self.table, self.clean, self.clean_level, self.rows_covariance, float(target))
+        arguments = (self.table, self.clean, self.clean_level, self.rows_covariance, float(target))
+        return crossing(*arguments, falling=self.falling)
 
     def to_markdown(self, *, digits: int = 4) -> str:
         """Return `table` as a Markdown table.

@@ -204,9 +204,11 @@ def sweep_report(
             "rows": subject.rows_text,
         },
         level_label=noise.level_label(),
-        clean_level=noise.clean_level,
+        # Beside a fixed part the level of no other noise is not clean.
+        clean_level=noise.clean_level if noise.is_clean(noise.clean_level) else float("nan"),
         covers=coverage_text(metric),
         notes=tuple(notes),
+        falling=noise.clean_level == np.inf,
     )
 
 
