@@ -225,6 +225,23 @@ class TestModules:
             assert drift_sweep(module, X, y, compensation="column", **usual).table["mean"].item() < 1e-10
             assert drift_sweep(module, X, y, compensation="global", **usual).table["mean"].item() > 1e-3
 
+    def test_a_parameter_that_is_a_single_number(self, torch, rng):
+        class Scaled(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.factor = torch.nn.Parameter(torch.tensor(2.0))
+
+            def forward(self, x):
+                return self.factor * x
+
+        X = rng.normal(size=(30, 2)).astype(np.float32)
+        arguments = {"noise": DeviceNoise(compensation=None), "levels": 0.0, "targets": "parameters", "metric": "mse"}
+        report = noise_sweep(Scaled(), X, 2.0 * X, n_draws=400, random_state=0, **arguments)
+        factors = np.array([DeviceNoise(compensation=None)(2.0, 0.0, random_state=seed) for seed in range(400)])
+        expected = (X**2).mean() * (factors - 2.0) ** 2
+        error = np.hypot(report.table["draws_se"].iloc[0], expected.std() / 20)
+        assert abs(report.table["mean"].iloc[0] - expected.mean()) < 4 * error
+
     def test_tied_weights_are_programmed_once(self, torch, rng):
         first, second = torch.nn.Linear(4, 4, bias=False), torch.nn.Linear(4, 4, bias=False)
         second.weight = first.weight
