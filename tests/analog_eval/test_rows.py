@@ -75,6 +75,20 @@ def test_fewer_row_evaluations_for_the_same_interval(mlp, held_out):
     assert (evaluations <= 0.25).all()
 
 
+def test_the_choice_of_rows_is_counted_once(mlp, held_out):
+    # draws_se holds it; the variance of the rows is that of all rows, in the mean over seeds.
+    arguments = {"levels": LEVELS, "n_draws": 25}
+    tables = [
+        [noise_sweep(mlp, *held_out, rows=rows, random_state=seed, **arguments).table for rows in ("all", "sampled")]
+        for seed in range(12)
+    ]
+    excess = np.array([part["rows_se"] ** 2 / whole["rows_se"] ** 2 - 1.0 for whole, part in tables])
+    error = excess.std(axis=0, ddof=1) / np.sqrt(12)
+    # Student's t with 11 degrees of freedom, four levels: 5 standard errors.
+    assert (np.abs(excess.mean(axis=0)) < 5.0 * error).all()
+    assert (error < 0.1).all()
+
+
 @pytest.mark.slow
 def test_intervals_cover():
     weights = np.array([1.0, -0.5, 0.3, 2.0, 0.0])
