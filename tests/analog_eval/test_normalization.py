@@ -630,8 +630,18 @@ def test_names_come_from_the_package():
         _ = analog_eval.L7BatchNorm
 
 
-def test_without_torch_the_names_say_what_is_missing(monkeypatch):
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("torch", r"convert_batchnorm needs torch: pip install 'coreset-eval\[torch\]'"),
+        # What else fails is not torch's fault.
+        ("scipy.special", "scipy.special"),
+    ],
+)
+def test_what_is_missing_is_named(missing, message, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("analog_eval.normalization")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(analog_eval, "normalization")
-    monkeypatch.setitem(sys.modules, "analog_eval.normalization", None)
-    with pytest.raises(ImportError, match=r"convert_batchnorm needs torch: pip install 'coreset-eval\[torch\]'"):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=message):
         _ = analog_eval.convert_batchnorm
