@@ -26,7 +26,8 @@ class Comparison:
     table : DataFrame, index ``a``, ``b``, ``level``
         ``difference``: `a` less `b`; ``ci_low``, ``ci_high``: its 95 % interval; ``draws_se``, ``rows_se``: the two
         standard errors that the interval is made of; ``p_value``: of no difference; ``p_holm``: adjusted for all rows
-        of the table; ``verdict``: the name of the better model, empty where ``p_holm`` is 5 % or more.
+        of the table; ``verdict``: the name of the better model, empty where ``p_holm`` is 5 % or more.  Where
+        ``rows_se`` is NaN, verdicts are on these very test rows alone.
     average : DataFrame, index ``a``, ``b``
         The same for the mean over the noisy levels, a family of its own.
     reports : dict of str to SweepReport

@@ -67,7 +67,7 @@ def crossing(
     """
     levels, noisy = table.index.to_numpy(dtype=np.float64), table.index.to_numpy() != clean_level
     gap = (table["mean"] - target * clean).to_numpy()
-    half = half_widths(table, np.nan_to_num(rows_covariance), target)
+    half = half_widths(table, rows_covariance, target)
     # From the cleanest level to the noisiest: downwards in dB and bits.
     order = np.argsort(levels)[:: -1 if falling else 1]
     order = order[noisy[order]]
@@ -84,8 +84,13 @@ def crossing(
 def half_widths(
     table: pd.DataFrame, covariance: NDArray[np.float64], target: float | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return half the widths of the 95 % intervals of ``mean - target * clean``, for a target or one a level."""
-    rows = covariance.diagonal()[1:] - 2.0 * target * covariance[0, 1:] + target**2 * covariance[0, 0]
+    """Return half the widths of the 95 % intervals of ``mean - target * clean``, for a target or one a level.
+
+    Those of the draws alone where the covariance is NaN; NaN where it is infinite.
+    """
+    known = np.nan_to_num(covariance, posinf=np.inf)
+    with np.errstate(invalid="ignore"):
+        rows = known.diagonal()[1:] - 2.0 * target * known[0, 1:] + target**2 * known[0, 0]
     draws = table["draws_se"].to_numpy() ** 2
     total = draws + np.maximum(rows, 0.0)
     # Satterthwaite's degrees of freedom, with many rows.

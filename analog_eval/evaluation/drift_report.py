@@ -93,14 +93,16 @@ class DriftReport(SweepReport):
         share = self.table["chance_corrected" if known else "normalized"].to_numpy()
         unit = abs(self.clean - (self.chance if known else 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
-            half = half_widths(self.table, np.nan_to_num(self.rows_covariance), share) / unit
+            half = half_widths(self.table, self.rows_covariance, share) / unit
         low, high = share - half, share + half
         verdict = np.select([low >= target, high < target, np.isfinite(half)], ["holds", "fails", "open"], "")
         columns = {"time": self._words(), "normalized": share, "ci_low": low, "ci_high": high, "verdict": verdict}
         return pd.DataFrame(columns, index=self.table.index)
 
     def first_failing(self, target: float = 0.99) -> float:
-        """Return the first time of the sweep at which `iso_accuracy` says "fails", in seconds; infinite if none.
+        """Return the first time of the sweep at which `iso_accuracy` says "fails", in seconds; infinite if none does.
+
+        Infinite does not mean that the model holds: all times may be "open".  NaN if there is no verdict at any time.
 
         Parameters
         ----------
@@ -118,7 +120,9 @@ class DriftReport(SweepReport):
         """
         verdicts = self.iso_accuracy(target)["verdict"]
         failing = verdicts.index[verdicts == "fails"]
-        return float(failing[0]) if len(failing) else float("inf")
+        if len(failing):
+            return float(failing[0])
+        return float("inf") if verdicts.any() else float("nan")
 
     def variation(self, start: Time | None = None, end: Time = "1mo") -> Variation:
         """Return how much the mean score changes between two times of the sweep, over a month by default.
@@ -149,11 +153,13 @@ class DriftReport(SweepReport):
         scores = self.draws["score"].to_numpy().reshape(len(self.table), -1)
         changes = scores[last] - scores[first]
         rows = self.rows_covariance[1:, 1:]
-        variance = rows[first, first] + rows[last, last] - 2.0 * rows[first, last]
         n = len(changes)
         parts = [(float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan"), n - 1.0)]
-        if not np.isnan(variance):
-            parts.append((float(np.sqrt(max(variance, 0.0))), float("inf")))
+        if not np.isnan(rows).any():
+            # NaN where the covariance is infinite.
+            with np.errstate(invalid="ignore"):
+                variance = rows[first, first] + rows[last, last] - 2.0 * rows[first, last]
+                parts.append((float(np.sqrt(np.maximum(variance, 0.0))), float("inf")))
         mean = float(changes.mean())
         return Variation(mean, *interval(mean, parts))
 

@@ -38,8 +38,8 @@ class SweepReport:
         Columns ``level``, ``draw``, ``score``.  The same draw number means the same random numbers at every level.
     rows_covariance : ndarray of shape (n_levels + 1, n_levels + 1)
         Covariance of the clean score and of the mean scores, in this order, that comes from the choice of test rows;
-        NaN for a metric of which it is not known.  Made for differences: for accuracies the diagonal is a little more
-        than ``rows_se`` squared, as `analog_eval.evaluation.statistics.unseen` explains.
+        NaN for a metric of which it is not known, infinite for one row.  Made for differences: for accuracies the
+        diagonal is a little more than ``rows_se`` squared, as `analog_eval.evaluation.statistics.unseen` explains.
     metric : str
         Name of the score.
     noisy : ndarray of bool, shape (n_levels,)

@@ -296,15 +296,17 @@ def unseen(n_effective: float) -> float:
 
 
 def rows_covariance(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
-    """Return the covariance of several scores that comes from the choice of rows, NaN if that is not known.
+    """Return the covariance of several scores that comes from the choice of rows, NaN if the metric does not tell.
 
-    Its diagonal holds the part of `unseen` rows, which adds up in differences of two scores as it does in `Estimate`.
+    One row, which says nothing of the others, makes it infinite.  The diagonal holds the part of `unseen` rows, which
+    adds up in differences of two scores as it does in `Estimate`.
     """
     rows = [estimate.rows for estimate in estimates if estimate.rows is not None]
     if len(rows) < len(estimates):
         return np.full((len(estimates), len(estimates)), np.nan)
     moves = np.array(rows)
-    return np.asarray(moves @ moves.T + np.diag([estimate.up**2 for estimate in estimates]))
+    covariance = moves @ moves.T + np.diag([estimate.up**2 for estimate in estimates])
+    return np.where(np.isnan(covariance), np.inf, covariance)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

@@ -126,7 +126,8 @@ def noise_sweep(
       reports with a minus sign.  With a metric where less is better, more than 1 means worse.
     - ``chance_corrected`` = (mean - c) / (clean - c), where c is the score of the best constant guess on these rows:
       the share of the most frequent label (or k labels) for accuracy, 0 for R^2, the variance of `y` for the squared
-      error.  NaN where c is not known, or the clean score is not better.
+      error.  NaN where c is not known, or the clean score is not better; a note says where c lies in the 95 % interval
+      of the clean score, so that the ratio means little.
 
     The experiment follows Fagbohungbe and Qian, arXiv 2011.11840; the chance correction, the split of the uncertainty
     and the common random numbers are ours.
@@ -176,7 +177,7 @@ def sweep_report(
     with np.errstate(over="ignore", invalid="ignore"):
         table = _table(metric, clean, estimates[1:], levels)
         covariance = rows_covariance(estimates)
-        notes = [*_notes(metric, estimates[1:], clean), *further_notes]
+        notes = [*_notes(metric, estimates, clean), *further_notes]
     untouched = subject.untouched(levels.tolist(), noise)
     if untouched:
         notes.append(
@@ -237,9 +238,14 @@ def _better_than_chance(metric: Metric, clean: float) -> bool:
     return clean > metric.chance if metric.greater_is_better else clean < metric.chance
 
 
+def _near_chance(metric: Metric, clean: Estimate) -> bool:
+    known = summarize(clean, metric)
+    return clean.rows is not None and known.ci_low <= metric.chance <= known.ci_high
+
+
 def _notes(metric: Metric, estimates: Sequence[Estimate], clean: float) -> list[str]:
     notes = []
-    scores = np.array([estimate.scores for estimate in estimates])
+    scores = np.array([estimate.scores for estimate in estimates[1:]])
     failed = int((~np.isfinite(scores)).sum())
     if np.isnan(clean):
         notes.append(f"{metric.name} is NaN even without noise, so nothing can be compared with it")
@@ -255,6 +261,11 @@ def _notes(metric: Metric, estimates: Sequence[Estimate], clean: float) -> list[
         notes.append(
             f"chance_corrected is NaN: the clean score {clean:.4g} is not "
             f"{'above' if metric.greater_is_better else 'below'} the best constant guess {metric.chance:.4g}"
+        )
+    elif _near_chance(metric, estimates[0]):
+        notes.append(
+            f"chance_corrected means little: the clean score {clean:.4g} cannot be told from the best constant guess "
+            f"{metric.chance:.4g} on these rows"
         )
     if scores.shape[1] < 2:
         notes.append("intervals are NaN: one draw says nothing about the spread between devices")

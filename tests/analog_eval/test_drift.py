@@ -347,6 +347,18 @@ class TestVerdicts:
         change = report.variation()
         assert change.ci_high - change.change == pytest.approx(1.959964 * 0.03, rel=1e-5)
 
+    def test_one_row_says_nothing(self, logistic, cancer):
+        report = drift_sweep(logistic, cancer[0][:1], cancer[1][:1], n_draws=3, random_state=0)
+        report = DriftReport(**vars(report) | {"chance": float("nan")})
+        assert report.table["normalized"].iloc[0] == 1.0
+        assert (report.iso_accuracy()["verdict"] == "").all()
+        assert np.isnan(report.first_failing())
+        assert np.isnan(report.variation()[1:]).all()
+
+    def test_no_verdict_is_no_promise(self):
+        # Open at all times: no time fails for sure.
+        assert report_of([0.9, 0.89, 0.89], sd=0.02).first_failing() == np.inf
+
     def test_no_chance_score(self):
         report = report_of([0.9, 0.88, 0.8], chance=float("nan"))
         np.testing.assert_allclose(report.iso_accuracy()["normalized"], [1.0, 0.88 / 0.9, 0.8 / 0.9])
