@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analog_eval.evaluation.crossing import Crossing, crossing
-from analog_eval.evaluation.rendering import Cells, cells, html, markdown, number, text_lines
+from analog_eval.evaluation.rendering import Cells, Rendered, cells, number
 from analog_eval.plots import plot_draws, plot_sweeps, plot_uncertainty
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["SweepReport"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SweepReport:
+class SweepReport(Rendered):
     """What `noise_sweep` returns.
 
     Parameters
@@ -180,27 +180,6 @@ class SweepReport:
             return Crossing(*[float("nan")] * 3)
         arguments = (self.table, self.clean, self.clean_level, self.rows_covariance, float(target))
         return crossing(*arguments, falling=self.falling)
-
-    def to_markdown(self, *, digits: int = 4) -> str:
-        """Return `table` as a Markdown table.
-
-        Parameters
-        ----------
-        digits : int, default=4
-            Decimals.
-
-        Returns
-        -------
-        str
-        """
-        return markdown(self._cells(digits))
-
-    def __repr__(self) -> str:
-        lines = text_lines(self._cells())
-        return "\n".join([f"SweepReport: {self._title()}", self._summary(), *lines, *self._remarks()])
-
-    def _repr_html_(self) -> str:
-        return html(self._title(), self._summary(), [self._cells()], self._remarks())
 
     def _cells(self, digits: int = 4) -> Cells:
         return cells(self.table, digits)
