@@ -35,9 +35,10 @@ from coreset.budget.candidates import families
 from coreset.budget.empirical import plan_empirically
 from coreset.budget.filling import fill
 from coreset.budget.forecasts import Task
-from coreset.budget.nesting import MergeChain, merge_order
+from coreset.budget.nesting import MergeChain
 from coreset.budget.proxies import eigenvalue_errors, extrapolated, traversal_distances
 from coreset.construction import Rows, check_rows, with_scale
+from coreset.ward import merge_order
 from coreset.wire import Draft
 
 PLAIN = [UniformQuantizer(bits) for bits in (1, 2, 4, 8)]
