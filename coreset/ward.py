@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,16 +32,22 @@ def merged(points: Floats, weights: Floats, n_points: int) -> Floats:
 
     Returns
     -------
-    ndarray of shape (n_points, d), or `points` when there are no more
+    ndarray of shape (n_points, d), or a copy of `points` when there are no more
     """
+    return next(nested(points, weights, [n_points]))
+
+
+def nested(points: Floats, weights: Floats, sizes: Iterable[int]) -> Iterator[Floats]:
+    """Like `merged` for falling numbers of points, each merged from those before."""
     means, masses, alive = points.copy(), weights.copy(), np.ones(len(points), dtype=bool)
-    order = merge_order(points, weights, None)
-    for _ in range(len(points) - n_points):
-        into, gone = next(order)
-        means[into] += joined_share(masses, into, gone) * (means[gone] - means[into])
-        masses[into] += masses[gone]
-        alive[gone] = False
-    return means[alive]
+    order, left = merge_order(points, weights, None), len(points)
+    for size in sizes:
+        for into, gone in itertools.islice(order, max(0, left - size)):
+            means[into] += joined_share(masses, into, gone) * (means[gone] - means[into])
+            masses[into] += masses[gone]
+            alive[gone] = False
+            left -= 1
+        yield means[alive]
 
 
 def merge_order(columns: Floats, weights: Floats, classes: NDArray[Any] | None) -> Iterator[Pair]:

@@ -7,7 +7,7 @@ import pytest
 from scipy.cluster.hierarchy import fcluster, ward
 
 from coreset import RobustCoreset
-from coreset.ward import merged
+from coreset.ward import merged, nested
 
 
 def test_three_points_by_hand():
@@ -49,3 +49,9 @@ def test_as_many_points_as_clusters_find_them_all(seed):
     summary = RobustCoreset(60, random_state=seed).fit(X).coreset_
     best = ((X - X.reshape(60, 50, 20).mean(axis=1).repeat(50, axis=0)) ** 2).sum()
     assert summary.offset == pytest.approx(best)
+
+
+def test_nested_means_are_those_of_each_size(rng):
+    points, weights = rng.normal(size=(50, 3)), rng.uniform(0.5, 2, 50)
+    for size, means in zip([50, 31, 8], nested(points, weights, [50, 31, 8]), strict=True):
+        np.testing.assert_allclose(means, merged(points, weights, size))
