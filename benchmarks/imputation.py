@@ -189,7 +189,7 @@ def contest(df: pd.DataFrame, imputers: dict[str, Any], n_repeats: int, seed: in
     trial = masked_trial(df, mechanism="mcar", missing_rate=SHARE, **options)
     raw = score_imputers(trial, imputers, n_repeats=n_repeats, progress=False).raw
     values = raw.pivot(index="repeat", columns="imputer", values="score")
-    return compare_pairs(values.to_numpy(), list(values), trial.overlap_ratio(n_repeats))
+    return compare_pairs(values.to_numpy(), list(values), trial.overlap_ratio())
 
 
 def declared(verdicts: pd.DataFrame, worse: str, better: str) -> bool:

@@ -204,7 +204,7 @@ def rank_in_trial(
 ) -> Ranking:
     """Put imputers through a trial, and rank those that are no references."""
     scores = score_imputers(trial, {**contenders, **references}, n_repeats=n_repeats, n_jobs=n_jobs, progress=progress)
-    ratio = trial.overlap_ratio(n_repeats)
+    ratio = trial.overlap_ratio()
     shown = [*([TRUTH] if trial.has_truth else []), *references]
     summary = summarize(scores.raw, trial.metrics, shown, ratio=ratio, entropy=trial.entropy)
     described = {

@@ -64,7 +64,7 @@ def test_no_winner_where_every_imputer_fails_somewhere(rng):
 
 
 def test_diverged_cells_do_not_win(gaussian_table, rng):
-    df, _ = gaussian_table(200, 4, 0.7, rng)
+    df, _ = gaussian_table(400, 4, 0.7, rng)
 
     def diverging(value):
         def imputer(table, random_state):
