@@ -98,7 +98,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         from analog_eval import normalization
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         raise ImportError(f"{name} needs torch: pip install 'coreset-eval[torch]'") from error
     return getattr(normalization, name)
 

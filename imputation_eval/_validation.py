@@ -106,7 +106,8 @@ def check_table(table: Any, name: str) -> pd.DataFrame:
     if not table.columns.is_unique:
         duplicates = list(table.columns[table.columns.duplicated()].unique())
         raise ValueError(f"{name} has columns with the same name: {duplicates}.")
-    nameless = {int(place): table.columns[place] for place in np.flatnonzero(_lacks_name(table.columns))}
+    lacks = _lacks_name(table.columns)
+    nameless = {place: label for place, label in enumerate(table.columns) if lacks[place]}
     if nameless:
         raise ValueError(f"{name} has columns without a name (position: label): {nameless}; name them.")
     return table

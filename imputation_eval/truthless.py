@@ -29,9 +29,10 @@ from imputation_eval.metrics import Metric
 _Array = NDArray[np.float64]
 _Rows = NDArray[np.intp]
 _MIN_CELLS = 10  # holes, and observed cells, that a column needs to be scored
-# Test cells in which two draws have to agree for an imputer to count as deterministic. Of one that draws differently in a
-# share q of the cells, two draws agree in all 30 with probability (1 - q)^30, below 5 % from q = 0.095 on; below that, the
-# spread that is left out is at most q / 2 where cells count 0 or 1. With fewer cells all draws are made: it costs little.
+# Test cells in which two draws have to agree for an imputer to count as deterministic. Of one that draws differently in
+# a share q of the cells, two draws agree in all 30 with probability (1 - q)^30, below 5 % from q = 0.095 on; below
+# that, the spread that is left out is at most q / 2 where cells count 0 or 1. With fewer cells all draws are made: it
+# costs little.
 _TELLING_CELLS = 30
 _N_TREES, _N_FOREST_DRAWS = 30, 30
 

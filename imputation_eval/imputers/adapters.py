@@ -34,8 +34,8 @@ def impute(
         Never changed: an estimator is cloned, and every ``random_state`` parameter, nested ones too, is set; other
         objects are deep-copied, and their attribute ``random_state`` is set if they have one. What draws from the
         global state of ``np.random`` or ``random`` is reproducible, too: both are seeded for the call and put back
-        after it (other threads see that, processes do not). scikit-learn's own imputers of arrays work on any table: where a column is not
-        numeric they are wrapped in :class:`~imputation_eval.TableImputer`.
+        after it (other threads see that, processes do not). scikit-learn's own imputers of arrays work on any table:
+        where a column is not numeric they are wrapped in :class:`~imputation_eval.TableImputer`.
     df : DataFrame of shape (n_rows, n_columns)
         Table with holes. The imputer gets a copy.
     random_state : int

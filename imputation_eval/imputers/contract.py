@@ -84,13 +84,13 @@ def seeded_copy(estimator: Any, seed: int) -> Any:
 @contextmanager
 def seeded_globals(seed: int) -> Iterator[None]:
     """Seed the generators that belong to all, NumPy's legacy one and Python's, and leave them as they were."""
-    states = np.random.get_state(), random.getstate()
-    np.random.seed(seed)
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
     random.seed(seed)
     try:
         yield
     finally:
-        np.random.set_state(states[0])
+        np.random.set_state(states[0])  # noqa: NPY002
         random.setstate(states[1])
 
 

@@ -94,8 +94,8 @@ def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | Non
         return f"{first} Statistically tied with it{which}: {those}.{_fastest(table, [winner, *tied])}"
     which = " by every metric" if len(names) > 1 else ""
     return (
-        f"{first} Every other one of them is significantly worse{which} (corrected resampled t on paired differences, Holm, "
-        "5 %); scores within a repeat are paired, so this can be even where intervals overlap."
+        f"{first} Every other one of them is significantly worse{which} (corrected resampled t on paired differences, "
+        "Holm, 5 %); scores within a repeat are paired, so this can be even where intervals overlap."
     )
 
 

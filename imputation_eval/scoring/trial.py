@@ -20,8 +20,8 @@ _Mask = NDArray[np.bool_]
 MIN_ROWS = 30
 TRUTH = "truth"
 RAW_COLUMNS = ["imputer", "repeat", "draw", "metric", "score", "seconds", "failure"]
-# Repeats differ by the rows they score: half of them, because then the spread between repeats equals the sampling error of
-# the whole (delete-half subsampling). Where each repeat also hides other cells, that adds to the spread only.
+# Repeats differ by the rows they score: half of them, because then the spread between repeats equals the sampling error
+# of the whole (delete-half subsampling). Where each repeat also hides other cells, that adds to the spread only.
 HALF = 0.5
 
 

@@ -135,8 +135,8 @@ def test_mechanisms_in_a_ranking(mechanism, gaussian_table, rng):
     hidden = ranking.settings["hidden_rate"]
     assert hidden == pytest.approx(0.2, abs=0.01)
     assert f"{100 * hidden:.3g} % of the observed cells were hidden" in text
-    # Two repeats share as many of the 400 rows as they score, 30 to 50 %, or more where some rows are likelier to lose a
-    # cell. The least of it are 36 rows with a standard deviation of 5: three of them less are a share of 0.17.
+    # Two repeats share as many of the 400 rows as they score, 30 to 50 %, or more where some rows are likelier to lose
+    # a cell. The least of it are 36 rows with a standard deviation of 5: three of them less are a share of 0.17.
     assert ranking.settings["overlap_ratio"] >= 0.17 / (1 - 0.17)
     if mechanism == "mnar":
         assert ranking.settings["overlap_ratio"] > 1

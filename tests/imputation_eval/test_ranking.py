@@ -67,8 +67,8 @@ def test_tests_account_for_the_overlap_of_repeats(mode):
     imputers = {"median": MeanImputer("median"), "draw": HotDeckImputer()}
     if mode == "masked":
         ranking = rank_imputers(df, imputers, missing_rate=0.3, **QUICK)
-        # Nearly every row has a hidden cell, and half of them are scored: 221 of 442. Two halves share 110.5 rows with a
-        # standard deviation of 5.3, and 45 pairs of them are counted.
+        # Nearly every row has a hidden cell, and half of them are scored: 221 of 442. Two halves share 110.5 rows with
+        # a standard deviation of 5.3, and 45 pairs of them are counted.
         ratio = ranking.settings["overlap_ratio"]
         assert ratio == pytest.approx(1, abs=0.05)
     else:

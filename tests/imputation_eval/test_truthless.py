@@ -203,7 +203,12 @@ def test_other_metrics_without_a_truth(gaussian_table, rng):
         (pd.DataFrame({"x": [1.0, None] + [2.0] * 50}), {}, ValueError, "no column that can be scored.*'x': '1 holes"),
         (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10, "y": [None] * 40}), {}, ValueError, r"cell: \['y'\]"),
         (pd.DataFrame({"x": [None] * 20 + [np.inf, 2.0] * 10}), {}, ValueError, "infinite"),
-        (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10, None: 1.0}), {}, ValueError, r"without a name.*{1: (None|nan)}"),
+        (
+            pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10, None: 1.0}),
+            {},
+            ValueError,
+            r"without a name.*{1: (None|nan)}",
+        ),
         (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10, np.nan: 1.0}), {}, ValueError, r"without a name.*{1: nan}"),
         (
             pd.DataFrame({("x", None): [None] * 20 + [1.0, 2.0] * 10, ("x", "y"): 1.0}),
