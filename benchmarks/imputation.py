@@ -148,8 +148,8 @@ def null_scores(name: str, runs: range) -> dict[str, Any]:
 
 def worse_scenarios(part: int) -> Iterable[Scenario]:
     """How often an imputer is declared worse than one that is as good."""
-    plan = (("same", 10, 1000), ("same", 100, 300), ("exchangeable", 10, 200), ("exchangeable", 100, 100))
-    for what, n_repeats, n_runs in plan if part == 1 else ((*case[:2], 20) for case in plan[::2]):
+    plan = (("same", 100, 300), ("exchangeable", 100, 100), ("same", 10, 1000), ("exchangeable", 10, 200))
+    for what, n_repeats, n_runs in plan if part == 1 else ((*case[:2], 20) for case in plan[2:]):
         for start in range(0, n_runs, 20):
             runs = range(start, start + max(2, 20 // part))
             run = lambda w=what, r=n_repeats, s=runs: false_verdicts(w, r, s)  # noqa: E731
@@ -209,7 +209,7 @@ def declared(verdicts: pd.DataFrame, worse: str, better: str) -> bool:
 
 def wide_scenarios(part: int) -> Iterable[Scenario]:
     """The same where the cells of a row go together, by each of three metrics and by all of them."""
-    for n_repeats, n_runs in ((3, 400), (10, 400), (30, 200)):
+    for n_repeats, n_runs in ((3, 400), (10, 200), (30, 60)):
         for start in range(0, n_runs // part, 20):
             run = lambda r=n_repeats, s=range(start, start + 20): wide_verdicts(r, s)  # noqa: E731
             yield f"wide-{n_repeats}-repeats-{start}", run

@@ -61,7 +61,7 @@ def rank_imputers(
         metric. Values of different metrics are never averaged.
     mode : {"masked", "truth", "no_truth"}
         ``"masked"``: hide observed cells of `df` anew in each repeat; cells missing in `df` itself are never scored.
-        ``"truth"``: fill the holes of `df`, and compare with `truth`; each repeat scores a random half of the rows.
+        ``"truth"``: fill the holes of `df`, and compare with `truth`.
         ``"no_truth"``: fill the holes of `df`, and see how well each column's observed cells are restored from its
         imputed ones, see :func:`~imputation_eval.energy_iscore`; each repeat takes a random half of a column's rows.
     truth : DataFrame, optional
@@ -109,8 +109,10 @@ def rank_imputers(
         If `df` has fewer than 100 rows, over 20 % duplicate rows, constant columns or nominal ones whose levels hardly
         ever come twice, or if an imputer warned.
 
-    Notes ----- Repeats share one table, so the spread between them understates the uncertainty. Intervals and tests use
-    the corrected resampled t of Nadeau and Bengio (2003): the variance of a mean over J repeats is s^2 (1/J +
+    Notes
+    -----
+    Repeats share one table, so the spread between them understates the uncertainty. Intervals and tests use the
+    corrected resampled t of Nadeau and Bengio (2003): the variance of a mean over J repeats is s^2 (1/J +
     n_test/n_train). Test are the rows that a repeat scores, train the others: rows and not cells, because the cells of
     one row go together, and a mask meets nearly every row of a wide table. Half of the rows are scored, so that the
     ratio is 1: the variance of the mean of half the rows, given the table, equals that of the mean of all rows over new

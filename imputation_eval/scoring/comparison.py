@@ -62,6 +62,7 @@ class ComparisonTrial(Trial):
         """Hide cells, and choose and halve the rows that are scored."""
         incomplete = self.table if self.mechanism is None else hide(self.table, self.mask(repeat))
         hidden = self._usable(incomplete.isna().to_numpy())
+        self._check_usable(int(hidden.any(axis=1).sum()))
         rows = self._scored_rows(hidden, repeat)
         unknown = self.encoder.expand(self.truth.iloc[rows].isna().to_numpy())
         truth = Filled(self.encoder, hidden[rows], _known(self.encoder.transform(self.truth.iloc[rows]), unknown))
@@ -137,13 +138,15 @@ class ComparisonTrial(Trial):
         With masks, of which other rows may be part, few rows may all be scored; `overlap_ratio` tells what that costs.
         """
         half = HALF * (n_usable if self.mechanism is None else len(self.table))
+        return min(max(int(half), MIN_ROWS), n_usable, self.max_rows) // 2 * 2
+
+    def _check_usable(self, n_usable: int) -> None:
         least = 2 * MIN_ROWS if self.mechanism is None else MIN_ROWS
         if n_usable < least:
             raise ValueError(
                 f"only {n_usable} rows have a hidden cell that can be scored, at least {least} are needed; give more "
                 "rows, or raise missing_rate."
             )
-        return min(max(int(half), MIN_ROWS), n_usable, self.max_rows) // 2 * 2
 
     def _candidate(self, setup: Split, repeat: int, draw: int, name: str, imputer: Any) -> tuple[Filled, float]:
         if name == TRUTH:
