@@ -8,8 +8,8 @@ programmed into devices such as `PCM`.  All take scikit-learn models, torch modu
 counts.
 
 With torch there are batch normalizations by other scales than the standard deviation, `L1BatchNorm1d`,
-`TopKBatchNorm1d` and the same for images, and `convert_batchnorm`, `fold_batchnorm` and `recalibrate_batchnorm`; and `harden`,
-which trains a module so that it holds up under weight noise.
+`TopKBatchNorm1d` and the same for images, and `convert_batchnorm`, `fold_batchnorm` and `recalibrate_batchnorm`; and
+`harden`, which trains a module so that it holds up under weight noise.
 
 Examples
 --------

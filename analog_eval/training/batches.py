@@ -80,7 +80,7 @@ def _targets(module: nn.Module, y: Any, what: str) -> torch.Tensor:
         return torch.from_numpy(values.astype(np.int64))
     if not np.isfinite(values).all():
         raise ValueError(f"{what}y holds {int((~np.isfinite(values)).sum())} NaN or infinite entries")
-    dtype = next(p.dtype for p in module.parameters() if p.is_floating_point())
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
     return torch.from_numpy(np.array(values)).to(dtype)
 
 
@@ -146,6 +146,7 @@ class LoaderBatches:
         if isinstance(loader, Iterator):
             raise TypeError(f"X must be iterable anew in every epoch, as a DataLoader is, got {type(loader).__name__}")
         self._module, self._loader = module, loader
+        self._n_parts: int | None = None
         self.mean_weight = self._mean_weight()
 
     def epoch(self, seed: int) -> Iterator[Batch]:
@@ -154,6 +155,9 @@ class LoaderBatches:
             if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
                 kind = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
                 raise TypeError(f"X: a batch must be (X, y) or (X, y, sample_weight), got {kind}")
+            if len(batch) != (self._n_parts or len(batch)):
+                raise ValueError(f"X: a batch has {len(batch)} parts, but the first one had {self._n_parts}")
+            self._n_parts = len(batch)
             if len(batch) == 3 and not as_array(batch[2]).any():
                 continue
             yield check_rows(self._module, *batch, what="batch ").batch

@@ -77,7 +77,6 @@ class Criterion:
             raise TypeError(f"distillation must be a Distillation or None, got {distillation!r}")
         self._loss = loss if callable(loss) else _LOSSES[loss]
         self.classifies, self.distillation = loss == "cross_entropy", distillation
-        self.name = getattr(loss, "__qualname__", repr(loss)) if callable(loss) else loss
 
     def rows(self, outputs: torch.Tensor, y: torch.Tensor, *, weighted: bool) -> torch.Tensor:
         """Return the loss of each row, of shape (n_rows,)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
@@ -75,8 +76,8 @@ class Plan:
 
 
 def _text(value: Any) -> str:
-    # The repr of a function has its address, which no other run has.
-    return getattr(value, "__qualname__", None) or repr(value)
+    # An address tells nothing: no other run has it.
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(value))
 
 
 def _check_count(value: Any, name: str) -> None:
