@@ -102,6 +102,10 @@ def remap_channels(module: nn.Module) -> nn.Module:
     -----
     Channel-wise weight scaling of Rasch et al., arXiv 2302.08469.
 
+    Best remap when training is over, and train with noise and clipping by channel, ``AddNormal(0.1, "channel")``: that
+    is the noise which the remapped net will have.  A remapped net can be trained, too, but its weights are larger, so
+    the steps of Adam, which know no scale, are relatively smaller: it needs a greater learning rate.
+
     Examples
     --------
     >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
