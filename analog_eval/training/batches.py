@@ -13,8 +13,9 @@ from torch import nn
 
 from analog_eval.adapters import as_array
 from analog_eval.adapters.modules import module_rows
+from analog_eval.training.recipes import check_number
 
-__all__ = ["ArrayBatches", "Batch", "LoaderBatches", "Rows", "check_rows"]
+__all__ = ["ArrayBatches", "Batch", "LoaderBatches", "Rows", "check_rows", "training_data"]
 
 # Rows, labels and weights (None: all 1).
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
@@ -175,3 +176,41 @@ class LoaderBatches:
         if count == 0:
             raise ValueError("X holds no batches with weights above 0")
         return total / count
+
+
+def training_data(
+    module: nn.Module, X: Any, y: Any, sample_weight: Any, validation: Any, batch_size: int, seed: int
+) -> tuple[ArrayBatches | LoaderBatches, Rows | None]:
+    """Return what to train on and what to validate with, from the arguments of `analog_eval.training.harden`."""
+    held_out = _given_rows(module, validation)
+    if y is not None:
+        rows = check_rows(module, X, y, sample_weight)
+        if held_out is None and validation is not None:
+            rows, held_out = _split(rows, validation, seed)
+        return ArrayBatches(rows, batch_size), held_out
+    if hasattr(X, "shape") or not isinstance(X, Iterable):
+        raise TypeError(f"y is missing; without it X must be batches, as of a DataLoader, got {type(X).__name__}")
+    if sample_weight is not None:
+        raise ValueError("sample_weight was given, but y was not; a loader's batches are (X, y, sample_weight)")
+    if held_out is None and validation is not None:
+        raise ValueError(f"validation={validation!r}: no share of a loader can be held out; give (X, y)")
+    return LoaderBatches(module, X), held_out
+
+
+def _given_rows(module: nn.Module, validation: Any) -> Rows | None:
+    if not isinstance(validation, tuple | list):
+        return None
+    if len(validation) not in (2, 3):
+        raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), got {len(validation)} parts")
+    return check_rows(module, *validation, what="validation ")
+
+
+def _split(rows: Rows, share: Any, seed: int) -> tuple[Rows, Rows]:
+    """Return rows to train on and rows to validate with."""
+    check_number(share, "validation", below=1.0)
+    n_held = round(share * len(rows))
+    if not 0 < n_held < len(rows):
+        raise ValueError(f"validation={share} of {len(rows)} rows leaves {n_held} to validate with, and the others")
+    # A stream of its own: epochs have one number more.
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows)))
+    return rows[order[n_held:]], rows[order[:n_held]]

@@ -5,25 +5,22 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
 from analog_eval.adapters.modules.tensors import unwrapped
 from analog_eval.noise import RandomState, one_seed
-from analog_eval.training.batches import ArrayBatches, LoaderBatches, Rows, check_rows
-from analog_eval.training.checkpoints import check_settings, load_checkpoint, save_checkpoint
+from analog_eval.training.batches import training_data
+from analog_eval.training.checkpoints import Checkpoint
 from analog_eval.training.kernels import Clip
 from analog_eval.training.loop import Progress, Trainer
 from analog_eval.training.losses import Distillation, Loss
 from analog_eval.training.plan import OptimizerFactory, Plan
-from analog_eval.training.recipes import AddNormal, Recipe, check_number
+from analog_eval.training.recipes import AddNormal, Recipe
 
 __all__ = ["Hardened", "harden"]
 
@@ -183,19 +180,23 @@ def harden(
     )
     if patience is not None and validation is None:
         raise ValueError(f"patience={patience} needs validation rows: give validation, such as 0.2")
-    file = _Checkpoint.at(checkpoint)
-    seed = one_seed(file.seed if random_state is None else random_state)
+    file = None if checkpoint is None else Checkpoint(checkpoint)
+    seed = one_seed(file.seed if random_state is None and file is not None else random_state)
     digital = unwrapped(model)
-    batches, held_out = _data(digital, X, y, sample_weight, validation, batch_size, seed)
+    batches, held_out = training_data(digital, X, y, sample_weight, validation, batch_size, seed)
     trainer = Trainer(_copied(digital), digital, batches, held_out, plan, seed)
-    settings = plan.settings() | {
-        "model": _digest(digital),
-        "rows": batches.digest(),
-        "validation": "none" if held_out is None else held_out.digest(),
-        "random_state": str(seed),
-    }
-    state = file.resumed(trainer, settings)
-    trainer.run(state, lambda: file.write(trainer, state, settings), show=progress)
+    state = Progress()
+    if file is None:
+        trainer.run(state, show=progress)
+    else:
+        settings = plan.settings() | {
+            "model": _digest(digital),
+            "rows": batches.digest(),
+            "validation": "none" if held_out is None else held_out.digest(),
+            "random_state": str(seed),
+        }
+        file.restore(trainer, state, settings)
+        trainer.run(state, lambda: file.write(trainer, state, settings), show=progress)
     return _finished(trainer, digital, state, seed)
 
 
@@ -207,51 +208,6 @@ def _finished(trainer: Trainer, digital: nn.Module, state: Progress, seed: int) 
         own.training = part.training
     history = pd.DataFrame(state.history).astype({"epoch": int}).set_index("epoch")
     return Hardened(twin, history, state.best_epoch, seed)
-
-
-@dataclass(frozen=True)
-class _Checkpoint:
-    """The file of a run, or none, and what was in it."""
-
-    path: Path | None
-    settings: dict[str, str] | None = None
-    state: dict[str, Any] | None = None
-
-    @staticmethod
-    def at(checkpoint: Any) -> _Checkpoint:
-        if checkpoint is None:
-            return _Checkpoint(None)
-        if not isinstance(checkpoint, str | os.PathLike):
-            raise TypeError(f"checkpoint must be a path, got {checkpoint!r}")
-        path = Path(checkpoint)
-        if not path.parent.is_dir():
-            raise ValueError(f"checkpoint={str(path)!r} is in a directory that does not exist")
-        return _Checkpoint(path, *load_checkpoint(path)) if path.exists() else _Checkpoint(path)
-
-    @property
-    def seed(self) -> int | None:
-        """The seed of the run so far."""
-        return None if self.settings is None else int(self.settings["random_state"])
-
-    def resumed(self, trainer: Trainer, settings: dict[str, str]) -> Progress:
-        """Put into `trainer` what was in the file, and return how far it was."""
-        if self.path is None or self.settings is None or self.state is None:
-            return Progress()
-        check_settings(self.path, self.settings, settings)
-        trainer.module.load_state_dict(self.state["module"])
-        trainer.optimizer.load_state_dict(self.state["optimizer"])
-        state = Progress(**self.state["progress"])
-        state.best_rank = tuple(state.best_rank)
-        return state
-
-    def write(self, trainer: Trainer, progress: Progress, settings: dict[str, str]) -> None:
-        if self.path is not None:
-            state = {
-                "module": trainer.module.state_dict(),
-                "optimizer": trainer.optimizer.state_dict(),
-                "progress": vars(progress),
-            }
-            save_checkpoint(self.path, settings, state)
 
 
 def _copied(module: nn.Module) -> nn.Module:
@@ -267,41 +223,3 @@ def _digest(module: nn.Module) -> str:
         sha.update(f"{name}|{values.dtype}|{tuple(values.shape)}|".encode())
         sha.update(values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
-
-
-def _data(
-    module: nn.Module, X: Any, y: Any, sample_weight: Any, validation: Any, batch_size: int, seed: int
-) -> tuple[ArrayBatches | LoaderBatches, Rows | None]:
-    """Return what to train on and what to validate with."""
-    held_out = _given_rows(module, validation)
-    if y is not None:
-        rows = check_rows(module, X, y, sample_weight)
-        if held_out is None and validation is not None:
-            rows, held_out = _split(rows, validation, seed)
-        return ArrayBatches(rows, batch_size), held_out
-    if hasattr(X, "shape") or not isinstance(X, Iterable):
-        raise TypeError(f"y is missing; without it X must be batches, as of a DataLoader, got {type(X).__name__}")
-    if sample_weight is not None:
-        raise ValueError("sample_weight was given, but y was not; a loader's batches are (X, y, sample_weight)")
-    if held_out is None and validation is not None:
-        raise ValueError(f"validation={validation!r}: no share of a loader can be held out; give (X, y)")
-    return LoaderBatches(module, X), held_out
-
-
-def _given_rows(module: nn.Module, validation: Any) -> Rows | None:
-    if not isinstance(validation, tuple | list):
-        return None
-    if len(validation) not in (2, 3):
-        raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), got {len(validation)} parts")
-    return check_rows(module, *validation, what="validation ")
-
-
-def _split(rows: Rows, share: Any, seed: int) -> tuple[Rows, Rows]:
-    """Return rows to train on and rows to validate with."""
-    check_number(share, "validation", below=1.0)
-    n_held = round(share * len(rows))
-    if not 0 < n_held < len(rows):
-        raise ValueError(f"validation={share} of {len(rows)} rows leaves {n_held} to validate with, and the others")
-    # A stream of its own: epochs have one number more.
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows)))
-    return rows[order[n_held:]], rows[order[:n_held]]

@@ -82,7 +82,7 @@ class Trainer:
         self.optimizer = plan.optimizer_for(trained)
         self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
-    def run(self, progress: Progress, after_epoch: Callable[[], None], *, show: bool) -> None:
+    def run(self, progress: Progress, after_epoch: Callable[[], None] = lambda: None, *, show: bool) -> None:
         """Train from where `progress` is to the end."""
         plan = self._plan
         with ProgressLine("hardening", plan.epochs - progress.epoch, enabled=show) as line:

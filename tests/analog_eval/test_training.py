@@ -8,13 +8,21 @@ import numpy as np
 import pytest
 
 import analog_eval
-from analog_eval import GaussianNoise, noise_sweep
+from analog_eval import GaussianNoise, QuantizationNoise, inject_noise, noise_sweep
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 functional = nn.functional
 
-from analog_eval.training import AddNormal, Clip, Distillation, DropConnect, Recipe, harden  # noqa: E402 (needs torch)
+from analog_eval.training import (  # noqa: E402 (needs torch)
+    AddNormal,
+    Clip,
+    Distillation,
+    DropConnect,
+    Recipe,
+    Simulated,
+    harden,
+)
 from analog_eval.training.losses import Criterion  # noqa: E402
 
 
@@ -97,6 +105,23 @@ def test_without_noise_it_is_ordinary_training(rows):
             optimizer.zero_grad()
             functional.cross_entropy(by_hand(torch.tensor(X[part])), torch.tensor(y[part])).backward()
             optimizer.step()
+    assert same(done.model, by_hand)
+
+
+def test_it_is_the_loop_that_inject_noise_allows(rows):
+    """Rounding draws no random numbers, so both see the same weights, whoever puts them there."""
+    X, y = rows
+    batches = [(X[part], y[part]) for part in (slice(0, 24), slice(24, 48))]
+    noise, model = QuantizationNoise(), net()
+    options = {"optimizer": sgd(0.5), "schedule": "constant", "epochs": 3}
+    done = harden(model, batches, recipe=Simulated(noise, 3), **options)
+    by_hand = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(by_hand.parameters(), lr=0.5)
+    for part_X, part_y in batches * 3:
+        optimizer.zero_grad()
+        with inject_noise(by_hand, noise, 3):
+            functional.cross_entropy(by_hand(torch.tensor(part_X)), torch.tensor(part_y)).backward()
+        optimizer.step()
     assert same(done.model, by_hand)
 
 
