@@ -101,7 +101,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         room = import_module(f"analog_eval.{_TORCH_NAMES[name]}")
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         raise ImportError(f"{name} needs torch: pip install 'coreset-eval[torch]'") from error
     return getattr(room, name)
 

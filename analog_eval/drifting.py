@@ -103,7 +103,8 @@ class DeviceNoise(WeightNoise):
         self, weights: NDArray[Any], level: float, units: _Programming, measured: tuple[int, ...]
     ) -> NDArray[Any]:
         """Return the weights that are read, after compensation."""
-        read = self.device.read(units.of(weights, self.device), level)[0]
+        # The dots keep an array where the weight is a single number.
+        read = self.device.read(units.of(weights, self.device), level)[0, ...]
         if self.compensation is not None:
             read *= _ratio(units.readout(weights, self.device, measured), _readout(read, measured))
         return read

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,15 +73,14 @@ def plot_sweeps(
     unknown = sorted(set(clean) - set(checked))
     if unknown:
         raise ValueError(f"clean names {unknown}, but tables has {sorted(checked)}")
-    axes = _new_axes() if ax is None else ax
-    for i, (label, table) in enumerate(checked.items()):
-        _draw(axes, label, table, clean.get(label), i)
-    if chance is not None and np.isfinite(chance):
-        axes.axhline(chance, color="0.45", linestyle=":", linewidth=1.3, label="best constant guess", zorder=1)
-    if clean:
-        axes.plot([], [], color="0.3", linestyle="--", linewidth=1.1, label="without noise")
-    _band_entry(axes)
-    _decorate(axes, xlabel, ylabel, title)
+    with _picture(ax, xlabel, ylabel, title) as axes:
+        for i, (label, table) in enumerate(checked.items()):
+            _draw(axes, label, table, clean.get(label), i)
+        if chance is not None and np.isfinite(chance):
+            axes.axhline(chance, color="0.45", linestyle=":", linewidth=1.3, label="best constant guess", zorder=1)
+        if clean:
+            axes.plot([], [], color="0.3", linestyle="--", linewidth=1.1, label="without noise")
+        _band_entry(axes)
     return axes
 
 
@@ -124,15 +124,14 @@ def plot_draws(
     >>> len(plot_draws(draws).get_lines())
     3
     """
-    axes = _new_axes() if ax is None else ax
-    level = draws.columns[0]
-    wide = draws[np.isfinite(draws[level])].pivot(index=level, columns="draw", values="score")
-    levels = wide.index.to_numpy(dtype=float)
-    for column in wide:
-        axes.plot(levels, wide[column], color=_COLORS[0], alpha=max(0.08, 2.0 / wide.shape[1]), linewidth=0.8)
-    axes.plot(levels, wide.mean(axis=1), color=_COLORS[0], marker=_MARKERS[0], linewidth=1.8, label=label)
-    _clean_line(axes, clean)
-    _decorate(axes, xlabel, ylabel)
+    with _picture(ax, xlabel, ylabel) as axes:
+        level = draws.columns[0]
+        wide = draws[np.isfinite(draws[level])].pivot(index=level, columns="draw", values="score")
+        levels = wide.index.to_numpy(dtype=float)
+        for column in wide:
+            axes.plot(levels, wide[column], color=_COLORS[0], alpha=max(0.08, 2.0 / wide.shape[1]), linewidth=0.8)
+        axes.plot(levels, wide.mean(axis=1), color=_COLORS[0], marker=_MARKERS[0], linewidth=1.8, label=label)
+        _clean_line(axes, clean)
     return axes
 
 
@@ -166,13 +165,12 @@ def plot_uncertainty(
     >>> [line.get_label() for line in plot_uncertainty(table.set_index("level")).get_lines()]
     ['choice of test rows', 'choice of devices (draws)']
     """
-    axes = _new_axes() if ax is None else ax
-    shown = table[np.isfinite(table.index.to_numpy(dtype=float))].sort_index()
-    sources = {"rows_se": "choice of test rows", "draws_se": "choice of devices (draws)"}
-    for i, (column, label) in enumerate(sources.items()):
-        axes.plot(shown.index, shown[column], color=_COLORS[i], marker=_MARKERS[i], linewidth=1.8, label=label)
-    axes.set_ylim(bottom=0.0)
-    _decorate(axes, xlabel, f"standard error of {ylabel}")
+    with _picture(ax, xlabel, f"standard error of {ylabel}") as axes:
+        shown = table[np.isfinite(table.index.to_numpy(dtype=float))].sort_index()
+        sources = {"rows_se": "choice of test rows", "draws_se": "choice of devices (draws)"}
+        for i, (column, label) in enumerate(sources.items()):
+            axes.plot(shown.index, shown[column], color=_COLORS[i], marker=_MARKERS[i], linewidth=1.8, label=label)
+        axes.set_ylim(bottom=0.0)
     return axes
 
 
@@ -208,18 +206,17 @@ def plot_differences(
     >>> plot_differences(table).get_legend_handles_labels()[1][0]
     'wide - deep'
     """
-    axes = _new_axes() if ax is None else ax
-    axes.axhline(0.0, color="0.45", linestyle=":", linewidth=1.3)
-    for i, ((a, b), part) in enumerate(table.groupby(level=["a", "b"], sort=False)):
-        rows = part.droplevel(["a", "b"]).rename(columns={"difference": "mean"})
-        _draw(axes, f"{a} - {b}", _checked(f"{a} - {b}", rows), None, i)
-        line = axes.get_lines()[-1]
-        line.set_markerfacecolor("white")
-        found = rows[(rows["verdict"] != "") & np.isfinite(rows.index.to_numpy(dtype=float))]
-        axes.plot(found.index, found["mean"], line.get_marker(), color=line.get_color(), markersize=5, zorder=4)
-    axes.plot([], [], "o", color="0.3", label="verdict after Holm's adjustment")
-    _band_entry(axes)
-    _decorate(axes, xlabel, ylabel)
+    with _picture(ax, xlabel, ylabel) as axes:
+        axes.axhline(0.0, color="0.45", linestyle=":", linewidth=1.3)
+        for i, ((a, b), part) in enumerate(table.groupby(level=["a", "b"], sort=False)):
+            rows = part.droplevel(["a", "b"]).rename(columns={"difference": "mean"})
+            _draw(axes, f"{a} - {b}", _checked(f"{a} - {b}", rows), None, i)
+            line = axes.get_lines()[-1]
+            line.set_markerfacecolor("white")
+            found = rows[(rows["verdict"] != "") & np.isfinite(rows.index.to_numpy(dtype=float))]
+            axes.plot(found.index, found["mean"], line.get_marker(), color=line.get_color(), markersize=5, zorder=4)
+        axes.plot([], [], "o", color="0.3", label="verdict after Holm's adjustment")
+        _band_entry(axes)
     return axes
 
 
@@ -241,7 +238,11 @@ def _band_entry(axes: Any) -> None:
     axes.fill_between([], [], [], color="0.5", alpha=0.3, linewidth=0, label="95 % interval")
 
 
-def _decorate(axes: Any, xlabel: str, ylabel: str, title: str | None = None) -> None:
+@contextmanager
+def _picture(ax: Axes | None, xlabel: str, ylabel: str, title: str | None = None) -> Iterator[Any]:
+    """Give axes to draw on, new ones for None, and name and dress them when all is drawn."""
+    axes = _new_axes() if ax is None else ax
+    yield axes
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     if title:

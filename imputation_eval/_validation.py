@@ -98,7 +98,7 @@ def check_open_fraction(value: Any, name: str) -> float:
 
 
 def check_table(table: Any, name: str) -> pd.DataFrame:
-    """Check what every table must fulfil: a DataFrame with rows, and columns whose names differ."""
+    """Check what every table must fulfil: a DataFrame with rows, and columns that have names, which differ."""
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"{name} should be a pandas DataFrame, got {type(table).__name__}; see pd.DataFrame(array).")
     if 0 in table.shape:
@@ -106,7 +106,18 @@ def check_table(table: Any, name: str) -> pd.DataFrame:
     if not table.columns.is_unique:
         duplicates = list(table.columns[table.columns.duplicated()].unique())
         raise ValueError(f"{name} has columns with the same name: {duplicates}.")
+    lacks = _lacks_name(table.columns)
+    nameless = {place: label for place, label in enumerate(table.columns) if lacks[place]}
+    if nameless:
+        raise ValueError(f"{name} has columns without a name (position: label): {nameless}; name them.")
     return table
+
+
+def _lacks_name(labels: pd.Index) -> NDArray[np.bool_]:
+    # None and NaN, which may differ from themselves, so that no look-up finds them.
+    if isinstance(labels, pd.MultiIndex):
+        return np.any([np.asarray(codes) == -1 for codes in labels.codes], axis=0)
+    return np.asarray(labels.isna())
 
 
 def check_no_empty_column(table: pd.DataFrame, name: str) -> None:

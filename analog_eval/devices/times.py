@@ -60,13 +60,13 @@ def in_words(seconds: float) -> str:
 
     Examples
     --------
-    >>> [in_words(seconds) for seconds in (0.0, 25.0, 90.0, 7200.0, 86400.0, 2592000.0, 31536000.0)]
-    ['0s', '25s', '90s', '2h', '1d', '1mo', '1y']
+    >>> [in_words(seconds) for seconds in (0.0, 25.0, 90.0, 7200.0, 86400.0, 2592000.0, 31536000.0, 1234567.5)]
+    ['0s', '25s', '90s', '2h', '1d', '1mo', '1y', '1234567.5s']
     """
     for unit, size in reversed(_UNITS.items()):
         if seconds >= size and (seconds / size).is_integer():
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{seconds / size:.15g}{unit}"
+    return f"{seconds:.15g}s"
 
 
 def _parsed(time: str, name: str) -> float:

@@ -14,7 +14,7 @@ from analog_eval.adapters import Targets
 from analog_eval.evaluation.comparison_report import Comparison
 from analog_eval.evaluation.draws import plan_draws, run
 from analog_eval.evaluation.inputs import DEFAULT_LEVELS, check_levels
-from analog_eval.evaluation.metrics import MetricArgument
+from analog_eval.evaluation.metrics import Metric, MetricArgument, RowMetric
 from analog_eval.evaluation.statistics import CONFIDENCE, Estimate, holm
 from analog_eval.evaluation.subject import Subject, prepare
 from analog_eval.evaluation.sweep import coverage_text, sweep_report
@@ -82,7 +82,12 @@ def compare(
     -----
     With :math:`\delta_d` the difference of the two models in draw `d`, and :math:`\psi_i` the difference of what row
     `i` contributes to their mean scores, the standard errors are those of `noise_sweep` with these in the place of the
-    scores and the contributions, and intervals are Student's at Satterthwaite's degrees of freedom, one at a time.
+    scores and the contributions, and intervals are Student's at Satterthwaite's degrees of freedom, one at a time.  For
+    accuracies ``rows_se`` counts two more rows that change sides each way, so that an interval has a width where no row
+    does (`analog_eval.evaluation.statistics.unseen`).
+
+    Where what the choice of test rows leaves open is not known (functions and most scorers, see `noise_sweep`),
+    intervals, p-values and verdicts rest on the draws alone: they speak of these very rows, and a note says so.
 
     ``p_holm`` is adjusted for the number of rows of its table (Holm 1979): if no two models differ anywhere, a table
     has a verdict with a probability of 5 % at most.  ``average`` compares the means over the noisy levels, a table and
@@ -132,7 +137,7 @@ def compare(
         reports=reports,
         quantity=quantity,
         covers=coverage_text(subjects[0].metric),
-        notes=(*_notes(names, subjects, pairs), *plan.note(found)),
+        notes=(*_notes(names, subjects, pairs), *_rows_note(subjects[0].metric), *plan.note(found)),
     )
 
 
@@ -188,6 +193,12 @@ def _notes(names: Sequence[str], subjects: Sequence[Subject], pairs: Sequence[Pa
     if not apart:
         return []
     return [f"tensors differ in shape, so that rows are shared but not all random numbers: {', '.join(apart)}"]
+
+
+def _rows_note(metric: Metric) -> list[str]:
+    if isinstance(metric, RowMetric):
+        return []
+    return [f"verdicts on {metric.name} rest on the draws alone: they hold for these test rows, and others may differ"]
 
 
 def _check_models(models: Mapping[str, Any], reference: str | None) -> tuple[list[str], list[Pair]]:

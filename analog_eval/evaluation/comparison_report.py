@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analog_eval.evaluation.rendering import Cells, cells, html, markdown, number, text_lines
+from analog_eval.evaluation.rendering import Cells, Rendered, cells, number
 from analog_eval.evaluation.report import SweepReport
 from analog_eval.plots import plot_differences, plot_sweeps
 
@@ -18,7 +18,7 @@ __all__ = ["Comparison"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
+class Comparison(Rendered):
     """What `compare` returns.
 
     Parameters
@@ -26,7 +26,8 @@ class Comparison:
     table : DataFrame, index ``a``, ``b``, ``level``
         ``difference``: `a` less `b`; ``ci_low``, ``ci_high``: its 95 % interval; ``draws_se``, ``rows_se``: the two
         standard errors that the interval is made of; ``p_value``: of no difference; ``p_holm``: adjusted for all rows
-        of the table; ``verdict``: the name of the better model, empty where ``p_holm`` is 5 % or more.
+        of the table; ``verdict``: the name of the better model, empty where ``p_holm`` is 5 % or more.  Where
+        ``rows_se`` is NaN, verdicts are on these very test rows alone.
     average : DataFrame, index ``a``, ``b``
         The same for the mean over the noisy levels, a family of its own.
     reports : dict of str to SweepReport
@@ -95,27 +96,6 @@ class Comparison:
             return plot_sweeps(tables, clean=clean, chance=self._any.chance, xlabel=label, ylabel=self.metric, ax=ax)
         raise ValueError(f"kind={kind!r} is not one of 'differences', 'scores'")
 
-    def to_markdown(self, *, digits: int = 4) -> str:
-        """Return `table` and `average` as one Markdown table.
-
-        Parameters
-        ----------
-        digits : int, default=4
-            Decimals.
-
-        Returns
-        -------
-        str
-        """
-        return markdown(self._rows(digits))
-
-    def __repr__(self) -> str:
-        lines = text_lines(self._rows())
-        return "\n".join([f"Comparison: {self._title()}", self._summary(), *lines, *self._remarks()])
-
-    def _repr_html_(self) -> str:
-        return html(self._title(), self._summary(), [self._rows()], self._remarks())
-
     @property
     def _any(self) -> SweepReport:
         return next(iter(self.reports.values()))
@@ -124,7 +104,7 @@ class Comparison:
     def _what(self) -> str:
         return f"normalized {self.metric}" if self.quantity == "normalized" else self.metric
 
-    def _rows(self, digits: int = 4) -> Cells:
+    def _cells(self, digits: int = 4) -> Cells:
         """Return the rows of the averages behind those of the levels."""
         average = [[*row[:2], "average", *row[2:]] for row in cells(self.average, digits)[1:]]
         return cells(self.table, digits) + average

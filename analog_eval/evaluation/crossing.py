@@ -36,7 +36,13 @@ class Crossing(NamedTuple):
 
 
 def crossing(
-    table: pd.DataFrame, clean: float, clean_level: float, rows_covariance: NDArray[np.float64], target: float
+    table: pd.DataFrame,
+    clean: float,
+    clean_level: float,
+    rows_covariance: NDArray[np.float64],
+    target: float,
+    *,
+    falling: bool = False,
 ) -> Crossing:
     """Return where ``mean - target * clean`` and the two limits of its interval first change sign.
 
@@ -47,11 +53,13 @@ def crossing(
     clean : float
         Clean score, > 0.
     clean_level : float
-        The level that means no noise.
+        The level that means no noise; NaN if none does, and then nothing is known before the first level.
     rows_covariance : ndarray of shape (n_levels + 1, n_levels + 1)
         Of the clean score and of those of the levels, from the choice of rows; NaN if not known.
     target : float
         Positive, not 1.
+    falling : bool, default=False
+        Whether noise grows as the level falls.
 
     Returns
     -------
@@ -59,16 +67,16 @@ def crossing(
     """
     levels, noisy = table.index.to_numpy(dtype=np.float64), table.index.to_numpy() != clean_level
     gap = (table["mean"] - target * clean).to_numpy()
-    half = half_widths(table, np.nan_to_num(rows_covariance), target)
+    half = half_widths(table, rows_covariance, target)
     # From the cleanest level to the noisiest: downwards in dB and bits.
-    order = np.argsort(levels)[:: -1 if clean_level == np.inf else 1]
+    order = np.argsort(levels)[:: -1 if falling else 1]
     order = order[noisy[order]]
     start = (1.0 - target) * clean
     # Above the target first, whichever way the score goes.
     side = np.sign(start)
     path = np.append(clean_level, levels[order])
     middle, width = side * gap[order], half[order]
-    beyond = -np.inf if clean_level == np.inf else np.inf
+    beyond = -np.inf if falling else np.inf
     curves = (np.append(side * start, curve) for curve in (middle, middle - width, middle + width))
     return Crossing(*(_first_zero(path, curve, beyond) for curve in curves))
 
@@ -76,8 +84,13 @@ def crossing(
 def half_widths(
     table: pd.DataFrame, covariance: NDArray[np.float64], target: float | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return half the widths of the 95 % intervals of ``mean - target * clean``, for a target or one a level."""
-    rows = covariance.diagonal()[1:] - 2.0 * target * covariance[0, 1:] + target**2 * covariance[0, 0]
+    """Return half the widths of the 95 % intervals of ``mean - target * clean``, for a target or one a level.
+
+    Those of the draws alone where the covariance is NaN; NaN where it is infinite.
+    """
+    known = np.nan_to_num(covariance, posinf=np.inf)
+    with np.errstate(invalid="ignore"):
+        rows = known.diagonal()[1:] - 2.0 * target * known[0, 1:] + target**2 * known[0, 0]
     draws = table["draws_se"].to_numpy() ** 2
     total = draws + np.maximum(rows, 0.0)
     # Satterthwaite's degrees of freedom, with many rows.

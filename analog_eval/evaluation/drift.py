@@ -102,7 +102,7 @@ def drift_sweep(
     >>> report.table.index.tolist()
     [3600.0, 31536000.0]
     >>> report.iso_accuracy()["verdict"].tolist()
-    ['fails', 'fails']
+    ['open', 'fails']
     """
     noise = DeviceNoise(device, compensation)
     grid = _check_times(times, device)

@@ -82,8 +82,10 @@ class DriftReport(SweepReport):
         -----
         A normalized accuracy of 99 % as the border is that of Rasch et al. 2023, arXiv 2302.08469.  Chance is here the
         best constant guess on these rows.  The interval is by the delta method, and takes into account that clean and
-        analog scores come from the same rows; it holds for one time at a time.  For a metric whose rows' part is not
-        known it covers the draws alone.
+        analog scores come from the same rows; it holds for one time at a time.  For accuracies it is never narrower
+        than two more rows that change sides each way make it (`analog_eval.evaluation.statistics.unseen`), so with
+        fewer than 388 rows no accuracy can be said to hold 99 %, and near chance it takes more.  For a metric whose
+        rows' part is not known it covers the draws alone.
         """
         if not (isinstance(target, Real) and 0.0 < target <= 1.0):
             raise ValueError(f"target={target!r} must be a number > 0, at most 1")
@@ -91,14 +93,16 @@ class DriftReport(SweepReport):
         share = self.table["chance_corrected" if known else "normalized"].to_numpy()
         unit = abs(self.clean - (self.chance if known else 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
-            half = half_widths(self.table, np.nan_to_num(self.rows_covariance), share) / unit
+            half = half_widths(self.table, self.rows_covariance, share) / unit
         low, high = share - half, share + half
         verdict = np.select([low >= target, high < target, np.isfinite(half)], ["holds", "fails", "open"], "")
         columns = {"time": self._words(), "normalized": share, "ci_low": low, "ci_high": high, "verdict": verdict}
         return pd.DataFrame(columns, index=self.table.index)
 
     def first_failing(self, target: float = 0.99) -> float:
-        """Return the first time of the sweep at which `iso_accuracy` says "fails", in seconds; infinite if none.
+        """Return the first time of the sweep at which `iso_accuracy` says "fails", in seconds; infinite if none does.
+
+        Infinite does not mean that the model holds: all times may be "open".  NaN if there is no verdict at any time.
 
         Parameters
         ----------
@@ -116,7 +120,9 @@ class DriftReport(SweepReport):
         """
         verdicts = self.iso_accuracy(target)["verdict"]
         failing = verdicts.index[verdicts == "fails"]
-        return float(failing[0]) if len(failing) else float("inf")
+        if len(failing):
+            return float(failing[0])
+        return float("inf") if verdicts.any() else float("nan")
 
     def variation(self, start: Time | None = None, end: Time = "1mo") -> Variation:
         """Return how much the mean score changes between two times of the sweep, over a month by default.
@@ -147,11 +153,13 @@ class DriftReport(SweepReport):
         scores = self.draws["score"].to_numpy().reshape(len(self.table), -1)
         changes = scores[last] - scores[first]
         rows = self.rows_covariance[1:, 1:]
-        variance = rows[first, first] + rows[last, last] - 2.0 * rows[first, last]
         n = len(changes)
         parts = [(float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan"), n - 1.0)]
-        if not np.isnan(variance):
-            parts.append((float(np.sqrt(max(variance, 0.0))), float("inf")))
+        if not np.isnan(rows).any():
+            # NaN where the covariance is infinite.
+            with np.errstate(invalid="ignore"):
+                variance = rows[first, first] + rows[last, last] - 2.0 * rows[first, last]
+                parts.append((float(np.sqrt(np.maximum(variance, 0.0))), float("inf")))
         mean = float(changes.mean())
         return Variation(mean, *interval(mean, parts))
 

@@ -65,8 +65,9 @@ def layer_sensitivity(
 
     Notes
     -----
-    Drops of layers do not add up to the drop of all at once.  The layers before the noisy one are run once where the
-    adapter knows the order of the layers (multi-layer perceptrons), which gives the same numbers sooner.
+    ``rows_se`` is that of `compare`.  Drops of layers do not add up to the drop of all at once.  The layers before the
+    noisy one are run once where the adapter knows the order of the layers (multi-layer perceptrons), which gives the
+    same numbers sooner.
 
     Examples
     --------

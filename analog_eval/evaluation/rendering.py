@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
 from html import escape
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["Cells", "cells", "html", "markdown", "number", "text_lines"]
+__all__ = ["Cells", "Rendered", "cells", "number"]
 
 Cells: TypeAlias = list[list[str]]
+
+
+class Rendered(ABC):
+    """A result that is shown as a title, a summary, a table and remarks: as text, Markdown and HTML."""
+
+    def to_markdown(self, *, digits: int = 4) -> str:
+        """Return the table as Markdown; several are one below the other.
+
+        Parameters
+        ----------
+        digits : int, default=4
+            Decimals.
+
+        Returns
+        -------
+        str
+        """
+        return _markdown(self._cells(digits))
+
+    def __repr__(self) -> str:
+        title = f"{type(self).__name__}: {self._title()}"
+        return "\n".join([title, self._summary(), *_text_lines(self._cells()), *self._remarks()])
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{escape(line)}</li>" for line in self._remarks())
+        head = f"<p><b>{escape(self._title())}</b><br>{escape(self._summary())}</p>"
+        return f"<div>{head}{_html_table(self._cells())}<ul>{notes}</ul></div>"
+
+    @abstractmethod
+    def _cells(self, digits: int = 4) -> Cells: ...
+
+    @abstractmethod
+    def _title(self) -> str: ...
+
+    @abstractmethod
+    def _summary(self) -> str: ...
+
+    @abstractmethod
+    def _remarks(self) -> list[str]: ...
 
 
 def cells(table: pd.DataFrame, digits: int = 4) -> Cells:
@@ -24,31 +63,24 @@ def cells(table: pd.DataFrame, digits: int = 4) -> Cells:
     return rows
 
 
-def markdown(rows: Cells) -> str:
-    """Return a Markdown table."""
-    header, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---:"] * len(header), *body))
-
-
-def text_lines(rows: Cells) -> list[str]:
-    """Return the lines of a table in columns of equal width."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-
-
-def html(title: str, summary: str, tables: Sequence[Cells], remarks: Sequence[str]) -> str:
-    """Return a title, a summary, tables and a list of remarks, escaped."""
-    notes = "".join(f"<li>{escape(line)}</li>" for line in remarks)
-    body = "".join(map(_html_table, tables))
-    return f"<div><p><b>{escape(title)}</b><br>{escape(summary)}</p>{body}<ul>{notes}</ul></div>"
-
-
 def number(value: float, digits: int) -> str:
     """Return a number in fixed decimals, or in powers of ten where those would show nothing."""
     if np.isnan(value):
         return "nan"
     # Squared errors can be of any size; fixed decimals would print them as 0 or as a wall of digits.
     return f"{value:.{digits}f}" if value == 0.0 or 1e-3 <= abs(value) < 1e5 else f"{value:.{digits - 1}e}"
+
+
+def _markdown(rows: Cells) -> str:
+    """Return a Markdown table."""
+    header, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---:"] * len(header), *body))
+
+
+def _text_lines(rows: Cells) -> list[str]:
+    """Return the lines of a table in columns of equal width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
 
 
 def _html_table(rows: Cells) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analog_eval.evaluation.crossing import Crossing, crossing
-from analog_eval.evaluation.rendering import Cells, cells, html, markdown, number, text_lines
+from analog_eval.evaluation.rendering import Cells, Rendered, cells, number
 from analog_eval.plots import plot_draws, plot_sweeps, plot_uncertainty
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["SweepReport"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SweepReport:
+class SweepReport(Rendered):
     """What `noise_sweep` returns.
 
     Parameters
@@ -38,7 +38,8 @@ class SweepReport:
         Columns ``level``, ``draw``, ``score``.  The same draw number means the same random numbers at every level.
     rows_covariance : ndarray of shape (n_levels + 1, n_levels + 1)
         Covariance of the clean score and of the mean scores, in this order, that comes from the choice of test rows;
-        NaN for a metric of which it is not known.
+        NaN for a metric of which it is not known, infinite for one row.  Made for differences: for accuracies the
+        diagonal is a little more than ``rows_se`` squared, as `analog_eval.evaluation.statistics.unseen` explains.
     metric : str
         Name of the score.
     noisy : ndarray of bool, shape (n_levels,)
@@ -48,11 +49,13 @@ class SweepReport:
     level_label : str
         What a level is, with its unit.
     clean_level : float
-        The level that means no noise; NaN where none does.
+        The level that means no noise; NaN where none does, as where a part of the noise is fixed.
     covers : str
         What the intervals cover.
     notes : tuple of str
         What a reader of the numbers should know.
+    falling : bool, default=False
+        Whether noise grows as the level falls, as in dB and bits.
 
     Examples
     --------
@@ -79,6 +82,7 @@ class SweepReport:
     clean_level: float
     covers: str
     notes: tuple[str, ...]
+    falling: bool = False
 
     @property
     def average_normalized(self) -> float:
@@ -153,8 +157,9 @@ class SweepReport:
         between the crossings of the two limits of mean - target * clean, whose standard error takes into account that
         both scores come from the same rows.  It does not cover the error of the straight lines, so use a grid that is
         fine near the crossing.  Infinite (minus infinity in dB or bits, where noise grows downwards): not reached on
-        this grid.  NaN: the clean score is not positive, a mean is not finite, or the crossing lies between the clean
-        model and the first level where that is infinitely far away.  For a metric whose rows' part is not known the
+        this grid.  NaN: the clean score is not positive, a mean is not finite, or the crossing lies before the first
+        level and no level is clean, as with a part of the noise that is fixed, or a clean one is infinitely far away.
+        For a metric whose rows' part is not known the
         interval covers the draws alone.  The definition is ours.
 
         Examples
@@ -173,28 +178,8 @@ class SweepReport:
             raise ValueError(f"target={target!r} must be a positive number other than 1")
         if not self.clean > 0.0:
             return Crossing(*[float("nan")] * 3)
-        return crossing(self.table, self.clean, self.clean_level, self.rows_covariance, float(target))
-
-    def to_markdown(self, *, digits: int = 4) -> str:
-        """Return `table` as a Markdown table.
-
-        Parameters
-        ----------
-        digits : int, default=4
-            Decimals.
-
-        Returns
-        -------
-        str
-        """
-        return markdown(self._cells(digits))
-
-    def __repr__(self) -> str:
-        lines = text_lines(self._cells())
-        return "\n".join([f"SweepReport: {self._title()}", self._summary(), *lines, *self._remarks()])
-
-    def _repr_html_(self) -> str:
-        return html(self._title(), self._summary(), [self._cells()], self._remarks())
+        arguments = (self.table, self.clean, self.clean_level, self.rows_covariance, float(target))
+        return crossing(*arguments, falling=self.falling)
 
     def _cells(self, digits: int = 4) -> Cells:
         return cells(self.table, digits)

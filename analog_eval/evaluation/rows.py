@@ -14,22 +14,24 @@ are settled before the draw, so the estimates are unbiased and the intervals hol
 that it adds some 1.5 times the variance between devices, so that 2 to 2.6 times the draws give the same interval, from
 a fifth of the row evaluations or less.  Every draw costs its random numbers, too: with a few hundred rows that takes as
 long as the rows that are spared, with thousands a sweep takes a quarter of the time (``benchmarks/analog_speed.py``).
-``draw_sd`` holds what the choice of rows adds.  The scheme is ours.
+``draw_sd`` and ``draws_se`` hold what the choice of rows adds.  It also makes the rows' mean losses look further apart
+than they are, by a part that has an unbiased estimate, too; ``rows_se`` is without it.  The scheme is ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
-from analog_eval.adapters import Arrays
+from analog_eval.adapters import Adapter, Arrays
 from analog_eval.adapters.base import winning_labels
 from analog_eval.evaluation.metrics import Data, Evaluation, RowMetric
+from analog_eval.evaluation.statistics import Estimate, Tally
 from analog_eval.evaluation.subject import Subject
 from analog_eval.noise import RandomState, generators
 
@@ -43,6 +45,8 @@ N_PILOT = 8
 _PRIOR_DF = 4.0
 # No row is looked at more rarely: what the pilot is wrong about costs 1 / pi.
 _FLOOR = 0.02
+# So many rows are tried by themselves: enough for most normalizations by the batch, and far from all.
+_TRIED = 16
 # Variance that the choice of rows adds, in units of that between devices.
 _ADDED_VARIANCE = 1.5
 
@@ -66,7 +70,8 @@ def sample_rows(subject: Subject, n_levels: int, random_state: RandomState) -> S
     Raises
     ------
     ValueError
-        If the metric is not accuracy of a classifier that tells its classes and their scores.
+        If the metric is not accuracy of a classifier that tells its classes and their scores, or the model's answer for
+        a row depends on the others, as with a normalization by the batch.
     """
     adapter, data, metric = subject.adapter, subject.data, subject.metric
     if metric.name != "accuracy" or not isinstance(metric, RowMetric) or adapter.classes is None or data.y.ndim != 1:
@@ -74,11 +79,17 @@ def sample_rows(subject: Subject, n_levels: int, random_state: RandomState) -> S
             f"rows='sampled' needs accuracy of a classifier that tells its classes, got metric {metric.name} of "
             f"{adapter.name}"
         )
+    _check_apart(adapter, data.inputs, subject.noisy.clean)
     rng = generators(random_state, len(adapter.tensors) + 1)[-1]
     predict = adapter.row_predictor(data.inputs)
     margins = _margins(adapter.classes, data, adapter.scores(data.inputs))
     return _SampledSubject(
-        **vars(subject), margins=margins, predict=predict, rng=rng, pilot=[[] for _ in range(n_levels)]
+        **vars(subject),
+        margins=margins,
+        predict=predict,
+        rng=rng,
+        pilot=[[] for _ in range(n_levels)],
+        added=np.zeros(n_levels),
     )
 
 
@@ -90,6 +101,7 @@ class _SampledSubject(Subject):
     predict: Callable[[Arrays, NDArray[np.intp]], NDArray[Any]]
     rng: np.random.Generator
     pilot: list[list[_Seen]]
+    added: NDArray[np.float64]
     chances: list[_Chances] = field(default_factory=list)
 
     @property
@@ -110,6 +122,17 @@ class _SampledSubject(Subject):
         uniforms = self.rng.random(len(self.data.y))
         return [self._look(i, self.noisy.at(level, units), uniforms) for i, level in enumerate(levels)]
 
+    def estimates(self, tally: Tally, n_first: int) -> list[Estimate]:
+        clean, *noisy = super().estimates(tally, n_first)
+        return [clean, *(self._without_choice(i, estimate) for i, estimate in enumerate(noisy))]
+
+    def _without_choice(self, level: int, estimate: Estimate) -> Estimate:
+        """Return the estimate with the rows' variance that is left when that of choosing them is taken off."""
+        if estimate.rows is None or not estimate.rows_se > 0.0:
+            return estimate
+        share = self.added[level] / (len(estimate.scores) * estimate.rows_se) ** 2
+        return replace(estimate, rows=estimate.rows * np.sqrt(max(0.0, 1.0 - share)))
+
     def _look_at_all(self, level: int, arrays: Arrays) -> Evaluation:
         seen = self.margins(arrays)
         self.pilot[level].append(seen)
@@ -121,27 +144,48 @@ class _SampledSubject(Subject):
         losses = chance.wrong.copy()
         if len(rows):
             wrong = self.predict(arrays, rows) != self.data.y[rows]
-            losses[rows] += (wrong - losses[rows]) / chance.inclusion[rows]
+            pi, shares = chance.inclusion[rows], chance.shares[rows]
+            misses = (wrong - losses[rows]) / pi
+            losses[rows] += misses
+            # Horvitz and Thompson's estimate of its own variance.
+            self.added[level] += float(np.sum((1.0 - pi) * (shares * misses) ** 2))
         return 1.0 - float(self.data.mean(losses)), losses
 
 
 @dataclass(frozen=True, eq=False)
 class _Chances:
-    """Of every row, at one level: the chance to be wrong, and that of being looked at."""
+    """Of every row, at one level: the chance to be wrong, that of being looked at, and its share of all weights."""
 
     wrong: NDArray[np.float64]
     inclusion: NDArray[np.float64]
+    shares: NDArray[np.float64]
 
     @staticmethod
     def of(draws: Sequence[_Seen], data: Data) -> _Chances:
         margins, wrong = (np.array(part) for part in zip(*draws, strict=True))
         q = _predicted(margins)
         weights = np.ones(len(q)) if data.weights is None else data.weights
-        spread = weights / weights.sum() * np.sqrt(q * (1.0 - q))
+        shares = weights / weights.sum()
+        spread = shares * np.sqrt(q * (1.0 - q))
         scores = np.array([data.mean(row) for row in wrong])
         # Rows that flip for themselves make up the least that devices differ by; 8 draws may show less by chance.
         between = max(float(scores.var(ddof=1)), float(spread @ spread))
-        return _Chances(q, _inclusion(spread, _ADDED_VARIANCE * between))
+        return _Chances(q, _inclusion(spread, _ADDED_VARIANCE * between), shares)
+
+
+def _check_apart(adapter: Adapter, inputs: Any, arrays: Arrays) -> None:
+    """Raise if a few rows by themselves get other scores than among all of them."""
+    n_rows = inputs.shape[0]
+    rows = np.unique(np.linspace(0, n_rows - 1, _TRIED, dtype=np.intp))
+    alone, among = adapter.scores(getattr(inputs, "iloc", inputs)[rows])(arrays), adapter.scores(inputs)(arrays)[rows]
+    difference = float(np.max(np.abs(alone - among), initial=0.0))
+    rounding = np.finfo(among.dtype).eps ** 0.5 if among.dtype.kind == "f" else 0.0
+    if difference > rounding * np.max(np.abs(among), initial=0.0):
+        raise ValueError(
+            "rows='sampled' needs a model whose answer for a row does not depend on the others, but scores of "
+            f"{adapter.name} for {len(rows)} rows by themselves differ by up to {difference:.3g} from those among all "
+            f"{n_rows} (a normalization by the batch, attention across rows?); use rows='all'"
+        )
 
 
 def _predicted(margins: NDArray[np.float64]) -> NDArray[np.float64]:

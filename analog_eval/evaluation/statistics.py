@@ -12,7 +12,18 @@ from scipy.stats import t as student_t
 
 from analog_eval.evaluation.metrics import Evaluation, Metric, RowMetric
 
-__all__ = ["Estimate", "LevelSummary", "Tally", "holm", "influence", "interval", "quantile", "summarize"]
+__all__ = [
+    "Estimate",
+    "LevelSummary",
+    "Tally",
+    "holm",
+    "influence",
+    "interval",
+    "quantile",
+    "rows_covariance",
+    "summarize",
+    "unseen",
+]
 
 CONFIDENCE = 0.95
 
@@ -70,20 +81,43 @@ class Estimate:
         Degrees of freedom of that variance.
     n_first : int
         Draws that were there when it was first decided whether there are enough; n_draws if that was not decided.
+    up, down : float, default=0.0
+        How far `unseen` rows could move it, in the units of `rows`.
     """
 
     scores: NDArray[np.float64]
     rows: NDArray[np.float64] | None
     rows_df: float
     n_first: int
+    up: float = 0.0
+    down: float = 0.0
+
+    @staticmethod
+    def of(
+        scores: NDArray[np.float64], mean_losses: NDArray[np.float64] | None, metric: Metric, n_first: int
+    ) -> Estimate:
+        """Return the estimate of one score, given the losses of the rows averaged over the draws."""
+        if mean_losses is None or not isinstance(metric, RowMetric):
+            return Estimate(scores, None, float("nan"), n_first)
+        rows, df = influence(mean_losses, metric)
+        return Estimate(scores, rows, df, n_first, up=unseen(df + 1.0) if metric.proportion else 0.0)
 
     def __add__(self, other: Estimate) -> Estimate:
         rows = None if self.rows is None or other.rows is None else self.rows + other.rows
-        return Estimate(self.scores + other.scores, rows, min(self.rows_df, other.rows_df), self.n_first)
+        return Estimate(
+            self.scores + other.scores,
+            rows,
+            min(self.rows_df, other.rows_df),
+            self.n_first,
+            self.up + other.up,
+            self.down + other.down,
+        )
 
     def __mul__(self, factor: float) -> Estimate:
         rows = None if self.rows is None else factor * self.rows
-        return Estimate(factor * self.scores, rows, self.rows_df, self.n_first)
+        ends = (self.up, self.down) if factor >= 0.0 else (self.down, self.up)
+        up, down = (abs(factor) * end for end in ends)
+        return Estimate(factor * self.scores, rows, self.rows_df, self.n_first, up, down)
 
     def __sub__(self, other: Estimate) -> Estimate:
         return self + other * -1.0
@@ -122,8 +156,12 @@ class Estimate:
 
     @cached_property
     def rows_se(self) -> float:
-        """Standard error from the choice of rows; NaN if it is not known."""
-        return float("nan") if self.rows is None else float(np.sqrt(self.rows @ self.rows))
+        """Standard error from the choice of rows, in a difference also of `unseen` ones; NaN if it is not known."""
+        if self.rows is None:
+            return float("nan")
+        # A score by itself moves one way only, and has Wilson's interval.
+        hidden = self.up**2 + self.down**2 if self.up * self.down != 0.0 else 0.0
+        return float(np.sqrt(self.rows @ self.rows + hidden))
 
     @property
     def parts(self) -> list[tuple[float, float]]:
@@ -240,6 +278,35 @@ def influence(mean_losses: NDArray[np.float64], metric: RowMetric) -> tuple[NDAr
         shares = moves * (weights / total)
     scale = np.sqrt(used / (used - 1)) if used > 1 else float("nan")
     return scale * shares, max(1.0, n_effective - 1.0)
+
+
+def unseen(n_effective: float) -> float:
+    r"""Return how far a share is moved, in the units of `influence`, by rows of a kind that the test may have missed.
+
+    If no row is judged differently by two models, their difference has no variance among these rows, and Wald's
+    interval has no width, although one model in a hundred rows may do worse.  As Agresti and Coull (1998, The American
+    Statistician 52, 119) do for one proportion, differences are therefore given two rows more each way, with :math:`z^2
+    / 2 \approx 2`: their variance has a term of :math:`2 (u^2 + v^2) / (n + 4)^2`, where `u` and `v` are how far a row
+    may move them up and down, both 1 for two accuracies.  Intervals of differences of 0.1 to 20 % among 40 to 600 rows
+    then hold the truth in 95 % of all tests or more (``tests/analog_eval/test_paired.py``).  One row each way (Bonett
+    and Price 2012, Journal of Educational and Behavioral Statistics 37, 479) leaves 93 % there.  The centre stays the
+    mean that is reported; that, and the use for averages over draws and for ratios, is ours.
+    """
+    return float(np.sqrt(2.0)) / (n_effective + 4.0)
+
+
+def rows_covariance(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
+    """Return the covariance of several scores that comes from the choice of rows, NaN if the metric does not tell.
+
+    One row, which says nothing of the others, makes it infinite.  The diagonal holds the part of `unseen` rows, which
+    adds up in differences of two scores as it does in `Estimate`.
+    """
+    rows = [estimate.rows for estimate in estimates if estimate.rows is not None]
+    if len(rows) < len(estimates):
+        return np.full((len(estimates), len(estimates)), np.nan)
+    moves = np.array(rows)
+    covariance = moves @ moves.T + np.diag([estimate.up**2 for estimate in estimates])
+    return np.where(np.isnan(covariance), np.inf, covariance)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

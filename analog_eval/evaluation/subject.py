@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from analog_eval.adapters import Adapter, Targets, adapt
 from analog_eval.evaluation.inputs import check_data, check_labels, predicts_labels
@@ -16,10 +16,9 @@ from analog_eval.evaluation.metrics import (
     Evaluation,
     Metric,
     MetricArgument,
-    RowMetric,
     resolve_metric,
 )
-from analog_eval.evaluation.statistics import Estimate, Tally, influence
+from analog_eval.evaluation.statistics import Estimate, Tally
 from analog_eval.injection import NoisyTensors
 from analog_eval.noise import RandomState, WeightNoise
 
@@ -66,19 +65,15 @@ class Subject:
     def estimates(self, tally: Tally, n_first: int) -> list[Estimate]:
         """Return the clean score and that of each level; see `Estimate` for `n_first`."""
         scores = tally.scores
-        clean = self._estimate(np.full(scores.shape[1], self.clean[0]), self.clean[1], n_first)
-        return [clean, *(self._estimate(row, tally.mean_losses(i), n_first) for i, row in enumerate(scores))]
+        clean = Estimate.of(np.full(scores.shape[1], self.clean[0]), self.clean[1], self.metric, n_first)
+        noisy = (Estimate.of(row, tally.mean_losses(i), self.metric, n_first) for i, row in enumerate(scores))
+        return [clean, *noisy]
 
     def untouched(self, levels: Sequence[float], noise: WeightNoise) -> list[str]:
         """Return the names of the targets that get no noise at a level that is not clean."""
         noisy = [level for level in levels if not noise.is_clean(level)]
         level = noisy[len(noisy) // 2] if noisy else levels[0]
         return [self.adapter.tensors[i].name for i in self.noisy.untouched(level)]
-
-    def _estimate(self, scores: NDArray[np.float64], losses: NDArray[Any] | None, n_first: int) -> Estimate:
-        if losses is None or not isinstance(self.metric, RowMetric):
-            return Estimate(scores, None, float("nan"), n_first)
-        return Estimate(scores, *influence(losses, self.metric), n_first)
 
 
 def prepare(

@@ -15,7 +15,7 @@ from analog_eval.evaluation.inputs import DEFAULT_LEVELS, check_levels
 from analog_eval.evaluation.metrics import Metric, MetricArgument, RowMetric
 from analog_eval.evaluation.report import SweepReport
 from analog_eval.evaluation.rows import sample_rows
-from analog_eval.evaluation.statistics import Estimate, summarize
+from analog_eval.evaluation.statistics import Estimate, rows_covariance, summarize
 from analog_eval.evaluation.subject import Subject, prepare
 from analog_eval.injection import check_noise
 from analog_eval.noise import GaussianNoise, RandomState, WeightNoise, one_seed
@@ -83,9 +83,10 @@ def noise_sweep(
         running statistics.
     rows : {"all", "sampled"}, default="all"
         ``sampled``: after 8 draws of all rows, look only at those that may change sides, see
-        `analog_eval.evaluation.rows`.  For accuracy only.  Intervals of the same width take 2 to 2.6 times the draws
-        but a fifth of the row evaluations, so ask for a width with ``n_draws="auto"``, not for a number of draws.  It
-        saves time with thousands of rows, and none with hundreds.
+        `analog_eval.evaluation.rows`.  For accuracy only, of a model whose answer for a row does not depend on the
+        others.  Intervals of the same width take 2 to 2.6 times the draws but a fifth of the row evaluations, so ask
+        for a width with ``n_draws="auto"``, not for a number of draws.  It saves time with thousands of rows, and none
+        with hundreds.
     progress : bool, default=True
         Show how far the sweep is, on standard error: one line kept up to date on a terminal, elsewhere a line every
         half minute.  A sweep that is quickly done shows nothing.
@@ -125,7 +126,8 @@ def noise_sweep(
       reports with a minus sign.  With a metric where less is better, more than 1 means worse.
     - ``chance_corrected`` = (mean - c) / (clean - c), where c is the score of the best constant guess on these rows:
       the share of the most frequent label (or k labels) for accuracy, 0 for R^2, the variance of `y` for the squared
-      error.  NaN where c is not known, or the clean score is not better.
+      error.  NaN where c is not known, or the clean score is not better; a note says where c lies in the 95 % interval
+      of the clean score, so that the ratio means little.
 
     The experiment follows Fagbohungbe and Qian, arXiv 2011.11840; the chance correction, the split of the uncertainty
     and the common random numbers are ours.
@@ -174,8 +176,8 @@ def sweep_report(
     # Scores that overflowed have no spread; NaN in the table says so.
     with np.errstate(over="ignore", invalid="ignore"):
         table = _table(metric, clean, estimates[1:], levels)
-        covariance = _rows_covariance(estimates)
-        notes = [*_notes(metric, estimates[1:], clean), *further_notes]
+        covariance = rows_covariance(estimates)
+        notes = [*_notes(metric, estimates, clean), *further_notes]
     untouched = subject.untouched(levels.tolist(), noise)
     if untouched:
         notes.append(
@@ -203,9 +205,11 @@ def sweep_report(
             "rows": subject.rows_text,
         },
         level_label=noise.level_label(),
-        clean_level=noise.clean_level,
+        # Beside a fixed part the level of no other noise is not clean.
+        clean_level=noise.clean_level if noise.is_clean(noise.clean_level) else float("nan"),
         covers=coverage_text(metric),
         notes=tuple(notes),
+        falling=noise.clean_level == np.inf,
     )
 
 
@@ -230,21 +234,18 @@ def _table(metric: Metric, clean: float, estimates: Sequence[Estimate], levels: 
     return pd.DataFrame({name: columns[name] for name in order}, index=pd.Index(levels, name="level"))
 
 
-def _rows_covariance(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
-    rows = [estimate.rows for estimate in estimates if estimate.rows is not None]
-    if len(rows) < len(estimates):
-        return np.full((len(estimates), len(estimates)), np.nan)
-    moves = np.array(rows)
-    return moves @ moves.T
-
-
 def _better_than_chance(metric: Metric, clean: float) -> bool:
     return clean > metric.chance if metric.greater_is_better else clean < metric.chance
 
 
+def _near_chance(metric: Metric, clean: Estimate) -> bool:
+    known = summarize(clean, metric)
+    return clean.rows is not None and known.ci_low <= metric.chance <= known.ci_high
+
+
 def _notes(metric: Metric, estimates: Sequence[Estimate], clean: float) -> list[str]:
     notes = []
-    scores = np.array([estimate.scores for estimate in estimates])
+    scores = np.array([estimate.scores for estimate in estimates[1:]])
     failed = int((~np.isfinite(scores)).sum())
     if np.isnan(clean):
         notes.append(f"{metric.name} is NaN even without noise, so nothing can be compared with it")
@@ -260,6 +261,11 @@ def _notes(metric: Metric, estimates: Sequence[Estimate], clean: float) -> list[
         notes.append(
             f"chance_corrected is NaN: the clean score {clean:.4g} is not "
             f"{'above' if metric.greater_is_better else 'below'} the best constant guess {metric.chance:.4g}"
+        )
+    elif _near_chance(metric, estimates[0]):
+        notes.append(
+            f"chance_corrected means little: the clean score {clean:.4g} cannot be told from the best constant guess "
+            f"{metric.chance:.4g} on these rows"
         )
     if scores.shape[1] < 2:
         notes.append("intervals are NaN: one draw says nothing about the spread between devices")

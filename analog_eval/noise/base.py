@@ -29,7 +29,8 @@ class WeightNoise(ABC):
     rounded to 4 bits.  Such a sum is never clean, at level 0 neither.
     """
 
-    #: The level that leaves every weight as it is: 0, or infinity where a greater level is less noise.
+    #: The level that leaves every weight as it is, but for fixed parts of a sum (`is_clean` knows of them): 0, or
+    #: infinity where a greater level is less noise.
     clean_level: float = 0.0
 
     @abstractmethod

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from analog_eval.normalization.layers import ScaleNorm
 
@@ -15,6 +19,10 @@ __all__ = ["Folded", "fold_batchnorm"]
 
 # Products that a normalization can be folded into, with the number of dimensions of their inputs and outputs.
 _PRODUCTS = {nn.Linear: 2, nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5}
+# What normalizations that are known compute; a subclass with another may do anything.
+_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward, ScaleNorm.forward)
+# Properties of a tensor that a fold does not change.
+_HARMLESS = ("shape", "ndim", "dtype", "device")
 
 
 class Folded(nn.Module):
@@ -68,7 +76,8 @@ def fold_batchnorm(module: nn.Module, *, strict: bool = True) -> nn.Module:
     ------
     ValueError
         If `strict` and a normalization is not next to a ``Linear`` or a convolution, or is not used just once, has no
-        running statistics, or precedes a convolution that pads with zeros.  The message names all of them.
+        running statistics, a forward or a hook of its own, or precedes a convolution that pads with zeros.  Tensors
+        that the module reads beside calling the part that owns them count as another use.  The message names all.
     TypeError
         If the module cannot be traced.
 
@@ -88,10 +97,13 @@ def fold_batchnorm(module: nn.Module, *, strict: bool = True) -> nn.Module:
     twin = copy.deepcopy(module).eval()
     parts = dict(twin.named_modules())
     left = {}
-    nodes = _trace(twin)
+    nodes, read = _trace(twin)
     calls = Counter(parts[node.target] for node in nodes)
+    for part in parts.values():
+        # What is read beside the module's own call is as good as a second one.
+        calls[part] += any(id(tensor) in read for tensor in (*part._parameters.values(), *part._buffers.values()))
     for node in nodes:
-        if not isinstance(parts[node.target], nn.modules.batchnorm._BatchNorm):
+        if not isinstance(parts[node.target], _BatchNorm):
             continue
         reason = _folded(node, parts, calls)
         if reason is None:
@@ -108,32 +120,70 @@ def _check_none_left(module: nn.Module, reasons: dict[str, str]) -> None:
     left = [
         f"{path or 'the module'} ({type(part).__name__}): {reasons.get(path, 'no product is next to it')}"
         for path, part in module.named_modules()
-        if isinstance(part, nn.modules.batchnorm._BatchNorm)
+        if isinstance(part, _BatchNorm)
     ]
     if left:
         raise ValueError(f"module: cannot fold {'; '.join(left)}. Give strict=False to leave what cannot be folded")
 
 
 class _Tracer(fx.Tracer):
+    """Looks into all modules but torch's own and normalizations."""
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Whether to look inside; there is nothing to fold inside a module that has no parts."""
+        """Whether to stay outside."""
+        return isinstance(m, _BatchNorm | Folded) or super().is_leaf_module(m, module_qualified_name)
+
+
+class _ShallowTracer(_Tracer):
+    """Stays outside of modules that have no parts, too, which may do what cannot be traced."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether to stay outside."""
         return not any(True for _ in m.children()) or super().is_leaf_module(m, module_qualified_name)
 
 
-def _trace(module: nn.Module) -> list[fx.Node]:
-    """Return the calls of modules, in order."""
+class _Reads(TorchFunctionMode):
+    """Collects the tensors that torch's functions get while a graph is made, which has only what comes of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: list[Any] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.tensors += tree_leaves((args, kwargs))
+        return func(*args, **(kwargs or {}))
+
+
+def _trace(module: nn.Module) -> tuple[list[fx.Node], set[int]]:
+    """Return the calls of modules, in order, and the identities of all tensors that are read beside them."""
     if not any(True for _ in module.children()):
-        return []
+        return [], set()
     try:
-        graph = _Tracer().trace(module)
-    except Exception as error:
-        raise TypeError(f"module: torch.fx cannot trace {type(module).__name__}: {error}") from error
-    return [node for node in graph.nodes if node.op == "call_module"]
+        graph, reads = _traced(_Tracer(), module)
+    except Exception:
+        try:
+            graph, reads = _traced(_ShallowTracer(), module)
+        except Exception as error:
+            raise TypeError(f"module: torch.fx cannot trace {type(module).__name__}: {error}") from error
+    reads += [attrgetter(str(node.target))(module) for node in graph.nodes if node.op == "get_attr" and _matters(node)]
+    return [node for node in graph.nodes if node.op == "call_module"], {id(tensor) for tensor in reads}
+
+
+def _traced(tracer: fx.Tracer, module: nn.Module) -> tuple[fx.Graph, list[Any]]:
+    with _Reads() as reads:
+        return tracer.trace(module), reads.tensors
+
+
+def _matters(node: fx.Node) -> bool:
+    """Whether more is read of a tensor than a fold leaves as it is."""
+    return any(user.target is not getattr or user.args[1] not in _HARMLESS for user in node.users)
 
 
 def _folded(node: fx.Node, parts: dict[str, nn.Module], calls: Counter[nn.Module]) -> str | None:
     """Fold one normalization into a neighbour, or return why that cannot be done."""
     norm: Any = parts[node.target]
+    if type(norm).forward not in _FORWARDS or not _is_plain(norm):
+        return "it has a forward or a hook of its own"
     if calls[norm] > 1:
         return f"it is used {calls[norm]} times"
     if norm.running_mean is None:
@@ -158,9 +208,12 @@ def _folded(node: fx.Node, parts: dict[str, nn.Module], calls: Counter[nn.Module
 def _product(node: fx.Node, parts: dict[str, nn.Module], calls: Counter[nn.Module]) -> Any:
     """Return the product that a node calls, if it is a plain one that is used nowhere else."""
     part: Any = parts.get(str(node.target)) if node.op == "call_module" else None
-    # A hook would see other numbers, or change them.
-    plain = type(part) in _PRODUCTS and not part._forward_pre_hooks and not part._forward_hooks
-    return part if plain and calls[part] == 1 else None
+    return part if type(part) in _PRODUCTS and _is_plain(part) and calls[part] == 1 else None
+
+
+def _is_plain(part: nn.Module) -> bool:
+    """Whether calling a module does no more than its class says; a hook would see other numbers, or change them."""
+    return not part._forward_pre_hooks and not part._forward_hooks and "forward" not in vars(part)
 
 
 def _affine(norm: Any) -> tuple[torch.Tensor, torch.Tensor]:

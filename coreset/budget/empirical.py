@@ -237,17 +237,18 @@ class _Search:
     def _bytes(self, n_points: int, quantizer: Quantizer, source: Quantizer, trials: list[Trial]) -> int:
         """Bytes of a message of so many points."""
         n_columns = columns_sent(trials[0].coreset).shape[1]
-        sizes = [trial.n_points for trial in trials]
-        blocks = [float(trial.of(source).point_bytes) for trial in trials]
-        # Codecs that were not tried, and sizes, are told apart by the most bytes that they can take.
-        wanted, known = (codec.max_encoded_size((n_points, n_columns)) for codec in (quantizer, source))
-        if len(trials) > 1:
-            rate = max((blocks[-1] - blocks[0]) / (sizes[-1] - sizes[0]), 0.0)
-            points = wanted / known * (blocks[-1] + rate * (n_points - sizes[-1]))
+        known = sorted((trial.n_points, float(trial.of(source).point_bytes)) for trial in trials)
+        sizes, blocks = zip(*known, strict=True)
+        # Codecs that were not tried, and fewer points, are told apart by the most bytes that they can take.
+        most = quantizer.max_encoded_size((n_points, n_columns))
+        if n_points <= sizes[0] or len(sizes) == 1:
+            points = blocks[0] * most / source.max_encoded_size((sizes[0], n_columns))
         else:
-            points = blocks[0] * wanted / source.max_encoded_size((sizes[0], n_columns))
+            rate = max((blocks[-1] - blocks[0]) / (sizes[-1] - sizes[0]), 0.0)
+            block = blocks[-1] + rate * (n_points - sizes[-1])
+            points = block * most / source.max_encoded_size((n_points, n_columns))
         last = trials[-1].of(source)
-        return math.ceil(max(points, 1.0) + last.other_bytes + last.weight_bytes * n_points / sizes[-1])
+        return math.ceil(max(points, 1.0) + last.other_bytes + last.weight_bytes * n_points / trials[-1].n_points)
 
 
 def _exact(task: Task, pilot: Pilot, forecasts: list[Forecast]) -> list[Forecast]:

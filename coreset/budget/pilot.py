@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple, final
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..points import Coreset
 from ..quantizers import Quantizer
+from ..ward import nested
 from ..wire import Draft, arranged
 from .building import Builder
 from .energy import EnergyYardstick
@@ -33,6 +34,8 @@ _MANY_CLASSES = 1000
 _TRIAL_VALUES = 1 << 21
 # A trial of fewer points than a candidate, or more, by this factor says little of it.
 FAR = 2.0
+# Sizes below that of a trial of all rows at which the error of points is measured too.
+_NESTED_STEPS = [1.1**step for step in range(1, 8)]
 # A trial of all rows serves for other numbers of points within this factor.
 _NEAR = 1.4
 
@@ -48,6 +51,14 @@ class Tried(NamedTuple):
     other_bytes: int
     added: float
     added_to_all: float
+
+
+class Known(NamedTuple):
+    """The error of so many points of which no codec was tried."""
+
+    n_points: int
+    cells_of_endless_rows: float
+    is_of_every_row: bool = False
 
 
 class Trial:
@@ -133,6 +144,7 @@ class Pilot:
         self.measure_of_all = functools.cache(lambda: _measure_of_all(task, self.measure))
         self.trials: list[Trial] = []
         self._wholes: list[WholeTrial] = []
+        self._nested: list[Known] = []
         self._add(first)
         half = self.trials[0].n_points // 2
         if self._least < _MANY_CLASSES:
@@ -156,7 +168,24 @@ class Pilot:
             coreset = self._all.build(with_spare(n_points, self._n_rows))
             near = [WholeTrial(coreset, self.measure_of_all(), OwnRows(self._n_rows))]
             self._wholes += near
+            self._nested += self._nested_in(near[0])
         return min(near, key=lambda trial: abs(trial.n_points - n_points))
+
+    def _nested_in(self, trial: WholeTrial) -> list[Known]:
+        """Errors of fewer points, down to half as many: they leap where there are as many as clusters.
+
+        Energy distances, to which such leaps matter less, are not measured: they take long.
+        """
+        measure, coreset = self.measure_of_all(), trial.coreset
+        if isinstance(measure, EnergyYardstick) or coreset.sample_indices is not None or trial.is_of_every_row:
+            return []
+        sizes = sorted({int(trial.n_points / step) for step in _NESTED_STEPS} - {trial.n_points, 0}, reverse=True)
+        law = OwnRows(self._n_rows)
+        means = nested(coreset.points, coreset.weights, sizes)
+        return [
+            Known(size, law.removed(measure.squared_error(coreset, points), size))
+            for size, points in zip(sizes, means, strict=True)
+        ]
 
     def cells(self, n_points: int) -> float:
         """Mean squared distance of rows to the nearest of so many points, were all rows read."""
@@ -165,12 +194,13 @@ class Pilot:
         pure = np.array([trial.cells_of_endless_rows for trial in trials])
         return self._extrapolation.restored(_power_law(sizes, pure, n_points), n_points, self._n_rows)
 
-    def _telling(self) -> list[Trial]:
+    def _telling(self) -> Sequence[Trial | Known]:
         """Trials to read errors from: of all rows, and of some rows where there is none of about as many points.
 
         Those that have every row say nothing of the error of fewer points.
         """
-        wholes = [trial for trial in self._wholes if not trial.is_of_every_row]
+        known: list[Trial | Known] = [*self._wholes, *self._nested]
+        wholes = [trial for trial in known if not trial.is_of_every_row]
         rest = [trial for trial in self.trials if not trial.is_of_every_row]
         far = [trial for trial in rest if all(not 1 / FAR < trial.n_points / one.n_points < FAR for one in wholes)]
         return [*wholes, *far] or self.trials

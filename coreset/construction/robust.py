@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..clustering import refine, seed_centers
+from ..clustering import group_means, refine, seed_centers
 from ..nearest import Floats, nearest
 from ..points import Coreset
 from ..sampling import importance_sample, systematic_draw
 from ..validation import RandomState, check_count, check_power
+from ..ward import merged
 from ..widths import correlations, regression
 from .base import CoresetConstructor, share_points
 from .cells import Cells, CellTargets, cells_around
@@ -23,8 +24,10 @@ from .rows import SAMPLED_SHARE, Rows
 
 # Up to this many points every one is a centre of the clustering itself; beyond, cells are cut in two levels.
 _ONE_LEVEL_POINTS = 256
-_ONE_LEVEL_STEPS = 10
-# Rows from which the rough centres are seeded.
+_ONE_LEVEL_STEPS = 5
+# Seeds for each centre. Merging pairs until as many are left finds clusters that so few seeds would miss.
+_SEEDS_PER_CENTER = 1.5
+# Rows from which centres are seeded.
 _SEEDED_ROWS = 10_000
 _SEEDED_PER_CENTER = 50
 # Rows from which cells are built where not all are read.
@@ -42,10 +45,11 @@ _OWN_PENALTY = 1 / 4
 class RobustCoreset(CoresetConstructor):
     """Clustering centres weighted by the mass of their cells: one summary for many kinds of model.
 
-    Up to 256 points the cells are those of a weighted k-means. Beyond, they are cut in two levels: a rough clustering,
-    then in each rough cluster representatives drawn in proportion to distance^power plus its mean, whose cells are
-    replaced by their weighted means. What the cells lose of the k-means cost is kept as the coreset's `offset`, and
-    each cell's width as its `spread`.
+    Up to 256 points the cells are those of a weighted k-means, which begins with half as many centres again and merges
+    pairs by Ward's method. Beyond, they are cut in two levels: a rough clustering, then in each rough cluster
+    representatives drawn in proportion to distance^power plus its mean, whose cells are replaced by their weighted
+    means. What the cells lose of the k-means cost is kept as the coreset's `offset`, and each cell's width as its
+    `spread`.
 
     Of a table with 320,000 rows or more (or 24 a point) not every row is assigned to a cell, unless `exact` asks for
     it: the cells are built from a sample of 80,000 rows (or 6 a point), drawn by the law of `LightweightCoreset`.
@@ -217,8 +221,12 @@ class RobustCoreset(CoresetConstructor):
             rows.squares, rows.weights, max(_SEEDED_ROWS, _SEEDED_PER_CENTER * n_centers), rng
         )
         X = rows.X[sample]
-        seeds = seed_centers(X, weights, n_centers, rng, power=self.power)
-        return refine(X, weights, X[seeds].astype(np.float64), n_steps=n_steps)
+        n_seeds = math.ceil(_SEEDS_PER_CENTER * n_centers)
+        centers = X[seed_centers(X, weights, n_seeds, rng, power=self.power)].astype(np.float64)
+        if len(centers) > n_centers:
+            means, masses = group_means(X, weights, nearest(X, centers)[0], len(centers))
+            centers = merged(means, masses, n_centers)
+        return refine(X, weights, centers, n_steps=n_steps)
 
 
 def _sample(rows: Rows, n_sampled: int, rng: np.random.Generator) -> Rows | None:

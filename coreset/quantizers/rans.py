@@ -18,6 +18,7 @@ _BYTES_A_LANE = 64  # that it should be spread over; so the last eighth of the b
 _MOST_LANES = 8192
 _MOST_STEPS = 1 << 15  # of a lane, however few bytes there are, so that none can keep a decoder busy for long
 _FEW = 4096  # bits that one lane codes, without a word on how many there are
+_FEW_LANES = 16  # of which Python's own integers are faster than arrays; the bytes are the same
 _Words = NDArray[np.uint32]
 
 
@@ -61,10 +62,12 @@ class BitEncoder:
         states = np.full(1, _LOW, dtype=np.uint32)
         stack = np.zeros(1024, dtype=np.uint16)  # grows downwards, so that the word written last is read first
         top, following = len(stack), 0
-        n_bits = sum(len(bits) for bits, _ in self._pending)
-        most = self._best_lanes(n_bits)
+        counts, starts = self._events()
+        n_bits = len(counts)
+        most = _best_lanes(counts)
         # What is decoded first is encoded last.
-        for bits, ones in reversed(self._pending):
+        for bits, _ in reversed(self._pending):
+            batch = slice(n_bits - following - len(bits), n_bits - following)
             following += len(bits)
             n_new = n_lanes(most, n_bits, following) - len(states)
             if n_new > 0:
@@ -73,7 +76,7 @@ class BitEncoder:
                 seeds[: len(found)] = found
                 top += len(found)
                 states = np.concatenate([states, seeds | np.uint32(_LOW)])
-            states, words = _encoded(states, bits, ones)
+            states, words = _encoded(states, counts[batch], starts[batch])
             if len(words) > top:
                 grown = np.zeros(2 * len(stack) + len(words), dtype=np.uint16)
                 grown[len(grown) - (len(stack) - top) :] = stack[top:]
@@ -85,40 +88,70 @@ class BitEncoder:
         head = most.to_bytes(2, "little") if n_bits >= _FEW else b""
         return head + _packed_heads(states >> np.uint32(16)) + words.tobytes()
 
-    def _best_lanes(self, n_bits: int) -> int:
-        if n_bits < _FEW:
-            return 1
-        costs = -np.log2(np.arange(1, (1 << PRECISION) + 1) / (1 << PRECISION))  # of an event of such a count, in bits
-        n_bytes = sum(costs[np.where(bits, ones, 4096 - ones) - 1].sum() for bits, ones in self._pending) / 8
-        return max(_least_lanes(n_bits), min(_MOST_LANES, n_bits // _BITS_A_LANE, int(n_bytes) // _BYTES_A_LANE))
+    def _events(self) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+        """Of all bits, how many of 4096 slots are theirs, and the first of these."""
+        if not self._pending:
+            return np.zeros(0, np.uint16), np.zeros(0, np.uint16)
+        bits, ones = (np.concatenate(parts) for parts in zip(*self._pending, strict=True))
+        taken = bits.astype(bool)
+        return np.where(taken, ones, np.uint16(1 << PRECISION) - ones), np.where(taken, np.uint16(0), ones)
+
+
+def _best_lanes(counts: NDArray[np.uint16]) -> int:
+    """How many states are worth what they cost for events of so many slots each."""
+    n_bits = len(counts)
+    if n_bits < _FEW:
+        return 1
+    costs = -np.log2(np.arange(1, (1 << PRECISION) + 1) / (1 << PRECISION))  # of an event of such a count, in bits
+    n_bytes = costs[counts - 1].sum() / 8
+    return max(_least_lanes(n_bits), min(_MOST_LANES, n_bits // _BITS_A_LANE, int(n_bytes) // _BYTES_A_LANE))
 
 
 def _least_lanes(n_bits: int) -> int:
     return max(1, min(_MOST_LANES, n_bits // _MOST_STEPS))
 
 
-def _encoded(states: _Words, bits: NDArray[np.uint8], ones: NDArray[np.uint16]) -> tuple[_Words, NDArray[np.uint16]]:
+def _encoded(
+    states: _Words, counts: NDArray[np.uint16], starts: NDArray[np.uint16]
+) -> tuple[_Words, NDArray[np.uint16]]:
     """States after a batch of bits, and the words that they gave off, in the order in which they are read."""
     n_lanes = len(states)
-    taken = bits.astype(bool)
+    if n_lanes <= _FEW_LANES:
+        return _encoded_in_turn(states, counts, starts)
     # A padded lane codes a certain event, which leaves its state as it is.
-    counts = _padded(np.where(taken, ones, (1 << PRECISION) - ones), n_lanes, 1 << PRECISION)
-    starts = _padded(np.where(taken, 0, ones), n_lanes, 0)
-    limits = (counts << np.uint32(32 - PRECISION)) - np.uint32(1)  # that of a certain event wraps to the largest
-    full = np.empty(counts.shape, dtype=bool)
-    words = np.empty(counts.shape, dtype=np.uint16)
+    slots, firsts = _padded(counts, n_lanes, 1 << PRECISION), _padded(starts, n_lanes, 0)
+    limits = (slots << np.uint32(32 - PRECISION)) - np.uint32(1)  # that of a certain event wraps to the largest
+    full = np.empty(slots.shape, dtype=bool)
+    words = np.empty(slots.shape, dtype=np.uint16)
     shift, precision = np.uint32(16), np.uint32(PRECISION)
     quotient = np.empty_like(states)
     rest = np.empty_like(states)
-    for step in range(len(counts) - 1, -1, -1):
+    for step in range(len(slots) - 1, -1, -1):
         over = np.greater(states, limits[step], out=full[step])
         words[step] = states  # the low half
         np.right_shift(states, shift, out=states, where=over)
-        np.divmod(states, counts[step], out=(quotient, rest))
+        np.divmod(states, slots[step], out=(quotient, rest))
         np.left_shift(quotient, precision, out=states)
         states += rest
-        states += starts[step]
+        states += firsts[step]
     return states, words[full]
+
+
+def _encoded_in_turn(
+    states: _Words, counts: NDArray[np.uint16], starts: NDArray[np.uint16]
+) -> tuple[_Words, NDArray[np.uint16]]:
+    """Like `_encoded`, one bit after the other."""
+    lanes, words = states.tolist(), []
+    lane = len(counts) % len(lanes)
+    for count, start in zip(counts[::-1].tolist(), starts[::-1].tolist(), strict=True):
+        lane = (lane or len(lanes)) - 1
+        state = lanes[lane]
+        if state >> (32 - PRECISION) >= count:
+            words.append(state & 0xFFFF)
+            state >>= 16
+        quotient, rest = divmod(state, count)
+        lanes[lane] = (quotient << PRECISION) + rest + start
+    return np.array(lanes, dtype=np.uint32), np.array(words[::-1], dtype=np.uint16)
 
 
 class BitDecoder:
@@ -165,6 +198,8 @@ class BitDecoder:
         """
         self._drop_lanes()
         self._following -= len(ones)
+        if len(self._states) <= _FEW_LANES:
+            return self._get_in_turn(ones)
         # In padded lanes 4096 of 4096 events are a one, which leaves the state as it is.
         padded = _padded(ones, len(self._states), 1 << PRECISION)
         bits = np.empty(padded.shape, dtype=bool)
@@ -188,6 +223,28 @@ class BitDecoder:
                 states[short] = (states[short] << shift) | words[self._position : end]
                 self._position = end
         return bits.ravel()[: len(ones)].view(np.uint8)
+
+    def _get_in_turn(self, ones: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """The next bits, one after the other."""
+        lanes, bits, lane = self._states.tolist(), bytearray(), 0
+        position, n_words, mask = self._position, len(self._words), (1 << PRECISION) - 1
+        upcoming = self._words[position : position + len(ones)].tolist()
+        taken = 0
+        for count in ones.tolist():
+            quotient, slot = lanes[lane] >> PRECISION, lanes[lane] & mask
+            one = slot < count
+            state = count * quotient + slot if one else (mask + 1 - count) * quotient + slot - count
+            if state < _LOW:
+                if position + taken == n_words:
+                    raise ValueError("the point block's bytes are corrupt: its codes end early")
+                state = state << 16 | upcoming[taken]
+                taken += 1
+            bits.append(one)
+            lanes[lane] = state
+            lane = lane + 1 if lane + 1 < len(lanes) else 0
+        self._position += taken
+        self._states[:] = lanes
+        return np.frombuffer(bits, dtype=np.uint8)
 
     def _drop_lanes(self) -> None:
         lanes = n_lanes(self._most, self._n_bits, self._following)

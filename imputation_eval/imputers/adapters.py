@@ -11,7 +11,15 @@ from sklearn.impute import KNNImputer, SimpleImputer
 
 from imputation_eval._validation import check_table
 from imputation_eval.encoding import column_roles, is_time
-from imputation_eval.imputers.contract import as_frame, check_imputer, checked, known_columns, seed_binding, seeded_copy
+from imputation_eval.imputers.contract import (
+    as_frame,
+    check_imputer,
+    checked,
+    known_columns,
+    seed_binding,
+    seeded_copy,
+    seeded_globals,
+)
 from imputation_eval.imputers.table import TableImputer
 
 
@@ -23,13 +31,15 @@ def impute(
     Parameters
     ----------
     imputer : object with ``fit_transform``, or callable ``(df, random_state: int) -> df``
-        Never changed: an estimator is cloned (other objects are deep-copied), and every ``random_state`` parameter,
-        nested ones too, is set. scikit-learn's own imputers of arrays work on any table: where a column is not
-        numeric they are wrapped in :class:`~imputation_eval.TableImputer`.
+        Never changed: an estimator is cloned, and every ``random_state`` parameter, nested ones too, is set; other
+        objects are deep-copied, and their attribute ``random_state`` is set if they have one. What draws from the
+        global state of ``np.random`` or ``random`` is reproducible, too: both are seeded for the call and put back
+        after it (other threads see that, processes do not). scikit-learn's own imputers of arrays work on any table:
+        where a column is not numeric they are wrapped in :class:`~imputation_eval.TableImputer`.
     df : DataFrame of shape (n_rows, n_columns)
         Table with holes. The imputer gets a copy.
     random_state : int
-        Seed for the imputer.
+        Seed for the imputer, in [0, 2**32).
     categorical : "infer" or list of column names
         Which columns are nominal; it matters where an imputer is wrapped.
 
@@ -62,11 +72,12 @@ def impute(
     """
     check_table(df, "df")
     check_imputer(imputer, "imputer")
-    if hasattr(imputer, "fit_transform"):
-        output = seeded_copy(_adapted(imputer, df, categorical), random_state).fit_transform(df.copy())
-    else:
-        # Deep-copied like the others, so that state which a callable object keeps cannot leak from one use to the next.
-        output = _call_with_seed(copy.deepcopy(imputer), df.copy(), random_state)
+    with seeded_globals(random_state):
+        if hasattr(imputer, "fit_transform"):
+            output = seeded_copy(_adapted(imputer, df, categorical), random_state).fit_transform(df.copy())
+        else:
+            # Deep-copied like the others, so that state which a callable object keeps cannot leak into its next use.
+            output = _call_with_seed(copy.deepcopy(imputer), df.copy(), random_state)
     return checked(df, as_frame(df, output))
 
 

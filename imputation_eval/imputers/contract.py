@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Mapping
+import random
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -65,12 +67,31 @@ def name_imputers(imputers: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> di
 
 
 def seeded_copy(estimator: Any, seed: int) -> Any:
-    """Return an unfitted copy with every ``random_state`` parameter, nested ones too, set to ``seed``."""
+    """Return an unfitted copy with every ``random_state`` parameter, nested ones too, set to ``seed``.
+
+    Without parameters in the sense of scikit-learn, a deep copy whose attribute ``random_state`` is set if it has one.
+    """
     if not hasattr(estimator, "get_params"):
-        return copy.deepcopy(estimator)
+        duplicate = copy.deepcopy(estimator)
+        if hasattr(duplicate, "random_state"):
+            duplicate.random_state = seed
+        return duplicate
     estimator = clone(estimator)
     names = [n for n in sorted(estimator.get_params()) if n == "random_state" or n.endswith("__random_state")]
     return estimator.set_params(**dict.fromkeys(names, seed)) if names else estimator
+
+
+@contextmanager
+def seeded_globals(seed: int) -> Iterator[None]:
+    """Seed the generators that belong to all, NumPy's legacy one and Python's, and leave them as they were."""
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(states[0])  # noqa: NPY002
+        random.setstate(states[1])
 
 
 def known_columns(categorical: str | Iterable[Hashable], table: pd.DataFrame) -> str | list[Hashable]:

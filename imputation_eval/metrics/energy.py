@@ -58,7 +58,7 @@ def energy_distance(x: Sample, y: Sample, *, scaled: bool = False) -> float:
     """
     a, b = check_samples(x, y, "energy_distance", least=2)
     if not scaled:
-        return _energy_distance(a, b)
+        return _energy_distance(_with_own_mean(a), b)
     n, m = len(a), len(b)
     within = mean_within(a, np.sqrt) * (n - 1) / n + mean_within(b, np.sqrt) * (m - 1) / m
     return n * m / (n + m) * (2 * mean_over_pairs(a, b, np.sqrt) - within)
@@ -114,8 +114,13 @@ def sliced_energy(
     return _sliced_energy(a, b, as_generator(random_state), n_projections)
 
 
-def _energy_distance(x: _Array, y: _Array) -> float:
-    return 2 * mean_over_pairs(x, y, np.sqrt) - mean_within(x, np.sqrt) - mean_within(y, np.sqrt)
+def _energy_distance(x: tuple[_Array, float], y: _Array) -> float:
+    rows, within = x
+    return 2 * mean_over_pairs(rows, y, np.sqrt) - within - mean_within(y, np.sqrt)
+
+
+def _with_own_mean(x: _Array) -> tuple[_Array, float]:
+    return x, mean_within(x, np.sqrt)
 
 
 def _sliced_energy(x: _Array, y: _Array, rng: np.random.Generator, n_projections: int = DEFAULT_PROJECTIONS) -> float:
@@ -135,5 +140,5 @@ def _pair_sums(ordered: _Array) -> _Array:
     return ordered @ (2.0 * np.arange(n) - (n - 1))
 
 
-ENERGY = Metric("energy", lambda x, y, rng: _energy_distance(x, y), quadratic=True)
+ENERGY = Metric("energy", lambda x, y, rng: _energy_distance(x, y), quadratic=True, prepare=_with_own_mean)
 SLICED_ENERGY = Metric("sliced_energy", _sliced_energy)

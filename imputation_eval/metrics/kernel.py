@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imputation_eval._validation import RandomStateLike, as_generator, check_integer
 from imputation_eval.metrics.metric import Metric
 from imputation_eval.metrics.samples import Sample, check_samples
-from imputation_eval.neighborhoods import center_of, mean_over_pairs, mean_within, median_distance
+from imputation_eval.neighborhoods import Kernel, center_of, mean_over_pairs, mean_within, median_distance
 
 _Array = NDArray[np.float64]
 _BLOCK_ENTRIES = 2**20
@@ -81,14 +81,29 @@ def mmd(
         raise ValueError(f"bandwidth={bandwidth} should be positive and finite.")
     rng = as_generator(random_state)
     if n_features is None:
-        return _mmd(a, b, rng, bandwidth)
+        return _mmd(_Reference(a, bandwidth), b, rng)
     return _mmd_fourier(a, b, rng, check_integer(n_features, "n_features", minimum=1), bandwidth)
 
 
-def _mmd(x: _Array, y: _Array, rng: np.random.Generator, bandwidth: float | None = None) -> float:
-    scale = -0.5 / (bandwidth or median_distance(x, rng)) ** 2
-    kernel = partial(_gaussian, scale)
-    return mean_within(x, kernel) + mean_within(y, kernel) - 2 * mean_over_pairs(x, y, kernel)
+class _Reference:
+    """A sample, and what its comparisons with others share: the kernel, and its own mean."""
+
+    def __init__(self, rows: _Array, bandwidth: float | None = None) -> None:
+        self.rows = rows
+        self._bandwidth = bandwidth
+        self._shared: tuple[Kernel, float] | None = None
+
+    def shared(self, rng: np.random.Generator) -> tuple[Kernel, float]:
+        """Return kernel and mean; ``rng`` draws the rows for the median distance the first time."""
+        if self._shared is None:
+            kernel = partial(_gaussian, -0.5 / (self._bandwidth or median_distance(self.rows, rng)) ** 2)
+            self._shared = kernel, mean_within(self.rows, kernel)
+        return self._shared
+
+
+def _mmd(x: _Reference, y: _Array, rng: np.random.Generator) -> float:
+    kernel, within = x.shared(rng)
+    return within + mean_within(y, kernel) - 2 * mean_over_pairs(x.rows, y, kernel)
 
 
 def _gaussian(scale: float, squared: _Array, out: _Array) -> _Array:
@@ -121,5 +136,5 @@ def _embedding_sum(rows: _Array, frequencies: _Array) -> _Array:
     return total.ravel() / np.sqrt(frequencies.shape[1])
 
 
-MMD = Metric("mmd", _mmd, quadratic=True)
+MMD = Metric("mmd", _mmd, quadratic=True, prepare=_Reference)
 MMD_FOURIER = Metric("mmd_fourier", _mmd_fourier)

@@ -2,6 +2,7 @@
 
 from imputation_eval.neighborhoods.counting import Reference, count_in_second
 from imputation_eval.neighborhoods.distances import (
+    Kernel,
     center_of,
     mean_over_pairs,
     mean_within,
@@ -11,6 +12,7 @@ from imputation_eval.neighborhoods.distances import (
 from imputation_eval.neighborhoods.search import nearest_neighbors, suits_tree
 
 __all__ = [
+    "Kernel",
     "Reference",
     "center_of",
     "count_in_second",

@@ -42,8 +42,9 @@ def rank_imputers(
 ) -> Ranking:
     """Rank imputers by how closely the tables they fill resemble the true one.
 
-    In each repeat every imputer fills the same table with holes. The rows that have a hidden cell are split into two
-    random halves, and the true rows of one half are compared with the imputed rows of the other, both ways round.
+    In each repeat every imputer fills the same table with holes. A random half of the rows is scored, as far as they
+    have a hidden cell: they are split into two random halves, and the true rows of one are compared with the imputed
+    rows of the other, both ways round.
 
     Parameters
     ----------
@@ -56,10 +57,11 @@ def rank_imputers(
     metrics : str or iterable of str, optional
         Names of metrics, see Notes. None is the mode's own: "nds", but in mode "no_truth" "energy_iscore"; a default
         of "nds" could not be told from asking for it, which that mode allows, too. With several, imputers are ranked by
-        each in every repeat, and the mean rank is what counts; values of different metrics are never averaged.
+        each in every repeat, and the mean rank gives the order; an imputer is significantly worse if it is so by every
+        metric. Values of different metrics are never averaged.
     mode : {"masked", "truth", "no_truth"}
         ``"masked"``: hide observed cells of `df` anew in each repeat; cells missing in `df` itself are never scored.
-        ``"truth"``: fill the holes of `df`, and compare with `truth`; each repeat scores a random half of the rows.
+        ``"truth"``: fill the holes of `df`, and compare with `truth`.
         ``"no_truth"``: fill the holes of `df`, and see how well each column's observed cells are restored from its
         imputed ones, see :func:`~imputation_eval.energy_iscore`; each repeat takes a random half of a column's rows.
     truth : DataFrame, optional
@@ -110,23 +112,22 @@ def rank_imputers(
     Notes
     -----
     Repeats share one table, so the spread between them understates the uncertainty. Intervals and tests use the
-    corrected resampled t of Nadeau and Bengio (2003): the variance of a mean over J repeats is
-    s^2 (1/J + n_test/n_train). What is test and what is train, per mode:
-
-    - "masked": cells. A mask contains each hidden cell of another one with probability missing_rate under "mcar", so
-      that n_test/n_train = missing_rate / (1 - missing_rate). The other mechanisms favour some cells; there the shared
-      share of two masks, counted, takes the place of missing_rate.
-    - "truth" and "no_truth": rows, scored ones over the others. These are random halves, so the ratio is 1 (less where
-      `max_rows` limits them). The variance of the mean of half the rows, given the table, equals that of the mean of
-      all rows over new tables, s^2; hence 1/J + 1 is just right for many repeats, which only remove the first term.
+    corrected resampled t of Nadeau and Bengio (2003): the variance of a mean over J repeats is s^2 (1/J +
+    n_test/n_train). Test are the rows that a repeat scores, train the others: rows and not cells, because the cells of
+    one row go together, and a mask meets nearly every row of a wide table. Half of the rows are scored, so that the
+    ratio is 1: the variance of the mean of half the rows, given the table, equals that of the mean of all rows over new
+    tables, s^2, and 1/J + 1 is just right for many repeats, which only remove the first term. It is less where
+    `max_rows` limits the rows, or where masks leave over half of them complete; and in mode "masked", where the rows
+    that two repeats share are counted, it is more where the mechanism favours some rows or fewer than 60 can be scored.
+    Where each repeat hides other cells, that adds to s^2 only, which makes verdicts cautious.
 
     An imputer is tied with the leader unless it is significantly worse at 5 % after Holm's correction over all pairs.
-    In simulations with new tables drawn each time this keeps its 5 % for differences between imputers by the NDS. Two
-    verdicts are less sure. That of several metrics together rests on mean ranks, which are discrete: with three repeats
-    it called one of two equal imputers worse in a fifth of simulated runs, with five in a twentieth (`per_metric` has
-    each metric for itself). In mode "masked", "rmse" and "energy" did so in up to a fourth on a wide table whose
-    columns go together, because the holes of a row are not independent. The interval of a single score is narrower than
-    its spread over new tables and speaks of the given table only.
+    With several metrics the largest of their p-values counts (intersection-union test: Berger, Technometrics 24, 1982):
+    mean ranks give the order only, since they do not vary where few repeats put all imputers in one order. The interval
+    of a mean rank is none of a test. Differences that are the same in every repeat count as one observation, and
+    nothing follows from them. In simulations with new tables drawn each time this keeps its 5 % for differences between
+    imputers. The interval of a single score is narrower than its spread over new tables and speaks of the given table
+    only.
 
     Metrics that compare samples of rows judge the whole distribution: "nds", "energy", "sliced_energy", "mmd",
     "mmd_fourier", "wasserstein", "sliced_wasserstein", "sinkhorn_divergence", "knn_kl", "classifier_auc"; or parts of
@@ -134,6 +135,9 @@ def rank_imputers(
     cells ("rmse", "mae", "accuracy") reward the conditional mean. In mode "no_truth" the former compare the covariates
     and the restored column with the covariates and the true column, over other rows (which is this package's own
     definition), averaged over columns with the weights of the energy-I-Score.
+
+    Every imputer is seeded, see :func:`~imputation_eval.impute`: also those that draw from the global state of
+    ``np.random``. What draws from elsewhere (another library's own state) is not reproducible.
 
     An imputer that fails in any repeat (raises, changes observed cells, leaves holes) ranks behind all that never do.
     There is no time limit, since Python cannot stop foreign code safely: the line of progress names the imputer that
@@ -204,7 +208,7 @@ def rank_in_trial(
 ) -> Ranking:
     """Put imputers through a trial, and rank those that are no references."""
     scores = score_imputers(trial, {**contenders, **references}, n_repeats=n_repeats, n_jobs=n_jobs, progress=progress)
-    ratio = trial.overlap_ratio(n_repeats)
+    ratio = trial.overlap_ratio()
     shown = [*([TRUTH] if trial.has_truth else []), *references]
     summary = summarize(scores.raw, trial.metrics, shown, ratio=ratio, entropy=trial.entropy)
     described = {

@@ -76,7 +76,9 @@ def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | Non
     names = settings["metrics"]
     what = f"the mean rank over {', '.join(names)}" if len(names) > 1 else names[0]
     row = table.loc[winner]
-    score = f"{number(row['score'])} (95 % interval {number(row['ci_low'])} to {number(row['ci_high'])})"
+    score = number(row["score"])
+    if not pd.isna(row["ci_low"]):
+        score += f" (95 % interval {number(row['ci_low'])} to {number(row['ci_high'])})"
     if n_contenders == 1:
         alone = "imputer" if n_imputers == 1 else f"one of {n_imputers} imputers that never failed"
         return f"{winner!r}, the only {alone}, has {what} {score} over {settings['n_repeats']} repeats."
@@ -87,10 +89,13 @@ def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | Non
     )
     tied = [str(name) for name in table.index[table["tied_best"]] if name != winner]
     if tied:
-        return f"{first} Statistically tied with it: {', '.join(map(repr, tied))}.{_fastest(table, [winner, *tied])}"
+        which = " (not worse by every metric)" if len(names) > 1 else ""
+        those = ", ".join(map(repr, tied))
+        return f"{first} Statistically tied with it{which}: {those}.{_fastest(table, [winner, *tied])}"
+    which = " by every metric" if len(names) > 1 else ""
     return (
-        f"{first} Every other one of them is significantly worse (corrected resampled t on paired differences, Holm, "
-        "5 %); scores within a repeat are paired, so this can be even where intervals overlap."
+        f"{first} Every other one of them is significantly worse{which} (corrected resampled t on paired differences, "
+        "Holm, 5 %); scores within a repeat are paired, so this can be even where intervals overlap."
     )
 
 

@@ -25,13 +25,14 @@ class Ranking:
         One row an imputer (the index), best first, references below. Columns: score (mean over repeats; with several
         metrics the mean rank over them), ci_low and ci_high (95 % interval of the score), rank (1 is best), rank_low
         and rank_high (95 % interval of the rank), p_best (chance of being the best of the imputers that never failed; 0
-        for those that did), tied_best (whether it is the leader or not significantly worse), failures (repeats that
-        failed), seconds (mean of one imputation), reference (True for rows that are shown for comparison: not ranked,
-        never the winner).
+        for those that did), tied_best (whether it is the leader or not significantly worse; with several metrics: not
+        by every one), failures (repeats that failed), seconds (mean of one imputation), reference (True for rows that
+        are shown for comparison: not ranked, never the winner).
     per_metric : DataFrame
         The same for each metric; index (metric, imputer).
     pairwise : DataFrame
-        One row a pair of imputers that never failed: better, worse, difference, ci_low, ci_high, p_value, p_holm.
+        One row a pair of imputers that never failed: better, worse, difference, ci_low, ci_high, p_value, p_holm. With
+        several metrics the difference is that of mean ranks, and p_value the largest of the metrics'.
     against_references : DataFrame
         The same for the winner against hot-deck and mean imputation, which use no relations between columns.
     rank_probabilities : DataFrame

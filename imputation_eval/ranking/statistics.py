@@ -14,6 +14,7 @@ from scipy import stats
 _Array = NDArray[np.float64]
 CONFIDENCE = 0.95
 _N_BOOTSTRAP = 2000
+_ROUNDING = 1e-12
 PAIRWISE_COLUMNS = ["better", "worse", "difference", "ci_low", "ci_high", "p_value", "p_holm"]
 
 
@@ -33,7 +34,7 @@ def corrected_interval(values: _Array, ratio: float) -> tuple[float, float, floa
     Returns
     -------
     mean, low, high : float
-        NaN limits with fewer than two values; all NaN without any.
+        NaN limits with fewer than two values that differ: equal ones tell nothing of their spread. All NaN without any.
 
     References
     ----------
@@ -43,9 +44,10 @@ def corrected_interval(values: _Array, ratio: float) -> tuple[float, float, floa
     if len(values) == 0:
         return np.nan, np.nan, np.nan
     mean = float(values.mean())
-    if len(values) == 1:
+    error = _standard_error(values, ratio)
+    if np.isnan(error):
         return mean, np.nan, np.nan
-    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * _standard_error(values, ratio)
+    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * error
     return mean, mean - half_width, mean + half_width
 
 
@@ -54,17 +56,24 @@ def compare_pairs(
     names: Sequence[str] | NDArray[Any],
     ratio: float,
     *,
+    by_metric: Sequence[_Array] | None = None,
     pairs: Iterable[tuple[int, int]] | None = None,
 ) -> pd.DataFrame:
     """Compare pairs of imputers by the corrected resampled t on their paired differences.
 
+    With several metrics one imputer is worse than another if it is so by every metric, hence the largest of their
+    p-values counts, which needs no correction (intersection-union test [1]_).
+
     Parameters
     ----------
     values : ndarray of shape (n_repeats, n_imputers)
-        Lower is better; no NaN in the columns that are compared.
+        What tells the better one of a pair, by its mean. Lower is better; no NaN in the columns that are compared.
     names : sequence of str
     ratio : float
         n_test / n_train.
+    by_metric : sequence of ndarrays of shape (n_repeats, n_imputers), optional
+        What is tested; `values` alone by default. Mean ranks can be no test: where few repeats put all imputers in the
+        same order, as they do by chance, ranks do not vary at all.
     pairs : iterable of (int, int), optional
         Which columns to compare; all pairs by default. All, not those with the leader only: the leader is picked by the
         same scores, and the error rate must hold whoever it is.
@@ -73,14 +82,20 @@ def compare_pairs(
     -------
     DataFrame
         One row a pair: better, worse, difference (worse minus better, >= 0) with its interval, the two-sided p_value,
-        and p_holm, which is corrected over the pairs.
+        and p_holm, which is corrected over the pairs. Differences that are the same in every repeat count as one
+        observation, which cannot be tested: p_value is 1 and the interval NaN.
+
+    References
+    ----------
+    .. [1] R. Berger, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24 (1982).
     """
+    tested = [values] if by_metric is None else by_metric
     rows = []
     for a, b in combinations(range(len(names)), 2) if pairs is None else pairs:
         if values[:, a].mean() > values[:, b].mean():
             a, b = b, a
-        difference = values[:, b] - values[:, a]
-        rows.append((names[a], names[b], *corrected_interval(difference, ratio), _p_value(difference, ratio)))
+        p_value = max(_p_value(metric[:, b] - metric[:, a], ratio) for metric in tested)
+        rows.append((names[a], names[b], *corrected_interval(values[:, b] - values[:, a], ratio), p_value))
     pairwise = pd.DataFrame(rows, columns=PAIRWISE_COLUMNS[:-1])
     pairwise["p_holm"] = holm(pairwise["p_value"].to_numpy(dtype=np.float64))
     return pairwise
@@ -94,8 +109,12 @@ def holm(p_values: _Array) -> _Array:
     return adjusted
 
 
-def bootstrap_ranks(values: _Array, ratio: float, rng: np.random.Generator) -> tuple[_Array, _Array, _Array]:
+def bootstrap_ranks(
+    by_metric: Sequence[_Array], ratio: float, rng: np.random.Generator
+) -> tuple[_Array, _Array, _Array]:
     """Chance of each rank and interval of the rank, by a bootstrap over repeats.
+
+    Resampled means are ranked by each metric, and imputers by the mean of these ranks.
 
     Deviations of the resampled means are widened by ``sqrt((1 + J ratio) J / (J - 1))`` and, in each resample, divided
     by ``sqrt(chi2 / (J - 1))`` with J - 1 degrees of freedom. So they vary as the corrected resampled t says: not as if
@@ -103,7 +122,7 @@ def bootstrap_ranks(values: _Array, ratio: float, rng: np.random.Generator) -> t
 
     Parameters
     ----------
-    values : ndarray of shape (n_repeats, n_imputers)
+    by_metric : sequence of ndarrays of shape (n_repeats, n_imputers)
         Lower is better; no NaN.
     ratio : float
         n_test / n_train.
@@ -116,13 +135,15 @@ def bootstrap_ranks(values: _Array, ratio: float, rng: np.random.Generator) -> t
     rank_low, rank_high : ndarray of shape (n_imputers,)
         The 2.5 % and 97.5 % percentiles of the rank.
     """
-    n_repeats, n_imputers = values.shape
+    n_repeats, n_imputers = by_metric[0].shape
     weights = rng.multinomial(n_repeats, np.full(n_repeats, 1 / n_repeats), size=_N_BOOTSTRAP) / n_repeats
     widening = np.sqrt((1 + n_repeats * ratio) * n_repeats / (n_repeats - 1))
-    center = values.mean(axis=0)
     doubt = np.sqrt((n_repeats - 1) / rng.chisquare(n_repeats - 1, size=(_N_BOOTSTRAP, 1)))
-    means = center + widening * doubt * (weights @ (values - center))
-    first, last = (stats.rankdata(means, method=method, axis=1) for method in ("min", "max"))
+    places = np.zeros((_N_BOOTSTRAP, n_imputers))
+    for values in by_metric:
+        center = values.mean(axis=0)
+        places += stats.rankdata(center + widening * doubt * (weights @ (values - center)), axis=1)
+    first, last = (stats.rankdata(places, method=method, axis=1) for method in ("min", "max"))
     probabilities = np.empty((n_imputers, n_imputers))
     for rank in range(1, n_imputers + 1):
         probabilities[:, rank - 1] = (((first <= rank) & (rank <= last)) / (last - first + 1)).mean(axis=0)
@@ -154,11 +175,15 @@ def rank_among(values: _Array, contenders: NDArray[np.bool_]) -> _Array:
 
 
 def _standard_error(values: _Array, ratio: float) -> float:
+    """Return the standard error of the mean, or NaN if there are no two values that differ by more than rounding."""
+    if len(values) < 2 or values.std() <= _ROUNDING * abs(values.mean()):
+        return np.nan
     return float(np.sqrt(values.var(ddof=1) * (1 / len(values) + ratio)))
 
 
 def _p_value(difference: _Array, ratio: float) -> float:
+    """Return the two-sided p-value of a difference; 1 where its mean is negative or it does not vary."""
     mean, error = difference.mean(), _standard_error(difference, ratio)
-    if error <= 1e-12 * abs(mean):  # no spread: a constant difference is certain, none at all is a tie
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * stats.t.sf(abs(mean) / error, len(difference) - 1))
+    if np.isnan(error) or mean <= 0:
+        return 1.0
+    return float(2 * stats.t.sf(mean / error, len(difference) - 1))

@@ -84,9 +84,11 @@ def summarize(
     agreement = _agreement(by_metric, metrics, contenders)
     if len(metrics) == 1:
         return Summary(*parts[metrics[0].name], per_metric, agreement)
-    signs = [1 if metric.lower_is_better else -1 for metric in metrics]
-    ranks = [statistics.rank_among(s * v, contenders) for s, v in zip(signs, by_metric.values(), strict=True)]
-    overall = _rank(np.mean(ranks, axis=0), contenders, frame, ratio, derive_generator(entropy, "bootstrap"), sign=1)
+    # Mean ranks give the order; whether it is sure, the metrics have to say.
+    signed = [(1 if metric.lower_is_better else -1) * by_metric[metric.name] for metric in metrics]
+    ranks = np.mean([statistics.rank_among(values, contenders) for values in signed], axis=0)
+    rng = derive_generator(entropy, "bootstrap")
+    overall = _rank(ranks, contenders, frame, ratio, rng, sign=1, by_metric=signed)
     return Summary(*overall, per_metric, agreement)
 
 
@@ -121,10 +123,12 @@ def _rank(
     rng: np.random.Generator,
     *,
     sign: int,
+    by_metric: list[_Array] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return the table of one metric; comparisons of the contenders, and of the leader with references; rank chances.
 
-    ``values`` is (n_repeats, n_rows).
+    ``values`` is (n_repeats, n_rows). With several metrics these are ranks, and ``by_metric`` is what they come from,
+    lower is better.
     """
     names = frame.index.to_numpy()
     intervals = [statistics.corrected_interval(column, ratio) for column in values.T]
@@ -134,12 +138,14 @@ def _rank(
     table["p_best"] = np.where(frame["reference"], np.nan, 0.0)
     table["tied_best"] = False
     table = table.join(frame)
+    tested = [sign * values] if by_metric is None else by_metric
     pairwise = against = pd.DataFrame(columns=statistics.PAIRWISE_COLUMNS)
     chances = pd.DataFrame()
     if contenders.any():
         field = sign * values[:, contenders]
-        pairwise = statistics.compare_pairs(field, names[contenders], ratio)
-        probabilities, low, high = statistics.bootstrap_ranks(field, ratio, rng)
+        fields = [metric[:, contenders] for metric in tested]
+        pairwise = statistics.compare_pairs(field, names[contenders], ratio, by_metric=fields)
+        probabilities, low, high = statistics.bootstrap_ranks(fields, ratio, rng)
         means = field.mean(axis=0)
         rank = 1 + (means[:, None] > means).sum(axis=1)
         table.loc[contenders, ["rank", "rank_low", "rank_high"]] = np.column_stack([rank, low, high]).astype(int)
@@ -150,7 +156,7 @@ def _rank(
         table["tied_best"] = contenders & ~np.isin(names, significantly_worse(pairwise, names[leader]))
         comparable = (frame["reference"] & (frame["failures"] == 0)).to_numpy() & (names != TRUTH)
         pairs = [(leader, int(reference)) for reference in np.flatnonzero(comparable)]
-        against = statistics.compare_pairs(sign * values, names, ratio, pairs=pairs)
+        against = statistics.compare_pairs(sign * values, names, ratio, by_metric=tested, pairs=pairs)
     table = _place_failed(table, sign)
     return table, pairwise, against, chances.reindex([name for name in table.index if name in chances.index])
 

@@ -32,6 +32,8 @@ from imputation_eval.truthless import failure_reason
 _Array = NDArray[np.float64]
 _Mask = NDArray[np.bool_]
 _LARGE_MASK = 10**6  # cells from which on two masks tell their overlap well
+_FEW_MASKS, _MANY_MASKS = 2, 10
+_MOST_SHARED = 0.99  # where all repeats score the same rows, next to nothing is known of other ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +61,10 @@ class ComparisonTrial(Trial):
     def prepare(self, repeat: int) -> Split:
         """Hide cells, and choose and halve the rows that are scored."""
         incomplete = self.table if self.mechanism is None else hide(self.table, self.mask(repeat))
-        missing = self.truth.isna().to_numpy()
-        hidden = incomplete.isna().to_numpy() & ~missing & (self.encoder.widths_ > 0)
-        rows = np.flatnonzero(hidden.any(axis=1))
-        n_scored = self._n_scored(len(rows))
-        # In random order, so that the first half against the second is a random split.
-        rows = derive_generator(self.entropy, "rows", repeat).permutation(rows)[:n_scored]
-        unknown = self.encoder.expand(missing[rows])
+        hidden = self._usable(incomplete.isna().to_numpy())
+        self._check_usable(int(hidden.any(axis=1).sum()))
+        rows = self._scored_rows(hidden, repeat)
+        unknown = self.encoder.expand(self.truth.iloc[rows].isna().to_numpy())
         truth = Filled(self.encoder, hidden[rows], _known(self.encoder.transform(self.truth.iloc[rows]), unknown))
         return Split(incomplete, rows, hidden[rows], unknown, truth)
 
@@ -91,20 +90,20 @@ class ComparisonTrial(Trial):
             per_column.append(_column_distances(setup.truth, candidate))
         return Result(rows, np.mean(per_column, axis=0), first.rows)
 
-    def overlap_ratio(self, n_repeats: int) -> float:
-        """Return the share of a repeat that another one has as well, over the rest.
+    def overlap_ratio(self) -> float:
+        """Return the share of a repeat's rows that another one scores as well, over the rest.
 
-        Where each repeat draws a mask, the hidden cells are the test set: two masks share the share missing_rate of
-        their cells if all are equally likely to go, and more under the other mechanisms, where it is counted in the
-        first masks. With the table's own holes the scored rows are the test set.
+        Rows and not cells: what an imputer does to the cells of one row goes together, and a mask of cells meets nearly
+        every row of a wide table. Where each repeat draws a mask, the shared rows are counted in the first ones.
         """
         if self.mechanism is None:
-            hidden = self.table.isna().to_numpy() & self.truth.notna().to_numpy() & (self.encoder.widths_ > 0)
-            n_usable = int(hidden.any(axis=1).sum())
-            n_scored = self._n_scored(n_usable)
-            return n_scored / (n_usable - n_scored)
-        share = self.missing_rate if self.mechanism == "mcar" else self._shared_share(n_repeats)
-        assert share is not None  # both are set where a mechanism is
+            n_usable = int(self._usable(self.table.isna().to_numpy()).any(axis=1).sum())
+            share = self._n_scored(n_usable) / n_usable
+        else:
+            n_masks = _FEW_MASKS if self.table.size > _LARGE_MASK else _MANY_MASKS
+            scored = [self._scored_rows(self._usable(self.mask(repeat)), repeat) for repeat in range(n_masks)]
+            shared = [len(np.intersect1d(a, b)) / np.sqrt(len(a) * len(b)) for a, b in combinations(scored, 2)]
+            share = min(float(np.mean(shared)), _MOST_SHARED)
         return share / (1 - share)
 
     def hidden_rate(self) -> float | None:
@@ -124,21 +123,30 @@ class ComparisonTrial(Trial):
         """Return the scored rows, as they are and as they were filled."""
         return Example(self.encoder, setup.hidden, setup.truth.rows, self.has_truth, candidates)
 
-    def _shared_share(self, n_repeats: int) -> float:
-        masks = [self.mask(repeat) for repeat in range(2 if self.table.size > _LARGE_MASK else min(n_repeats, 10))]
-        shared = [(a & b).sum() / np.sqrt(float(a.sum()) * b.sum()) for a, b in combinations(masks, 2)]
-        return min(float(np.mean(shared)), 0.99)
+    def _usable(self, hole: _Mask) -> _Mask:
+        """Return the holes that can be scored: those whose truth is known, in columns that vary."""
+        return hole & self.truth.notna().to_numpy() & (self.encoder.widths_ > 0)
+
+    def _scored_rows(self, hidden: _Mask, repeat: int) -> NDArray[np.intp]:
+        """Choose rows with a hidden cell; in random order, so that the first half against the second is random, too."""
+        rows = derive_generator(self.entropy, "rows", repeat).permutation(np.flatnonzero(hidden.any(axis=1)))
+        return rows[: self._n_scored(len(rows))]
 
     def _n_scored(self, n_usable: int) -> int:
-        """Return how many of the rows with a hidden cell a repeat scores: an even number, for two equal halves."""
-        share = HALF if self.mechanism is None else 1.0
-        n_scored = min(int(share * n_usable), self.max_rows) // 2 * 2
-        if n_scored < MIN_ROWS:
+        """Return how many of the rows with a hidden cell a repeat scores: an even number, for two equal halves.
+
+        With masks, of which other rows may be part, few rows may all be scored; `overlap_ratio` tells what that costs.
+        """
+        half = HALF * (n_usable if self.mechanism is None else len(self.table))
+        return min(max(int(half), MIN_ROWS), n_usable, self.max_rows) // 2 * 2
+
+    def _check_usable(self, n_usable: int) -> None:
+        least = 2 * MIN_ROWS if self.mechanism is None else MIN_ROWS
+        if n_usable < least:
             raise ValueError(
-                f"only {n_usable} rows have a hidden cell that can be scored, at least {MIN_ROWS / share:.0f} are "
-                "needed; give more rows, or raise missing_rate."
+                f"only {n_usable} rows have a hidden cell that can be scored, at least {least} are needed; give more "
+                "rows, or raise missing_rate."
             )
-        return n_scored
 
     def _candidate(self, setup: Split, repeat: int, draw: int, name: str, imputer: Any) -> tuple[Filled, float]:
         if name == TRUTH:

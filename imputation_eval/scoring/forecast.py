@@ -101,7 +101,7 @@ class ForecastTrial(Trial):
                 example = self.encoder.transform(filled.iloc[self._example_rows()])
         return Result(rows, np.mean(per_column, axis=0), example)
 
-    def overlap_ratio(self, n_repeats: int) -> float:
+    def overlap_ratio(self) -> float:
         """Return scored rows over the other ones: 1 where halves are scored, less where `max_rows` limits them."""
         counts = [len(rows) for task in self.tasks for rows in (task.test, task.train)]
         return max(self._n_half(n) / (n - self._n_half(n)) for n in counts)

@@ -20,8 +20,8 @@ _Mask = NDArray[np.bool_]
 MIN_ROWS = 30
 TRUTH = "truth"
 RAW_COLUMNS = ["imputer", "repeat", "draw", "metric", "score", "seconds", "failure"]
-# Where the holes are always the same, repeats differ by the rows they score: half of them, because then the spread
-# between repeats equals the sampling error of the whole (delete-half subsampling).
+# Repeats differ by the rows they score: half of them, because then the spread between repeats equals the sampling error
+# of the whole (delete-half subsampling). Where each repeat also hides other cells, that adds to the spread only.
 HALF = 0.5
 
 
@@ -107,7 +107,7 @@ class Trial(ABC):
         """Score one imputer in a repeat. Failures of the imputer are rows, not exceptions."""
 
     @abstractmethod
-    def overlap_ratio(self, n_repeats: int) -> float:
+    def overlap_ratio(self) -> float:
         """Return n_test / n_train, by which the corrected resampled t accounts for the overlap of repeats."""
 
     @abstractmethod

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import accuracy_score
 
 from analog_eval import ArrayModel, Comparison, GaussianNoise, compare, noise_sweep
 from analog_eval.evaluation.statistics import Estimate, holm
@@ -224,6 +225,15 @@ class TestInput:
         comparison = compare(trained, *held_out, n_draws=2, random_state=0)
         assert len(comparison.notes) == 1
         assert "plain and wide, decayed and wide" in comparison.notes[0]
+
+    def test_verdicts_without_a_rows_part_say_so(self, trained, held_out):
+        by_name, by_function = (
+            compare(trained, *held_out, metric=metric, levels=0.2, n_draws=4, random_state=0)
+            for metric in ("accuracy", accuracy_score)
+        )
+        assert by_function.table["rows_se"].isna().all()
+        assert "verdicts on accuracy_score rest on the draws alone" in repr(by_function)
+        assert "rest on the draws alone" not in repr(by_name)
 
     def test_what_cannot_be_told_is_nan(self, trained, held_out, linear, diabetes):
         pair = {"a": trained["plain"], "b": trained["decayed"]}

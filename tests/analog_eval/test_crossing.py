@@ -54,11 +54,13 @@ class TestByHand:
         assert found == pytest.approx((1.5, 1.25, 1.75))
 
     def test_decibels_go_the_other_way(self):
-        found = crossing(table([0.4, 0.6, 0.9], levels=[0.0, 10.0, 20.0]), 1.0, np.inf, no_rows(3), 0.75)
+        found = crossing(table([0.4, 0.6, 0.9], levels=[0.0, 10.0, 20.0]), 1.0, np.inf, no_rows(3), 0.75, falling=True)
         assert found.level == pytest.approx(15.0)
         # Between no noise at all, infinitely far away, and 20 dB there is no straight line.
-        assert np.isnan(crossing(table([0.4, 0.6], levels=[0.0, 10.0]), 1.0, np.inf, no_rows(2), 0.75).level)
-        assert crossing(table([0.8, 0.9], levels=[0.0, 10.0]), 1.0, np.inf, no_rows(2), 0.75).level == -np.inf
+        between = crossing(table([0.4, 0.6], levels=[0.0, 10.0]), 1.0, np.inf, no_rows(2), 0.75, falling=True)
+        assert np.isnan(between.level)
+        beyond = crossing(table([0.8, 0.9], levels=[0.0, 10.0]), 1.0, np.inf, no_rows(2), 0.75, falling=True)
+        assert beyond.level == -np.inf
 
     def test_the_first_crossing_counts(self):
         assert crossing(table([0.7, 0.9, 0.6]), 1.0, 0.0, no_rows(3), 0.8).level == pytest.approx(2 / 3)
@@ -73,9 +75,11 @@ class TestByHand:
 class TestReport:
     def test_row_covariance_has_the_rows_errors_on_its_diagonal(self, mlp, digits):
         report = noise_sweep(mlp, digits[0][1000:], digits[1][1000:], n_draws=4, random_state=0)
-        np.testing.assert_allclose(np.sqrt(report.rows_covariance.diagonal()[1:]), report.table["rows_se"])
+        # And, for differences, that of two rows more each way.
+        unseen = 2 / (797 + 4) ** 2
+        np.testing.assert_allclose(np.sqrt(report.rows_covariance.diagonal()[1:] - unseen), report.table["rows_se"])
         assert report.rows_covariance.shape == (7, 7)
-        clean = report.clean * (1 - report.clean) / (797 - 1)
+        clean = report.clean * (1 - report.clean) / (797 - 1) + unseen
         assert report.rows_covariance[0, 0] == pytest.approx(clean)
         other = noise_sweep(mlp, *digits, n_draws=2, metric=lambda t, p: 1.0)
         assert np.isnan(other.rows_covariance).all()
@@ -103,6 +107,24 @@ class TestReport:
         assert 0.0 < doubled.level_at(2.0).level < 2.0
         bits = noise_sweep(linear, *diabetes, noise=QuantizationNoise(), levels=(2, 3, 4, 8), n_draws=2)
         assert 2.0 <= bits.level_at(0.8).level <= 8.0
+
+    @pytest.mark.parametrize("bits", [2, 3])
+    def test_beside_a_fixed_part_no_level_is_clean(self, bits, logistic, cancer):
+        # The score at level 0 is that of the rounded weights: the line to the first level begins there, not at 1.
+        X, y = cancer[0][300:], cancer[1][300:]
+        rounded = QuantizationNoise().at(bits)
+        report = noise_sweep(logistic, X, y, noise=GaussianNoise() + rounded, levels=(0.0, 4.0), random_state=0)
+        assert np.isnan(report.clean_level)
+        first, last = report.table["normalized"]
+        target = (first + last) / 2
+        assert first != 1.0
+        assert report.level_at(target).level == pytest.approx(2.0)
+        # Where the fixed part alone is below the target, no level of the other one is where it crosses.
+        assert np.isnan(report.level_at((1.0 + first) / 2).level)
+        decibels = GaussianNoise("power_db") + rounded
+        report = noise_sweep(logistic, X, y, noise=decibels, levels=(-20.0, 0.0, np.inf), random_state=0)
+        assert report.level_at((report.table["normalized"].iloc[:2]).mean()).level == pytest.approx(-10.0)
+        assert np.isnan(report.level_at((1.0 + first) / 2).level)
 
     @pytest.mark.parametrize("target", [0.0, -1.0, 1.0, np.nan, np.inf, "half"])
     def test_bad_targets(self, linear, diabetes, target):

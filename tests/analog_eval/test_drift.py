@@ -225,6 +225,23 @@ class TestModules:
             assert drift_sweep(module, X, y, compensation="column", **usual).table["mean"].item() < 1e-10
             assert drift_sweep(module, X, y, compensation="global", **usual).table["mean"].item() > 1e-3
 
+    def test_a_parameter_that_is_a_single_number(self, torch, rng):
+        class Scaled(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.factor = torch.nn.Parameter(torch.tensor(2.0))
+
+            def forward(self, x):
+                return self.factor * x
+
+        X = rng.normal(size=(30, 2)).astype(np.float32)
+        arguments = {"noise": DeviceNoise(compensation=None), "levels": 0.0, "targets": "parameters", "metric": "mse"}
+        report = noise_sweep(Scaled(), X, 2.0 * X, n_draws=400, random_state=0, **arguments)
+        factors = np.array([DeviceNoise(compensation=None)(2.0, 0.0, random_state=seed) for seed in range(400)])
+        expected = (X**2).mean() * (factors - 2.0) ** 2
+        error = np.hypot(report.table["draws_se"].iloc[0], expected.std() / 20)
+        assert abs(report.table["mean"].iloc[0] - expected.mean()) < 4 * error
+
     def test_tied_weights_are_programmed_once(self, torch, rng):
         first, second = torch.nn.Linear(4, 4, bias=False), torch.nn.Linear(4, 4, bias=False)
         second.weight = first.weight
@@ -329,6 +346,18 @@ class TestVerdicts:
         assert verdicts["verdict"].tolist() == ["holds", "holds", "fails"]
         change = report.variation()
         assert change.ci_high - change.change == pytest.approx(1.959964 * 0.03, rel=1e-5)
+
+    def test_one_row_says_nothing(self, logistic, cancer):
+        report = drift_sweep(logistic, cancer[0][:1], cancer[1][:1], n_draws=3, random_state=0)
+        report = DriftReport(**vars(report) | {"chance": float("nan")})
+        assert report.table["normalized"].iloc[0] == 1.0
+        assert (report.iso_accuracy()["verdict"] == "").all()
+        assert np.isnan(report.first_failing())
+        assert np.isnan(report.variation()[1:]).all()
+
+    def test_no_verdict_is_no_promise(self):
+        # Open at all times: no time fails for sure.
+        assert report_of([0.9, 0.89, 0.89], sd=0.02).first_failing() == np.inf
 
     def test_no_chance_score(self):
         report = report_of([0.9, 0.88, 0.8], chance=float("nan"))

@@ -25,6 +25,7 @@ from torch.nn.utils import prune  # noqa: E402 (needs torch)
 
 from analog_eval.adapters.modules import stand_in  # noqa: E402
 from analog_eval.adapters.modules.readings import reading_for  # noqa: E402
+from analog_eval.normalization import TopKBatchNorm1d  # noqa: E402
 
 
 class Tied(nn.Module):
@@ -46,6 +47,34 @@ class Recurrent(nn.Module):
 
     def forward(self, x):
         return self.head(self.lstm(x.view(len(x), 2, 4))[0][:, -1])
+
+
+class Rows(nn.Module):
+    """A function of all rows at once."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def across_rows(kind):
+    """Return a layer for four channels by which the answer for a row depends on the others."""
+    match kind:
+        case "statistics":
+            return nn.BatchNorm1d(4, track_running_stats=False)
+        case "top":
+            return TopKBatchNorm1d(4, k=10, track_running_stats=False)
+        case "mean":
+            return Rows(lambda x: x - x.mean(0))
+        case "attention":
+            return Rows(lambda x: torch.softmax(x @ x.T, dim=1) @ x)
+        case "past":
+            return Rows(lambda x: x.cumsum(0))
+        case _:
+            return Rows(lambda x: x.flip(0).cumsum(0).flip(0))
 
 
 class Hidden(nn.Module):
@@ -166,12 +195,29 @@ class TestPredictions:
         adapter.outputs([t.values for t in adapter.tensors], adapter.transform(np.zeros((25, 8))))
         assert sizes[-3:] == [10, 10, 5]
 
-    def test_rows_that_see_each_other_stay_together(self, rows, monkeypatch):
+    @pytest.mark.parametrize("kind", ["statistics", "top", "mean", "attention", "past", "future"])
+    def test_rows_that_see_each_other_stay_together(self, kind, rows, monkeypatch):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Linear(8, 4), across_rows(kind), nn.Linear(4, 3)).eval()
+        inputs = torch.tensor(rows, dtype=torch.float32)
+        with torch.no_grad():
+            whole, half = module(inputs), torch.cat([module(part) for part in inputs.split(20)])
+        assert (whole - half).abs().max() > 1e-3
         monkeypatch.setitem(stand_in._BATCH_BYTES, "cpu", 1)
-        module = nn.Sequential(nn.Linear(8, 3), nn.BatchNorm1d(3, track_running_stats=False))
         adapter = adapt(module)
         got = adapter.outputs([t.values for t in adapter.tensors], adapter.transform(rows))
-        np.testing.assert_allclose(got.mean(axis=0), 0.0, atol=1e-6)
+        np.testing.assert_allclose(got, whole, atol=1e-6)
+
+    @pytest.mark.parametrize("norm", [nn.InstanceNorm1d, nn.GroupNorm])
+    def test_normalizations_of_single_rows_keep_to_the_memory(self, norm, rows, monkeypatch):
+        sizes = []
+        own = nn.InstanceNorm1d(2) if norm is nn.InstanceNorm1d else nn.GroupNorm(1, 2)
+        module = nn.Sequential(nn.Unflatten(1, (2, 4)), own, nn.Flatten(), nn.Linear(8, 3))
+        module.register_forward_pre_hook(lambda module, arguments: sizes.append(len(arguments[0])))
+        monkeypatch.setitem(stand_in._BATCH_BYTES, "cpu", 1000)
+        adapter = adapt(module)
+        adapter.outputs([t.values for t in adapter.tensors], adapter.transform(rows))
+        assert max(sizes) < 10
 
     def test_a_module_that_writes_and_draws_answers_the_same_every_time(self, rows):
         module = Counting()

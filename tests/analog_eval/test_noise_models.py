@@ -61,6 +61,8 @@ class TestContract:
     def test_pure_shaped_and_repeatable(self, noise, level, weights, seed):
         before = weights.tobytes()
         noisy = noise(weights, level, random_state=seed)
+        # A single number stays an array, too.
+        assert isinstance(noisy, np.ndarray)
         assert noisy.shape == weights.shape
         assert noisy.dtype == weights.dtype
         assert np.isfinite(noisy).all()

@@ -461,6 +461,72 @@ class TestFolding:
         with pytest.raises(ValueError, match="norm"):
             fold_batchnorm(Forked())
 
+    @pytest.mark.parametrize(
+        "read",
+        [
+            lambda net, x: nn.functional.linear(x, net.layer.weight),
+            lambda net, x: x * net.layer.weight.abs().sum(),
+            lambda net, x: x + net.layer.bias,
+            lambda net, x: net.other[0](x),
+            lambda net, x: x * net.norm.running_var,
+            lambda net, x: x * net.norm.running_var.sqrt(),
+            lambda net, x: x * net.tensors[0].abs().sum(),
+            lambda net, x: x @ net.norm.weight.diag(),
+        ],
+    )
+    def test_tensors_that_are_read_elsewhere(self, read):
+        class Reading(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer, self.norm = nn.Linear(3, 3), nn.BatchNorm1d(3)
+                # A list hides the layer from torch, but neither its call nor its kernel.
+                self.other, self.tensors = [self.layer], [self.layer.weight]
+
+            def forward(self, x):
+                return self.norm(self.layer(x)) + read(self, x)
+
+        net = randomized(Reading()).eval()
+        with pytest.raises(ValueError, match="cannot fold norm"):
+            fold_batchnorm(net)
+        x = torch.randn(5, 3)
+        assert torch.equal(fold_batchnorm(net, strict=False)(x), net(x))
+
+    def test_types_and_shapes_may_be_read(self):
+        class Asking(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer, self.norm = nn.Linear(3, 3), nn.BatchNorm1d(3)
+
+            def forward(self, x):
+                return self.norm(self.layer(x.to(self.layer.weight.dtype))) / self.layer.weight.shape[0]
+
+        assert_folds(randomized(Asking()), torch.randn(5, 3), 1)
+
+    def test_parts_that_cannot_be_traced_are_passed_by(self):
+        class Clip(nn.Module):
+            def forward(self, x):
+                return x if x.sum() > 0 else -x
+
+        assert_folds(randomized(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), Clip())), torch.randn(5, 3), 1)
+
+    def test_a_norm_that_does_more_than_its_class_says(self):
+        class Doubling(nn.BatchNorm1d):
+            def forward(self, x):
+                return 2.0 * super().forward(x)
+
+        hooked, patched, plain = nn.BatchNorm1d(3), nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+        hooked.register_forward_hook(lambda module, inputs, output: 2.0 * output)
+        patched.forward = lambda x: 2.0 * x
+        layer = nn.Linear(3, 3)
+        layer.forward = lambda x: 2.0 * x
+        product = nn.Sequential(layer, plain)
+        for net in (*(nn.Sequential(nn.Linear(3, 3), norm) for norm in (Doubling(3), hooked, patched)), product):
+            randomized(net).eval()
+            with pytest.raises(ValueError, match=r"cannot fold 1 .*(a forward or a hook of its own|no Linear or)"):
+                fold_batchnorm(net)
+            x = torch.randn(5, 3)
+            assert torch.equal(fold_batchnorm(net, strict=False)(x), net(x))
+
     def test_a_norm_alone(self):
         with pytest.raises(ValueError, match=r"the module \(L1BatchNorm1d\): no product is next"):
             fold_batchnorm(L1BatchNorm1d(3))
@@ -564,8 +630,18 @@ def test_names_come_from_the_package():
         _ = analog_eval.L7BatchNorm
 
 
-def test_without_torch_the_names_say_what_is_missing(monkeypatch):
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("torch", r"convert_batchnorm needs torch: pip install 'coreset-eval\[torch\]'"),
+        # What else fails is not torch's fault.
+        ("scipy.special", "scipy.special"),
+    ],
+)
+def test_what_is_missing_is_named(missing, message, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("analog_eval.normalization")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(analog_eval, "normalization")
-    monkeypatch.setitem(sys.modules, "analog_eval.normalization", None)
-    with pytest.raises(ImportError, match=r"convert_batchnorm needs torch: pip install 'coreset-eval\[torch\]'"):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=message):
         _ = analog_eval.convert_batchnorm

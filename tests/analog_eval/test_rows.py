@@ -75,6 +75,20 @@ def test_fewer_row_evaluations_for_the_same_interval(mlp, held_out):
     assert (evaluations <= 0.25).all()
 
 
+def test_the_choice_of_rows_is_counted_once(mlp, held_out):
+    # draws_se holds it; the variance of the rows is that of all rows, in the mean over seeds.
+    arguments = {"levels": LEVELS, "n_draws": 25}
+    tables = [
+        [noise_sweep(mlp, *held_out, rows=rows, random_state=seed, **arguments).table for rows in ("all", "sampled")]
+        for seed in range(12)
+    ]
+    excess = np.array([part["rows_se"] ** 2 / whole["rows_se"] ** 2 - 1.0 for whole, part in tables])
+    error = excess.std(axis=0, ddof=1) / np.sqrt(12)
+    # Student's t with 11 degrees of freedom, four levels: 5 standard errors.
+    assert (np.abs(excess.mean(axis=0)) < 5.0 * error).all()
+    assert (error < 0.1).all()
+
+
 @pytest.mark.slow
 def test_intervals_cover():
     weights = np.array([1.0, -0.5, 0.3, 2.0, 0.0])
@@ -170,3 +184,24 @@ class TestChances:
         if free.sum() > 1:
             ratio = pi[free] / spread[free]
             assert ratio.max() <= ratio.min() * (1 + 1e-9)
+
+
+class TestRowsThatSeeEachOther:
+    @pytest.mark.parametrize("share", [1.0, 0.001])
+    def test_of_any_model(self, share, rng):
+        X = rng.normal(size=(400, 3))
+        model = ArrayModel([rng.normal(size=(3, 2))], lambda a, X: (X - share * X.mean(axis=0)) @ a[0], classes=[0, 1])
+        y = model.predict(X)
+        assert noise_sweep(model, X, y, levels=0.1, n_draws=2).clean == 1.0
+        with pytest.raises(ValueError, match="rows='sampled' needs a model whose answer for a row does not depend on"):
+            noise_sweep(model, X, y, levels=0.1, rows="sampled", n_draws=2)
+
+    def test_batch_statistics(self, held_out):
+        torch = pytest.importorskip("torch")
+        norm = torch.nn.BatchNorm1d(16, track_running_stats=False)
+        net = torch.nn.Sequential(torch.nn.Linear(64, 16), norm, torch.nn.ReLU(), torch.nn.Linear(16, 10))
+        with pytest.raises(ValueError, match="scores of Sequential for 16 rows by themselves differ"):
+            noise_sweep(net, *held_out, levels=0.1, rows="sampled", n_draws=2)
+        # With running statistics rows are apart.
+        net[1] = torch.nn.BatchNorm1d(16)
+        noise_sweep(net, *held_out, levels=0.1, rows="sampled", n_draws=2)

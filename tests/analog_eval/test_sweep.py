@@ -278,6 +278,15 @@ class TestChance:
         assert report.table["chance_corrected"].isna().all()
         assert any("not above the best constant guess 0.6" in note for note in report.notes)
 
+    @pytest.mark.parametrize(("n_right", "near"), [(10, True), (14, True), (18, False), (20, False)])
+    def test_near_it_the_ratio_means_little(self, n_right, near):
+        # Of 20 rows half are of one class: Wilson's interval of the clean score holds 0.5 up to 14 right answers.
+        X, y = np.arange(20)[:, None], np.arange(20) % 2
+        answers = np.eye(2)[np.where(X[:, 0] < n_right, y, 1 - y)]
+        model = ArrayModel([np.eye(2)], lambda a, X: answers @ a[0], classes=[0, 1])
+        notes = noise_sweep(model, X, y, levels=0.0, n_draws=2).notes
+        assert any("chance_corrected" in note for note in notes) == near
+
     def test_one_class(self, logistic, cancer):
         X, y = cancer[0][cancer[1] == 1], cancer[1][cancer[1] == 1]
         report = noise_sweep(logistic, X, y, n_draws=3, random_state=0)
@@ -368,6 +377,7 @@ class TestStrangeInput:
         report = noise_sweep(logistic, cancer[0][:1], cancer[1][:1], n_draws=5, random_state=0)
         assert report.table["ci_low"].isna().all()
         assert any("one row" in note for note in report.notes)
+        assert np.isnan(report.level_at(0.9)[1:]).all()
         report = noise_sweep(linear, diabetes[0][:1], diabetes[1][:1], n_draws=5)
         assert np.isnan(report.clean)
 

@@ -17,6 +17,7 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
 from coreset import ContextQuantizer, Coreset, RobustCoreset, UniformQuantizer, decode, encode, encoded_size
+from coreset.quantizers import rans
 from coreset.quantizers.bits import pack_bits
 from coreset.quantizers.column_levels import ColumnLevels
 from coreset.quantizers.mixing import Mixer, logit_table, probability_table
@@ -86,6 +87,30 @@ def test_bits_of_many_lanes_come_back(rng, share):
     for found, ones in zip(bits, batches, strict=True):
         np.testing.assert_array_equal(decoder.get(ones), found)
     decoder.close()
+
+
+@pytest.mark.parametrize("n_bits", [500, 30_000, 120_000])  # 1, 14 and 50 lanes in the end
+def test_lanes_in_turn_and_side_by_side_are_the_same_coder(rng, monkeypatch, n_bits):
+    ones = rng.integers(1, 4096, n_bits)
+    bits = (rng.random(n_bits) * 4096 < ones).astype(np.uint8)
+    ends = np.sort(rng.integers(0, n_bits, 9))
+    batches = list(zip(np.split(bits, ends), np.split(ones, ends), strict=True))
+    streams = []
+    for few in (0, 1000):
+        monkeypatch.setattr(rans, "_FEW_LANES", few)
+        encoder = BitEncoder()
+        for found, chances in batches:
+            encoder.put(found, chances)
+        streams.append(encoder.finish())
+    assert streams[0] == streams[1]
+    for few in (0, 1000):
+        monkeypatch.setattr(rans, "_FEW_LANES", few)
+        decoder = BitDecoder(streams[0], n_bits)
+        for found, chances in batches:
+            np.testing.assert_array_equal(decoder.get(chances), found)
+        decoder.close()
+        with pytest.raises(ValueError, match="end early"):
+            BitDecoder(streams[0][:-20], n_bits).get(ones)
 
 
 def test_one_bit_by_hand():

@@ -35,9 +35,10 @@ from coreset.budget.candidates import families
 from coreset.budget.empirical import plan_empirically
 from coreset.budget.filling import fill
 from coreset.budget.forecasts import Task
-from coreset.budget.nesting import MergeChain, merge_order
+from coreset.budget.nesting import MergeChain
 from coreset.budget.proxies import eigenvalue_errors, extrapolated, traversal_distances
 from coreset.construction import Rows, check_rows, with_scale
+from coreset.ward import merge_order
 from coreset.wire import Draft
 
 PLAIN = [UniformQuantizer(bits) for bits in (1, 2, 4, 8)]
@@ -368,3 +369,15 @@ def test_codecs_that_no_trial_lets_expect_are_filled_and_compared(rng):
         assert np.isfinite(table.loc[table["chosen"], "error"].item())
         measured = table[table["measured"]]
         assert table.loc[table["chosen"], "error"].item() == measured["error"].min()
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("budget", [850, 1050])
+def test_errors_that_leap_where_points_become_fewer_than_clusters_are_seen(budget, seed):
+    # Errors are nearly the same for 41 points and for 100, and twice as large for 30: finer codecs pay until then.
+    rng = np.random.default_rng(seed)
+    X = np.repeat(rng.normal(scale=4, size=(40, 30)), 75, axis=0) + rng.normal(size=(3000, 30))
+    codecs = [ContextQuantizer(bits) for bits in (2, 3, 4, 5, 6)]
+    every = plan_budget(X, budget, planner="exhaustive", quantizers=codecs, random_state=seed).table
+    chosen = plan_budget(X, budget, quantizers=codecs, random_state=seed).quantizer
+    assert every.loc[every["quantizer"] == chosen, "error"].item() <= 1.02 * every["error"].min()

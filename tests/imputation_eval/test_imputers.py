@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -136,6 +138,43 @@ def test_estimators_are_cloned_and_seeded_also_when_nested():
     pd.testing.assert_frame_equal(first, second)
     assert nested[0].random_state is None
     assert not hasattr(nested[0], "imputation_sequence_")
+
+
+class WithAttribute:
+    """Has fit_transform and a seed, but no get_params."""
+
+    random_state = None
+
+    def fit_transform(self, df):
+        return df.fillna(np.random.default_rng(self.random_state).random())
+
+
+class WithoutSeed:
+    """Draws from the state that belongs to all."""
+
+    def fit_transform(self, df):
+        return df.fillna(np.random.random() + random.random())  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    "imputer",
+    [WithAttribute(), WithoutSeed(), lambda df, seed: WithoutSeed().fit_transform(df)],
+    ids=["attribute", "global", "global in a callable"],
+)
+def test_what_has_no_parameter_for_a_seed_follows_it_as_well(imputer):
+    np.random.seed(1)  # noqa: NPY002
+    random.seed(1)
+    once = impute(imputer, HOLES, 5)
+    after = np.random.random(), random.random()  # noqa: NPY002
+    pd.testing.assert_frame_equal(once, impute(imputer, HOLES, 5))
+    assert not once.equals(impute(imputer, HOLES, 6))
+    assert getattr(imputer, "random_state", None) is None
+    # The state of all goes on as if nothing had been drawn, also after a failure.
+    with pytest.raises(ImputationError):
+        impute(lambda df, seed: df * np.random.random(), HOLES, 0)  # noqa: NPY002
+    np.random.seed(1)  # noqa: NPY002
+    random.seed(1)
+    assert after == (np.random.random(), random.random())  # noqa: NPY002
 
 
 def test_callables_get_an_int_seed_by_position_or_by_name():

@@ -67,7 +67,10 @@ def test_tests_account_for_the_overlap_of_repeats(mode):
     imputers = {"median": MeanImputer("median"), "draw": HotDeckImputer()}
     if mode == "masked":
         ranking = rank_imputers(df, imputers, missing_rate=0.3, **QUICK)
-        ratio = 0.3 / 0.7  # cells hidden over cells left
+        # Nearly every row has a hidden cell, and half of them are scored: 221 of 442. Two halves share 110.5 rows with
+        # a standard deviation of 5.3, and 45 pairs of them are counted.
+        ratio = ranking.settings["overlap_ratio"]
+        assert ratio == pytest.approx(1, abs=0.05)
     else:
         ranking = rank_imputers(holes, imputers, mode="truth", truth=df, **QUICK)
         n_usable = int(holes.isna().any(axis=1).sum())
@@ -77,6 +80,60 @@ def test_tests_account_for_the_overlap_of_repeats(mode):
     difference = scores["draw"] - scores["median"]
     t = difference.mean() / np.sqrt(difference.var() * (1 / 3 + ratio))
     assert ranking.pairwise["p_value"].item() == pytest.approx(2 * stats.t.sf(abs(t), df=2))
+
+
+@pytest.mark.parametrize(
+    ("n_columns", "options", "share"),
+    [
+        (2, {}, 0.4),  # no row loses both cells, so that two fifths of the rows lose one
+        (20, {}, 0.5),  # all rows lose one, and half of them are scored
+        (20, {"max_rows": 300}, 0.15),
+    ],
+)
+def test_overlap_of_masks_is_counted_by_rows(n_columns, options, share, rng):
+    # Two repeats score that share of the rows each, chosen independently. Of 2000 rows at least 45 are shared, with a
+    # standard deviation of 5 at most 13 % of them; the mean of 45 pairs is within 6 %, the ratio within 12 %.
+    df = pd.DataFrame(rng.normal(size=(2000, n_columns)))
+    df.columns = df.columns.astype(str)
+    ranking = rank_imputers(df, {"median": MeanImputer("median")}, metrics="rmse", **(QUICK | options))
+    assert ranking.settings["overlap_ratio"] == pytest.approx(share / (1 - share), rel=0.12)
+
+
+def test_few_rows_are_scored_whole_and_told_to_overlap(rng):
+    df = pd.DataFrame(rng.normal(size=(34, 20)), columns=[f"x{j}" for j in range(20)])
+    with pytest.warns(UserWarning, match="only 34 rows"):
+        ranking = rank_imputers(df, {"median": MeanImputer("median"), "draw": HotDeckImputer()}, **QUICK)
+    # 30 of 33 or 34 rows are scored.
+    assert 30 / 4 * 0.8 <= ranking.settings["overlap_ratio"] <= 30 / 3
+
+
+@pytest.mark.parametrize("n_repeats", [8, pytest.param(30, marks=pytest.mark.slow)])
+def test_rows_whose_cells_go_together_do_not_make_verdicts_sure(n_repeats):
+    # Twenty columns of two factors, ten each. One imputer is wrong by 1 in the second ten, the other in the first, so
+    # that they are equal over tables; but on one table the factors' means favour one of them, in nearly every row.
+    def constants(first, second):
+        def imputer(df, random_state):
+            return df.fillna(dict.fromkeys(df.columns[:10], first) | dict.fromkeys(df.columns[10:], second))
+
+        return imputer
+
+    runs, verdicts = 24, {"energy": 0, "rmse": 0}
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        cells = np.repeat(rng.normal(size=(100, 2)), 10, axis=1) + 0.2 * rng.normal(size=(100, 20))
+        df = pd.DataFrame(cells, columns=[f"x{j}" for j in range(20)])
+        ranking = rank_imputers(
+            df,
+            {"first": constants(0.0, 1.0), "second": constants(1.0, 0.0)},
+            metrics=list(verdicts),
+            n_repeats=n_repeats,
+            n_draws=1,
+            progress=False,
+            random_state=seed,
+        )
+        for metric in verdicts:
+            verdicts[metric] += int((~ranking.per_metric.loc[metric].query("not reference")["tied_best"]).any())
+    assert max(verdicts.values()) <= stats.binom.ppf(0.9995, runs, 0.05)
 
 
 def test_table_has_the_promised_shape():
@@ -143,7 +200,7 @@ def test_order_of_imputers_and_number_of_processes_change_nothing():
 
 
 def test_per_column_says_where_an_imputer_errs(mixed_table, rng):
-    df = mixed_table(150, rng).assign(same=1.0)
+    df = mixed_table(300, rng).assign(same=1.0)
 
     def shifted(table, random_state):
         filled = HotDeckImputer(random_state).fit_transform(table)

@@ -39,7 +39,7 @@ def test_plots():
 
 
 def test_pictures_show_the_values_as_they_are(mixed_table, rng):
-    df = mixed_table(200, rng)
+    df = mixed_table(400, rng)
     marked = {"real": 77.0, "text": "low", "when": pd.Timestamp("2030-01-01")}
 
     def marking(table, random_state):

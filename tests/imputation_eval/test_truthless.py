@@ -203,6 +203,19 @@ def test_other_metrics_without_a_truth(gaussian_table, rng):
         (pd.DataFrame({"x": [1.0, None] + [2.0] * 50}), {}, ValueError, "no column that can be scored.*'x': '1 holes"),
         (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10, "y": [None] * 40}), {}, ValueError, r"cell: \['y'\]"),
         (pd.DataFrame({"x": [None] * 20 + [np.inf, 2.0] * 10}), {}, ValueError, "infinite"),
+        (
+            pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10, None: 1.0}),
+            {},
+            ValueError,
+            r"without a name.*{1: (None|nan)}",
+        ),
+        (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10, np.nan: 1.0}), {}, ValueError, r"without a name.*{1: nan}"),
+        (
+            pd.DataFrame({("x", None): [None] * 20 + [1.0, 2.0] * 10, ("x", "y"): 1.0}),
+            {},
+            ValueError,
+            r"without a name.*{0: \('x', nan\)}",
+        ),
         (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10}), {"n_draws": 1}, ValueError, "n_draws=1"),
         (pd.DataFrame({"x": [None] * 20 + [1.0, 2.0] * 10}), {"imputer": 3}, TypeError, "imputer should have"),
         ([[1, 2]], {}, TypeError, "df should be a pandas DataFrame"),
@@ -212,6 +225,22 @@ def test_errors(df, options, error, message):
     arguments = {"imputer": HotDeckImputer()} | options
     with pytest.raises(error, match=message):
         energy_iscore(df, arguments.pop("imputer"), **arguments)
+
+
+@pytest.mark.parametrize(("n_observed", "n_fills"), [(29, 8), (30, 2)])
+def test_draws_end_early_only_if_enough_cells_agree(n_observed, n_fills):
+    # Two draws of a rare level agree in a dozen cells more often than not.
+    df = pd.DataFrame({"x": np.arange(n_observed + 20.0), "y": [np.nan] * 20 + list(range(n_observed))})
+    seeds = []
+
+    def constant(table, seed):
+        seeds.append(seed)
+        return table.fillna(5.0)
+
+    result = energy_iscore(df, constant, n_draws=8, random_state=0)
+    assert len(seeds) == 1 + n_fills
+    # Draws that all agree have no spread, so that their number does not matter.
+    assert result.score == pytest.approx(energy_iscore(df, constant, n_draws=2, random_state=0).score)
 
 
 def test_columns_that_are_left_out_are_told(rng):

@@ -5,6 +5,9 @@ prediction.  So dropout is off and normalizations use their running statistics, 
 numbers that a module draws all the same start from the same state of the global generator in every draw, which is left
 as it was.
 
+*Rows.*  They are run in batches that bound the memory.  Where the module's answers for two rows change with two others
+beside them, as with attention across rows or a normalization by the batch, all rows are run at once.
+
 *Tensors and roles.*  Parameters of normalizations are gains and shifts, their running mean and variance statistics.  Of
 all other parameters those with "bias" in their name are biases, those of two or more dimensions kernels (embeddings
 too), the rest gains.  Tied weights count once, under their first name.  Integer buffers (``num_batches_tracked``) and

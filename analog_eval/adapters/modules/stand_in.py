@@ -6,21 +6,24 @@ import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from analog_eval.adapters.base import Arrays
-from analog_eval.adapters.modules.tensors import BATCH_NORMS, numpy_view
+from analog_eval.adapters.modules.tensors import numpy_view
 
 __all__ = ["StandIn", "unchanged_rng"]
 
 # What the operations on one batch of rows may allocate in all; the batch is as large as this allows. On a CPU small
 # convolutional nets are fastest at 16 to 64 MiB, and half as fast at 1 GiB.
 _BATCH_BYTES = {"cpu": 2**26, "cuda": 2**30}
+_ALL = 2**62
 
 
 class StandIn:
@@ -90,25 +93,41 @@ class StandIn:
     def _habits_for(self, rows: torch.Tensor) -> _Habits:
         kind = (rows.dtype, *rows.shape[1:])
         if kind not in self._habits:
-            # As many rows again: what does not grow with the rows drops out of the difference.
-            few, more = (rows[:n].to(self._device, copy=True) for n in (min(2, len(rows)), min(4, len(rows))))
-            self._habits[kind] = self._observed(few, more)
+            self._habits[kind] = self._observed(rows)
         return self._habits[kind]
 
-    def _observed(self, few: torch.Tensor, more: torch.Tensor) -> _Habits:
+    def _observed(self, rows: torch.Tensor) -> _Habits:
         """Run the module on a few rows and note what it does to memory, rows and random numbers."""
-        allocated, version, state = [], few._version, _rng_states(self._device)
-        with unchanged_rng(self._device):
-            for rows in (few, more):
-                with _AllocatedBytes() as counted:
-                    self._forward(rows)
-                allocated.append(counted.total)
-            draws = any(not torch.equal(*pair) for pair in zip(state, _rng_states(self._device), strict=True))
-        row_bytes = (allocated[1] - allocated[0]) // max(1, len(more) - len(few))
-        n_rows = _BATCH_BYTES.get(self._device.type, _BATCH_BYTES["cpu"]) // max(1, row_bytes)
-        if any(isinstance(m, BATCH_NORMS) and m.running_mean is None for m in self._copy.modules()):
-            n_rows = 2**62  # rows see each other, so they stay together
-        return _Habits(max(1, n_rows), few._version != version, draws)
+        if any(isinstance(m, _BatchNorm) and m.running_mean is None for m in self._copy.modules()):
+            # Such a normalization may refuse a few rows.
+            seen = self._seen(rows)
+            return _Habits(_ALL, seen.writes, seen.draws)
+        # Four rows from first to last, then the middle two alone, so that rows before and after them are missed.
+        four = rows[np.unique(np.linspace(0, len(rows) - 1, 4, dtype=int)).tolist()]
+        middle = slice(1, 3) if len(four) == 4 else slice(None)
+        more, few = self._seen(four), self._seen(four[middle])
+        # What does not grow with the rows drops out of the difference.
+        row_bytes = (more.n_bytes - few.n_bytes) // max(1, len(four) - len(four[middle]))
+        n_rows = max(1, _BATCH_BYTES.get(self._device.type, _BATCH_BYTES["cpu"]) // max(1, row_bytes))
+        apart = more.draws or _alike(few.outputs, more.outputs[middle])
+        return _Habits(n_rows if apart else _ALL, more.writes, more.draws)
+
+    def _seen(self, rows: torch.Tensor) -> _Seen:
+        rows, states = rows.to(self._device, copy=True), _rng_states(self._device)
+        version = rows._version
+        with unchanged_rng(self._device), _AllocatedBytes() as counted:
+            outputs = self._forward(rows)
+            draws = any(not torch.equal(*pair) for pair in zip(states, _rng_states(self._device), strict=True))
+        return _Seen(torch.atleast_1d(outputs), counted.total, rows._version != version, draws)
+
+
+class _Seen(NamedTuple):
+    """What one call of a module does."""
+
+    outputs: torch.Tensor
+    n_bytes: int
+    writes: bool
+    draws: bool
 
 
 @dataclass(frozen=True)
@@ -118,7 +137,7 @@ class _Habits:
     Parameters
     ----------
     n_rows : int
-        How many at a time have memory.
+        How many at a time have memory; all if the answer for one depends on the others.
     writes : bool
         Whether it writes to them.
     draws : bool
@@ -143,6 +162,15 @@ class _AllocatedBytes(TorchDispatchMode):
             if isinstance(tensor, torch.Tensor):
                 self.total += tensor.numel() * tensor.element_size()
         return result
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether outputs are the same but for rounding; yes for shapes that are an error of their own."""
+    if one.shape != other.shape or not one.numel():
+        return True
+    digits = torch.finfo(one.dtype).eps ** 0.5 if one.is_floating_point() else 0.0
+    size = float(other.double().abs().nan_to_num().max())
+    return torch.allclose(one.double(), other.double(), rtol=0.0, atol=digits * size, equal_nan=True)
 
 
 def _rng_states(device: torch.device) -> list[torch.Tensor]:

@@ -15,10 +15,9 @@ from torch.nn.utils import parametrize
 
 from analog_eval.adapters.base import Role
 
-__all__ = ["BATCH_NORMS", "Group", "grouped", "module_rows", "numpy_view", "unwrapped"]
+__all__ = ["Group", "grouped", "module_rows", "numpy_view", "unwrapped"]
 
-BATCH_NORMS = nn.modules.batchnorm._NormBase
-_NORMS = (BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _LOOKUPS = (nn.Embedding, nn.EmbeddingBag)
 # Running statistics by name, with the least value that means anything.
 _STATISTICS = {"running_mean": -np.inf, "running_var": 0.0, "running_scale": 0.0}
