@@ -8,7 +8,8 @@ programmed into devices such as `PCM`.  All take scikit-learn models, torch modu
 counts.
 
 With torch there are batch normalizations by other scales than the standard deviation, `L1BatchNorm1d`,
-`TopKBatchNorm1d` and the same for images, and `convert_batchnorm`, `fold_batchnorm` and `recalibrate_batchnorm`.
+`TopKBatchNorm1d` and the same for images, and `convert_batchnorm`, `fold_batchnorm` and `recalibrate_batchnorm`; and
+`harden`, which trains a module so that it holds up under weight noise.
 
 Examples
 --------
@@ -23,6 +24,7 @@ Examples
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from analog_eval.adapters import ArrayModel
@@ -81,28 +83,29 @@ __all__ = [
     "plot_sweeps",
 ]
 
-# Defined on torch classes: not in __all__, so that "import *" needs no torch.
-_TORCH_NAMES = (
-    "L1BatchNorm1d",
-    "L1BatchNorm2d",
-    "TopKBatchNorm1d",
-    "TopKBatchNorm2d",
-    "convert_batchnorm",
-    "fold_batchnorm",
-    "recalibrate_batchnorm",
-)
+# Defined on torch classes, with the room where they are: not in __all__, so that "import *" needs no torch.
+_TORCH_NAMES = {
+    "L1BatchNorm1d": "normalization",
+    "L1BatchNorm2d": "normalization",
+    "TopKBatchNorm1d": "normalization",
+    "TopKBatchNorm2d": "normalization",
+    "convert_batchnorm": "normalization",
+    "fold_batchnorm": "normalization",
+    "harden": "training",
+    "recalibrate_batchnorm": "normalization",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _TORCH_NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from analog_eval import normalization
+        room = import_module(f"analog_eval.{_TORCH_NAMES[name]}")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ImportError(f"{name} needs torch: pip install 'coreset-eval[torch]'") from error
-    return getattr(normalization, name)
+    return getattr(room, name)
 
 
 def __dir__() -> list[str]:

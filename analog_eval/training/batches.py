@@ -1,0 +1,216 @@
+"""Rows, labels and weights, checked, in batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+
+from analog_eval.adapters import as_array
+from analog_eval.adapters.modules import module_rows
+from analog_eval.training.recipes import check_number
+
+__all__ = ["ArrayBatches", "Batch", "LoaderBatches", "Rows", "check_rows", "training_data"]
+
+# Rows, labels and weights (None: all 1).
+Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows with labels or targets, and weights if they differ."""
+
+    X: torch.Tensor
+    y: torch.Tensor
+    weights: torch.Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, rows: torch.Tensor | slice) -> Rows:
+        return Rows(self.X[rows], self.y[rows], None if self.weights is None else self.weights[rows])
+
+    @property
+    def batch(self) -> Batch:
+        """All as one batch."""
+        return self.X, self.y, self.weights
+
+    def digest(self) -> str:
+        """Return a fingerprint of the contents."""
+        parts = [part.contiguous().cpu() for part in self.batch if part is not None]
+        sha = hashlib.sha256("|".join(f"{part.dtype}{tuple(part.shape)}" for part in parts).encode())
+        for part in parts:
+            sha.update(part.reshape(-1).view(torch.uint8).numpy().data)
+        return sha.hexdigest()
+
+
+def check_rows(module: nn.Module, X: Any, y: Any, sample_weight: Any = None, *, what: str = "") -> Rows:
+    """Return rows in the types that `module` and the losses compute in, or raise, naming arguments after `what`.
+
+    Integers in `y` become int64, floats the type of the module.  Rows of weight 0 are left out: they are not there.
+    """
+    inputs = module_rows(module, X)
+    if inputs.ndim == 0 or len(inputs) == 0:
+        raise ValueError(f"{what}X must have rows, got shape {tuple(inputs.shape)}")
+    if inputs.is_floating_point() and not torch.isfinite(inputs).all():
+        raise ValueError(f"{what}X holds {int((~torch.isfinite(inputs)).sum())} NaN or infinite entries")
+    targets, weights = _targets(module, y, what), _weights(sample_weight, what)
+    for name, values in (("y", targets), ("sample_weight", weights)):
+        if values is not None and (values.ndim == 0 or len(values) != len(inputs)):
+            raise ValueError(f"{what}{name} has shape {tuple(values.shape)}, but {what}X has {len(inputs)} rows")
+    if weights is None:
+        return Rows(inputs, targets, None)
+    rows = Rows(inputs, targets, weights)[weights > 0.0]
+    if len(rows) == 0:
+        raise ValueError(f"{what}sample_weight is 0 in every row")
+    return rows
+
+
+def _targets(module: nn.Module, y: Any, what: str) -> torch.Tensor:
+    values = as_array(y)
+    if values.dtype.kind == "O":
+        values = np.array(values.tolist())
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{what}y holds {values.dtype}, but a torch module answers with class numbers: give 0, 1, ...")
+    if values.dtype.kind != "f":
+        return torch.from_numpy(values.astype(np.int64))
+    if not np.isfinite(values).all():
+        raise ValueError(f"{what}y holds {int((~np.isfinite(values)).sum())} NaN or infinite entries")
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    return torch.from_numpy(np.array(values)).to(dtype)
+
+
+def _weights(sample_weight: Any, what: str) -> torch.Tensor | None:
+    if sample_weight is None:
+        return None
+    try:
+        weights = np.array(as_array(sample_weight), dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{what}sample_weight must hold numbers") from None
+    if weights.ndim != 1:
+        raise ValueError(f"{what}sample_weight must have shape (n_rows,), got {weights.shape}")
+    if not np.isfinite(weights).all() or (weights < 0.0).any():
+        raise ValueError(f"{what}sample_weight holds entries that are negative, NaN or infinite")
+    return torch.from_numpy(weights)
+
+
+class ArrayBatches:
+    """Batches of rows in memory, in a new order in every epoch; as equal in size as they can be.
+
+    Parameters
+    ----------
+    rows : Rows
+        What to train on.
+    batch_size : int
+        Most rows of a batch.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int) -> None:
+        self._rows, self._n_batches = rows, -(-len(rows) // batch_size)
+        self.mean_weight = 1.0 if rows.weights is None else float(rows.weights.mean())
+
+    def epoch(self, seed: int) -> Iterator[Batch]:
+        """Yield every row once, in an order that `seed` decides."""
+        order = torch.randperm(len(self._rows), generator=torch.Generator().manual_seed(seed))
+        for rows in order.tensor_split(self._n_batches):
+            yield self._rows[rows].batch
+
+    def digest(self) -> str:
+        """Return a fingerprint of the contents."""
+        return self._rows.digest()
+
+
+class LoaderBatches:
+    """Batches of a ``DataLoader``, or anything that can be iterated anew in every epoch.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Which computes with them.
+    loader : iterable of (X, y) or (X, y, sample_weight)
+        If its batches have weights it is gone through once before training, for the mean weight.
+
+    Raises
+    ------
+    TypeError
+        If it can be iterated only once, or a batch is of another kind.
+    ValueError
+        If there are no batches.
+    """
+
+    def __init__(self, module: nn.Module, loader: Iterable[Any]) -> None:
+        if isinstance(loader, Iterator):
+            raise TypeError(f"X must be iterable anew in every epoch, as a DataLoader is, got {type(loader).__name__}")
+        self._module, self._loader = module, loader
+        self._n_parts: int | None = None
+        self.mean_weight = self._mean_weight()
+
+    def epoch(self, seed: int) -> Iterator[Batch]:
+        """Yield the batches of the loader, which shuffles by torch's global random numbers, if at all."""
+        for batch in self._loader:
+            if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+                kind = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+                raise TypeError(f"X: a batch must be (X, y) or (X, y, sample_weight), got {kind}")
+            if len(batch) != (self._n_parts or len(batch)):
+                raise ValueError(f"X: a batch has {len(batch)} parts, but the first one had {self._n_parts}")
+            self._n_parts = len(batch)
+            if len(batch) == 3 and not as_array(batch[2]).any():
+                continue
+            yield check_rows(self._module, *batch, what="batch ").batch
+
+    def digest(self) -> str:
+        """Say that the contents are not known."""
+        return "a loader"
+
+    def _mean_weight(self) -> float:
+        total, count = 0.0, 0
+        for rows, _, weights in self.epoch(0):
+            if weights is None:
+                return 1.0
+            total, count = total + float(weights.sum()), count + len(rows)
+        if count == 0:
+            raise ValueError("X holds no batches with weights above 0")
+        return total / count
+
+
+def training_data(
+    module: nn.Module, X: Any, y: Any, sample_weight: Any, validation: Any, batch_size: int, seed: int
+) -> tuple[ArrayBatches | LoaderBatches, Rows | None]:
+    """Return what to train on and what to validate with, from the arguments of `analog_eval.training.harden`."""
+    held_out = _given_rows(module, validation)
+    if y is not None:
+        rows = check_rows(module, X, y, sample_weight)
+        if held_out is None and validation is not None:
+            rows, held_out = _split(rows, validation, seed)
+        return ArrayBatches(rows, batch_size), held_out
+    if hasattr(X, "shape") or not isinstance(X, Iterable):
+        raise TypeError(f"y is missing; without it X must be batches, as of a DataLoader, got {type(X).__name__}")
+    if sample_weight is not None:
+        raise ValueError("sample_weight was given, but y was not; a loader's batches are (X, y, sample_weight)")
+    if held_out is None and validation is not None:
+        raise ValueError(f"validation={validation!r}: no share of a loader can be held out; give (X, y)")
+    return LoaderBatches(module, X), held_out
+
+
+def _given_rows(module: nn.Module, validation: Any) -> Rows | None:
+    if not isinstance(validation, tuple | list):
+        return None
+    if len(validation) not in (2, 3):
+        raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), got {len(validation)} parts")
+    return check_rows(module, *validation, what="validation ")
+
+
+def _split(rows: Rows, share: Any, seed: int) -> tuple[Rows, Rows]:
+    """Return rows to train on and rows to validate with."""
+    check_number(share, "validation", below=1.0)
+    n_held = round(share * len(rows))
+    if not 0 < n_held < len(rows):
+        raise ValueError(f"validation={share} of {len(rows)} rows leaves {n_held} to validate with, and the others")
+    # A stream of its own: epochs have one number more.
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows)))
+    return rows[order[n_held:]], rows[order[:n_held]]

@@ -1,0 +1,225 @@
+"""The public function: a trained copy of a module that holds up under weight noise."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from torch import nn
+
+from analog_eval.adapters.modules.tensors import unwrapped
+from analog_eval.noise import RandomState, one_seed
+from analog_eval.training.batches import training_data
+from analog_eval.training.checkpoints import Checkpoint
+from analog_eval.training.kernels import Clip
+from analog_eval.training.loop import Progress, Trainer
+from analog_eval.training.losses import Distillation, Loss
+from analog_eval.training.plan import OptimizerFactory, Plan
+from analog_eval.training.recipes import AddNormal, Recipe
+
+__all__ = ["Hardened", "harden"]
+
+
+@dataclass(frozen=True, eq=False)
+class Hardened:
+    """What `harden` returns.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The trained copy, with the weights of the best epoch, in the mode in which the original was; what compiled or
+        distributed that is left off.
+    history : DataFrame of shape (n_epochs, n_columns)
+        A row an epoch (index ``epoch``): ``train_loss``, the mean loss at the noisy weights, and ``learning_rate``;
+        with validation rows also ``clean_loss`` and ``noisy_loss``, for cross-entropy ``clean_accuracy`` and
+        ``noisy_accuracy``, and a row 0, the model as it was given.
+    best_epoch : int
+        Epoch of the weights: that of the greatest noisy accuracy, among equals that of the least noisy loss (for other
+        losses that of the least noisy loss); the last one without validation rows.
+    seed : int
+        From which all random numbers derive.
+
+    Examples
+    --------
+    >>> result = harden(torch.nn.Linear(2, 1), torch.eye(2), [0.5, 1.0], loss="mse", epochs=3, random_state=0)
+    >>> result.history.columns.tolist(), result.best_epoch
+    (['train_loss', 'learning_rate'], 3)
+    """
+
+    model: nn.Module
+    history: pd.DataFrame
+    best_epoch: int
+    seed: int
+
+
+def harden(
+    model: nn.Module,
+    X: Any,
+    y: Any = None,
+    *,
+    sample_weight: Any = None,
+    recipe: Recipe | None = AddNormal(),  # noqa: B008 (frozen: sharing it is safe)
+    clip: Clip | None = None,
+    loss: Loss = "cross_entropy",
+    distillation: Distillation | None = None,
+    optimizer: OptimizerFactory | None = None,
+    learning_rate: float | None = None,
+    schedule: Literal["cosine", "constant"] = "cosine",
+    epochs: int = 20,
+    batch_size: int = 64,
+    validation: Any = None,
+    patience: int | None = None,
+    n_draws: int = 5,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    random_state: RandomState = None,
+) -> Hardened:
+    r"""Train a copy of a torch module so that it holds up under noise of its weights.
+
+    In every mini-batch the kernels get fresh noise, forward and backward; the step is taken from the clean weights with
+    the gradients at the noisy ones.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A module, best one that is trained already; it is never changed.
+    X : array-like or Tensor of shape (n_rows, ...), or iterable of batches
+        Rows to train on.  Without `y`: a ``DataLoader``, or anything that can be iterated anew in every epoch, whose
+        batches are ``(X, y)`` or ``(X, y, sample_weight)``.
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        Class numbers or targets.
+    sample_weight : array-like of shape (n_rows,), optional
+        How many rows each one stands for, such as the weights of a summary, in any unit.
+    recipe : Recipe or None, default=AddNormal(0.06)
+        Noise of the kernels: `AddNormal`, `Multiplicative`, `ProgrammingNoise`, `DropConnect`, `Simulated`, or a sum of
+        these; None: none, which is ordinary training.
+    clip : Clip, optional
+        Whether kernels are clipped after every step.
+    loss : {"cross_entropy", "mse"} or callable, default="cross_entropy"
+        ``cross_entropy`` takes scores of the classes 0 to n - 1, or one logit a row for the classes 0 and 1; a function
+        ``f(outputs, y)`` returns the losses of the rows, of shape (n_rows,), or without weights their mean.
+    distillation : Distillation, optional
+        Whether to learn from what `model` itself answers, too.
+    optimizer : callable, optional
+        From parameters to a torch optimizer; default: Adam.
+    learning_rate : float, optional
+        Of the default optimizer; default: 0.001.
+    schedule : {"cosine", "constant"}, default="cosine"
+        ``cosine``: learning rates fall along half a cosine, from epoch to epoch, to nearly 0.
+    epochs : int, default=20
+        Times that all rows are gone through.
+    batch_size : int, default=64
+        Most rows of a batch: batches are as equal as they can be.  A loader makes its own.
+    validation : float or tuple, optional
+        Rows to choose the best epoch by, ``(X, y)`` or ``(X, y, sample_weight)``, or the share of the rows that is held
+        out for that.
+    patience : int, optional
+        Stop after so many epochs without a better one; needs `validation`.
+    n_draws : int, default=5
+        Noisy copies that are validated, the same noise in every epoch.
+    checkpoint : str or path, optional
+        File that is written after every epoch.  If it is there already the run goes on from it, with the same result as
+        if it had never stopped; a file of a run with other arguments is an error.
+    progress : bool, default=True
+        Show how far training is, on standard error.
+    random_state : None, int, RandomState or Generator, default=None
+        Source of noise, orders and everything that the module draws itself.  On a CPU the same int gives the same
+        weights, bit by bit.
+
+    Returns
+    -------
+    Hardened
+        With ``model``, ``history`` and ``best_epoch``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of a wrong kind.
+    ValueError
+        If rows disagree in number, an argument is out of range, the module has no kernel or nothing to train, a loss is
+        NaN or infinite, or `checkpoint` belongs to another run.
+
+    Notes
+    -----
+    With weights :math:`w_i` of mean :math:`\bar w` over all rows, the loss of a batch B is :math:`\sum_{i \in B} w_i
+    l_i / (|B| \bar w)`.  Its expectation over batches is the weighted mean over all rows, and a batch of all rows gives
+    the very gradient of rows repeated :math:`w_i` times.  Rows of weight 0 are left out.  Batch normalizations do not
+    see weights.
+
+    Noise on kernels only, as with ``targets="weights"`` in `noise_sweep`; tied kernels get it once.  For noise relative
+    to the largest weight of a channel, on the crossbar too, see `remap_channels`.
+
+    After Rasch et al., arXiv 2302.08469 (noise fresh in every batch, forward and backward, steps from clean weights,
+    clipping).  Its learned input ranges and its noise of converters are not here.  The weighting of batches is ours.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from analog_eval import GaussianNoise, noise_sweep
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = X / 16
+    >>> _ = torch.manual_seed(0)
+    >>> net = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+    >>> options = dict(learning_rate=0.01, random_state=0)
+    >>> plain = harden(net, X[:1200], y[:1200], recipe=None, **options).model
+    >>> hard = harden(net, X[:1200], y[:1200], recipe=AddNormal(0.1), clip=Clip(2.0), **options).model
+    >>> noise = dict(noise=GaussianNoise("absmax"), levels=(0.2,), random_state=0)
+    >>> scores = [noise_sweep(m, X[1200:], y[1200:], **noise).table["mean"].item() for m in (plain, hard)]
+    >>> scores[1] > scores[0] + 0.03
+    True
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    plan = Plan(
+        recipe, clip, loss, distillation, optimizer, learning_rate, schedule, epochs, batch_size, patience, n_draws
+    )
+    if patience is not None and validation is None:
+        raise ValueError(f"patience={patience} needs validation rows: give validation, such as 0.2")
+    file = None if checkpoint is None else Checkpoint(checkpoint)
+    seed = one_seed(file.seed if random_state is None and file is not None else random_state)
+    digital = unwrapped(model)
+    batches, held_out = training_data(digital, X, y, sample_weight, validation, batch_size, seed)
+    trainer = Trainer(_copied(digital), digital, batches, held_out, plan, seed)
+    state = Progress()
+    if file is None:
+        trainer.run(state, show=progress)
+    else:
+        settings = plan.settings() | {
+            "model": _digest(digital),
+            "rows": batches.digest(),
+            "validation": "none" if held_out is None else held_out.digest(),
+            "random_state": str(seed),
+        }
+        file.restore(trainer, state, settings)
+        trainer.run(state, lambda: file.write(trainer, state, settings), show=progress)
+    return _finished(trainer, digital, state, seed)
+
+
+def _finished(trainer: Trainer, digital: nn.Module, state: Progress, seed: int) -> Hardened:
+    twin = trainer.module
+    twin.load_state_dict(state.best)
+    trainer.optimizer.zero_grad()
+    for part, own in zip(digital.modules(), twin.modules(), strict=True):
+        own.training = part.training
+    history = pd.DataFrame(state.history).astype({"epoch": int}).set_index("epoch")
+    return Hardened(twin, history, state.best_epoch, seed)
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:
+        raise TypeError(f"model: {type(module).__name__} cannot be copied: {error}") from error
+
+
+def _digest(module: nn.Module) -> str:
+    sha = hashlib.sha256()
+    for name, values in module.state_dict().items():
+        sha.update(f"{name}|{values.dtype}|{tuple(values.shape)}|".encode())
+        sha.update(values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()

@@ -1,0 +1,140 @@
+"""The kernels of a module in training: noisy for the length of a block, clipped after a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from analog_eval.adapters.modules.tensors import grouped
+from analog_eval.training.recipes import Per, Recipe, check_number, check_per, reduced_axes
+
+__all__ = ["Clip", "Kernel", "Kernels"]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Weights are kept within so many standard deviations.
+
+    Parameters
+    ----------
+    sigmas : float, default=2.5
+        Bound, in root mean squares of the weights, >= 1.
+    per : {"layer", "channel"}, default="layer"
+        Whose root mean square: the tensor's, or that of each output channel.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    Notes
+    -----
+    A few large weights decide what the greatest conductance stands for, and so how small, beside the noise, all others
+    are.  Rasch et al., arXiv 2302.08469, clip at 2 to 2.5 standard deviations of the layer.  The deviation from 0
+    rather than from the mean is ours: the bounds lie about 0, and a channel of a single weight keeps it.
+
+    Examples
+    --------
+    >>> weights = torch.tensor([3.0, -1.0, 1.0, 1.0])  # root mean square: sqrt(3)
+    >>> Clip(1.0)(weights, output_axis=None)
+    tensor([ 1.7321, -1.0000,  1.0000,  1.0000])
+    """
+
+    sigmas: float = 2.5
+    per: Per = "layer"
+
+    def __post_init__(self) -> None:
+        check_number(self.sigmas, "sigmas", low=1.0)  # under 1 every step would shrink the weights
+        check_per(self.per)
+
+    def __call__(self, weights: torch.Tensor, output_axis: int | None) -> torch.Tensor:
+        """Return the clipped weights, a new tensor.
+
+        Parameters
+        ----------
+        weights : Tensor of any shape
+            Weights of one tensor.
+        output_axis : int or None
+            Axis along which its outputs lie.
+
+        Returns
+        -------
+        Tensor
+        """
+        if weights.numel() == 0:
+            return weights.clone()
+        axes = reduced_axes(weights, self.per, output_axis)
+        bound = weights.square().mean(dim=axes, keepdim=True).sqrt().mul_(self.sigmas)
+        return torch.clamp(weights, -bound, bound)
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """One tensor of weights that would lie in a crossbar."""
+
+    name: str
+    tensor: torch.Tensor
+    output_axis: int | None
+
+
+class Kernels:
+    """All the kernels of a module, each once.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Whose kernels; they are written to.
+
+    Raises
+    ------
+    TypeError
+        If the module's tensors are hidden (TorchScript, quantized).
+    ValueError
+        If there is no kernel, or kernels lie on several devices.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        groups = [group for group in grouped(module) if group.role == "kernel"]
+        self.all = [Kernel(*group.members[0], group.output_axis) for group in groups if group.members[0][1].numel()]
+        if not self.all:
+            raise ValueError(f"model: {type(module).__name__} has no kernels, so there is nothing to harden")
+        devices = {str(kernel.tensor.device) for kernel in self.all}
+        if len(devices) > 1:
+            raise ValueError(f"model: its kernels lie on several devices, {', '.join(sorted(devices))}")
+        self.device = self.all[0].tensor.device
+
+    def generator(self, seed: int) -> torch.Generator:
+        """Return a source of random numbers on the device of the kernels."""
+        return torch.Generator(self.device).manual_seed(seed)
+
+    @contextmanager
+    def noisy(self, recipe: Recipe | None, generator: torch.Generator) -> Iterator[None]:
+        """Make the kernels noisy for the length of a ``with`` block; afterwards they have their bits back.
+
+        What is computed back inside the block are gradients at the noisy weights; they stay on the module's own
+        parameters, for a step from the clean ones.
+        """
+        if recipe is None:
+            yield
+            return
+        originals = [kernel.tensor.detach().clone() for kernel in self.all]
+        try:
+            with torch.no_grad():
+                for kernel, clean in zip(self.all, originals, strict=True):
+                    kernel.tensor.copy_(recipe.perturb(clean, clean, kernel.output_axis, generator))
+            yield
+        finally:
+            with torch.no_grad():
+                for kernel, clean in zip(self.all, originals, strict=True):
+                    kernel.tensor.copy_(clean)
+
+    def clip(self, clip: Clip) -> None:
+        """Clip the kernels that are trained; frozen ones are what they are."""
+        with torch.no_grad():
+            for kernel in self.all:
+                if kernel.tensor.requires_grad:
+                    kernel.tensor.copy_(clip(kernel.tensor, kernel.output_axis))

@@ -1,0 +1,200 @@
+"""The epochs: steps at noisy weights, validation, and what is kept of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from analog_eval._progress import ProgressLine
+from analog_eval.adapters.modules import unchanged_rng
+from analog_eval.training.batches import ArrayBatches, LoaderBatches, Rows
+from analog_eval.training.kernels import Kernels
+from analog_eval.training.plan import Plan
+from analog_eval.training.remapping import Remapped
+
+__all__ = ["Progress", "Trainer"]
+
+# Rows of validation that go through at a time.
+_VALIDATION_ROWS = 1024
+
+
+@dataclass(eq=False)
+class Progress:
+    """How far a run is: everything that a checkpoint holds besides module and optimizer."""
+
+    epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    best_rank: tuple[float, ...] = ()
+
+    def note(self, record: dict[str, float], rank: tuple[float, ...], module: nn.Module) -> None:
+        """Add an epoch, and keep the module's state if none was better; without ranks the last epoch counts."""
+        self.history.append(record)
+        if not rank or rank > self.best_rank:
+            self.best_rank, self.best_epoch = rank, self.epoch
+            self.best = {name: values.detach().clone() for name, values in module.state_dict().items()}
+
+
+class Trainer:
+    """Trains one module.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        What is trained; it is changed.
+    digital : torch.nn.Module
+        The model as it was given, of which distillation learns.
+    batches : ArrayBatches or LoaderBatches
+        What to train on.
+    validation : Rows or None
+        What to choose the best epoch by.
+    plan : Plan
+        How to train.
+    seed : int
+        From which all random numbers derive.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        digital: nn.Module,
+        batches: ArrayBatches | LoaderBatches,
+        validation: Rows | None,
+        plan: Plan,
+        seed: int,
+    ) -> None:
+        self.module, self._batches, self._validation = module, batches, validation
+        self._plan, self._criterion, self._seed = plan, plan.criterion, seed
+        self.kernels = Kernels(module)
+        self._digital = None if plan.distillation is None else copy.deepcopy(digital).eval()
+        self._remapped = [part for part in module.modules() if isinstance(part, Remapped)]
+        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        if not trained:
+            raise ValueError(f"model: no parameter of {type(module).__name__} requires a gradient")
+        self.optimizer = plan.optimizer_for(trained)
+        self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def run(self, progress: Progress, after_epoch: Callable[[], None] = lambda: None, *, show: bool) -> None:
+        """Train from where `progress` is to the end."""
+        plan = self._plan
+        with ProgressLine("hardening", plan.epochs - progress.epoch, enabled=show) as line:
+            if progress.epoch == 0 and self._validation is not None and not progress.history:
+                self._note(progress, {"train_loss": math.nan, "learning_rate": math.nan})
+            while progress.epoch < plan.epochs and not self._has_stalled(progress):
+                progress.epoch += 1
+                rate, loss = self._set_rate(progress.epoch), self._epoch(progress.epoch)
+                self._note(progress, {"train_loss": loss, "learning_rate": rate})
+                after_epoch()
+                line.step()
+
+    def _has_stalled(self, progress: Progress) -> bool:
+        patience = self._plan.patience
+        return patience is not None and progress.epoch - progress.best_epoch >= patience
+
+    def _note(self, progress: Progress, record: dict[str, float]) -> None:
+        scores = self._validate()
+        rank: tuple[float, ...] = ()
+        if scores:
+            # Losses of strong noise may overflow; a NaN would compare with nothing.
+            loss = math.inf if math.isnan(scores["noisy_loss"]) else scores["noisy_loss"]
+            rank = (scores.get("noisy_accuracy", -loss), -loss)
+        progress.note({"epoch": progress.epoch, **record, **scores}, rank, self.module)
+
+    def _set_rate(self, epoch: int) -> float:
+        """Set the learning rate of an epoch and return the first group's; with a cosine the last one is near 0."""
+        done = (epoch - 1) / self._plan.epochs
+        factor = 0.5 * (1.0 + math.cos(math.pi * done)) if self._plan.schedule == "cosine" else 1.0
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        return self._rates[0] * factor
+
+    def _epoch(self, epoch: int) -> float:
+        """Train for one epoch and return the mean loss of its rows, at the noisy weights."""
+        # From the epoch alone, so that a run that goes on from here draws what it would have drawn.
+        order, noise, module = _seeds(self._seed, epoch)
+        generator = self.kernels.generator(noise)
+        total, count = 0.0, 0.0
+        self.module.train()
+        with unchanged_rng(self.kernels.device):
+            torch.manual_seed(module)  # of dropout, and of loaders that shuffle
+            for number, batch in enumerate(self._batches.epoch(order), start=1):
+                loss = self._step(batch, generator)
+                if not math.isfinite(loss):
+                    raise ValueError(
+                        f"the loss is {loss} in batch {number} of epoch {epoch}; a lower learning_rate, less noise "
+                        "or clipping may help"
+                    )
+                total, count = total + loss * len(batch[0]), count + len(batch[0])
+        for part in self._remapped:
+            part.rescale()
+        return total / count if count else math.nan
+
+    def _step(self, batch: Any, generator: torch.Generator) -> float:
+        X, y, weights = (None if part is None else part.to(self.kernels.device) for part in batch)
+        self.optimizer.zero_grad()
+        taught = None
+        if self._digital is not None:
+            with torch.no_grad():
+                taught = self._digital(X)
+        with self.kernels.noisy(self._plan.recipe, generator):
+            outputs = self.module(X)
+            losses = self._criterion.training_rows(outputs, y, taught, weighted=weights is not None)
+            if weights is not None:
+                # By the mean weight of all rows, not of the batch: so the gradient's expectation is that of all rows.
+                losses = losses * (weights / self._batches.mean_weight).to(losses.dtype)
+            loss = losses.mean()
+            value = float(loss.detach())
+            if math.isfinite(value):
+                loss.backward()
+        if math.isfinite(value):
+            self.optimizer.step()
+            if self._plan.clip is not None:
+                self.kernels.clip(self._plan.clip)
+        return value
+
+    def _validate(self) -> dict[str, float]:
+        """Return losses, and accuracies of classifiers, without noise and averaged over the same draws every time."""
+        if self._validation is None:
+            return {}
+        plan, scores = self._plan, {}
+        generator = self.kernels.generator(_seeds(self._seed, 0)[1])
+        self.module.eval()
+        for name, recipe, n_draws in (("clean", None, 1), ("noisy", plan.recipe, plan.n_draws)):
+            draws = []
+            for _ in range(n_draws if recipe is not None else 1):
+                with self.kernels.noisy(recipe, generator):
+                    draws.append(self._look_at(self._validation))
+            loss, accuracy = np.mean(draws, axis=0).tolist()
+            scores[f"{name}_loss"] = loss
+            if self._criterion.classifies:
+                scores[f"{name}_accuracy"] = accuracy
+        return scores
+
+    def _look_at(self, rows: Rows) -> tuple[float, float]:
+        """Return mean loss and accuracy on rows."""
+        criterion, device = self._criterion, self.kernels.device
+        losses, hits = [], []
+        with torch.no_grad(), unchanged_rng(device):
+            torch.manual_seed(0)
+            for first in range(0, len(rows), _VALIDATION_ROWS):
+                part = rows[slice(first, first + _VALIDATION_ROWS)]
+                outputs, y = self.module(part.X.to(device)), part.y.to(device)
+                losses.append(criterion.rows(outputs, y, weighted=rows.weights is not None).double().cpu())
+                hits.append(criterion.hits(outputs, y).double().cpu() if criterion.classifies else losses[-1])
+        weights = torch.ones(len(rows), dtype=torch.float64) if rows.weights is None else rows.weights
+        shares = weights / weights.sum()
+        return float(shares @ torch.cat(losses)), float(shares @ torch.cat(hits))
+
+
+def _seeds(seed: int, epoch: int) -> list[int]:
+    """Return seeds of the order, of the noise and of the module's own random numbers."""
+    state = np.random.SeedSequence([seed, epoch]).generate_state(3, np.uint64)
+    return [int(value >> np.uint64(1)) for value in state]

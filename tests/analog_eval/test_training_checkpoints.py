@@ -1,0 +1,202 @@
+"""Runs that were killed go on as if they had not been, bit by bit; files of other runs are refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+from analog_eval.training import AddNormal, Clip, Distillation, DropConnect, harden, remap_channels  # noqa: E402
+
+KILLED = """
+import os
+from test_training_checkpoints import arguments
+from torch.nn import functional
+from analog_eval.training import harden
+
+n_batches = 0
+
+def loss(outputs, y):
+    global n_batches
+    n_batches += 1
+    if n_batches == {dies_at}:
+        os._exit(9)  # nothing is cleaned up, as after a kill
+    return functional.cross_entropy(outputs, y, reduction="none")
+
+harden(**arguments(), loss=loss, checkpoint="run.pt")
+"""
+
+
+def loss(outputs, y):
+    return nn.functional.cross_entropy(outputs, y, reduction="none")
+
+
+loss.__qualname__ = "loss"
+
+
+def model():
+    torch.manual_seed(0)
+    layers = [nn.Linear(6, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Dropout(0.2), nn.Linear(9, 3)]
+    return remap_channels(nn.Sequential(*layers))
+
+
+def arguments():
+    """Everything that has a state: momenta, norms, dropout, scales, a held-out share, what was best so far."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 6))
+    return {
+        "model": model(),
+        "X": X,
+        "y": (X[:, 0] > 0).astype(int) + (X[:, 1] > 0),
+        "sample_weight": rng.gamma(1.0, size=60),
+        "recipe": AddNormal(0.1) + DropConnect(0.05),
+        "clip": Clip(2.0),
+        "distillation": Distillation(),
+        "learning_rate": 0.02,
+        "epochs": 6,
+        "batch_size": 12,
+        "validation": 0.2,
+        "random_state": 7,
+        "progress": False,
+    }
+
+
+def assert_same(a, b):
+    assert a.history.equals(b.history)
+    assert a.best_epoch == b.best_epoch
+    assert a.seed == b.seed
+    states = a.model.state_dict(), b.model.state_dict()
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(values, states[1][name]) for name, values in states[0].items())
+
+
+@pytest.mark.parametrize("dies_at", [3, 47, 66])
+def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch, dies_at):
+    """Four batches and six looks at held-out rows an epoch; the run dies in the middle of one, or before the first."""
+    script = KILLED.format(dies_at=dies_at)
+    path = [str(Path(__file__).parent), *sys.path]
+    code = f"import sys; sys.path[:] = {path!r}\n{script}"
+    dead = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, timeout=100)
+    assert dead.returncode == 9, dead.stderr.decode()
+    assert (tmp_path / "run.pt").exists() == (dies_at > 10)
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def loss(outputs, y):
+        seen.append(len(y))
+        return nn.functional.cross_entropy(outputs, y, reduction="none")
+
+    loss.__qualname__ = "loss"
+    resumed = harden(**arguments(), loss=loss, checkpoint="run.pt")
+    if dies_at > 10:
+        assert len(seen) < 6 * 10
+    assert_same(resumed, harden(**arguments(), loss=loss))
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupted_after(n_batches):
+    left = [n_batches]
+
+    def loss(outputs, y):
+        left[0] -= 1
+        if left[0] < 0:
+            raise Interrupted
+        return nn.functional.cross_entropy(outputs, y, reduction="none")
+
+    loss.__qualname__ = "loss"
+    return loss
+
+
+def test_a_seed_that_was_not_given_is_kept(tmp_path):
+    path, options = tmp_path / "run.pt", arguments() | {"random_state": None}
+    with pytest.raises(Interrupted):
+        harden(**options, loss=interrupted_after(33), checkpoint=path)
+    resumed = harden(**options, loss=loss, checkpoint=path)
+    assert_same(resumed, harden(**(options | {"random_state": resumed.seed}), loss=loss))
+
+
+def test_a_run_that_was_done_is_only_read(tmp_path):
+    path = tmp_path / "run.pt"
+    done = harden(**arguments(), loss=loss, checkpoint=path)
+    assert_same(done, harden(**arguments(), loss=loss, checkpoint=str(path)))
+    read = harden(**arguments(), loss=interrupted_after(0), checkpoint=path)
+    assert_same(done, read)
+
+
+def test_patience_is_kept(tmp_path):
+    path, options = tmp_path / "run.pt", arguments() | {"patience": 3, "learning_rate": 5.0}
+    with pytest.raises(Interrupted):
+        harden(**options, loss=interrupted_after(27), checkpoint=path)
+    assert_same(harden(**options, loss=loss, checkpoint=path), harden(**options, loss=loss))
+
+
+def test_a_write_that_was_cut_short_spoils_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    with pytest.raises(Interrupted):
+        harden(**arguments(), loss=interrupted_after(33), checkpoint=path)
+    before = path.read_bytes()
+
+    def cut_short(content, file):
+        file.write(b"half of a")
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", cut_short)
+        with pytest.raises(OSError, match="no space left"):
+            harden(**arguments(), loss=loss, checkpoint=path)
+    assert path.read_bytes() == before
+    assert_same(harden(**arguments(), loss=loss, checkpoint=path), harden(**arguments(), loss=loss))
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"recipe": AddNormal(0.2)}, "recipe"),
+        ({"clip": None}, "clip"),
+        ({"distillation": None}, "distillation"),
+        ({"epochs": 7}, "epochs"),
+        ({"batch_size": 13}, "batch_size"),
+        ({"learning_rate": 0.01}, "learning_rate"),
+        ({"schedule": "constant"}, "schedule"),
+        ({"random_state": 8}, "random_state|rows"),
+        ({"sample_weight": None}, "rows"),
+        ({"validation": 0.3}, "rows"),
+        ({"loss": "cross_entropy"}, "loss"),
+        ({"model": nn.Linear(6, 3)}, "model"),
+    ],
+)
+def test_files_of_other_runs_are_refused(tmp_path, change, name):
+    path = tmp_path / "run.pt"
+    with pytest.raises(Interrupted):
+        harden(**arguments(), loss=interrupted_after(17), checkpoint=path)
+    with pytest.raises(ValueError, match=f"is of another run: ({name}) was .*, now it is"):
+        harden(**({"loss": loss} | arguments() | change), checkpoint=path)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("this must not run",))
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path, capsys):
+    path = tmp_path / "run.pt"
+    for content in ("garbage", {"version": 1}, {"version": 1, "settings": Evil(), "state": {}}):
+        torch.save(content, path)
+        with pytest.raises(ValueError, match="is no checkpoint of hardening"):
+            harden(**arguments(), checkpoint=path)
+    path.write_bytes(b"half of a")
+    with pytest.raises(ValueError, match="is no checkpoint of hardening"):
+        harden(**arguments(), checkpoint=path)
+    torch.save({"version": 2, "settings": {}, "state": {}}, path)
+    with pytest.raises(ValueError, match="is of version 2, but this is version 1"):
+        harden(**arguments(), checkpoint=path)
+    assert "must not run" not in capsys.readouterr().out
