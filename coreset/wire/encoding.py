@@ -64,7 +64,7 @@ def encode(coreset: Coreset, quantizer: Quantizer) -> bytes:
     >>> summary = RobustCoreset(n_points=20, random_state=0).fit(X).coreset_
     >>> message = encode(summary, UniformQuantizer(bits=4))
     >>> len(message)
-    119
+    116
     >>> decode(message).total_weight
     500.0
     """
