@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from analog_eval.devices import Time, in_words, to_seconds
-from analog_eval.evaluation.crossing import half_widths
 from analog_eval.evaluation.rendering import Cells, cells
 from analog_eval.evaluation.report import SweepReport
 from analog_eval.evaluation.statistics import interval
@@ -102,11 +101,7 @@ class DriftReport(SweepReport):
         """
         if not (isinstance(target, Real) and 0.0 < target <= 1.0):
             raise ValueError(f"target={target!r} must be a number > 0, at most 1")
-        known = not np.isnan(self.chance)
-        share = self.table["chance_corrected" if known else "normalized"].to_numpy()
-        unit = abs(self.clean - (self.chance if known else 0.0))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            half = half_widths(self.table, self.rows_covariance, share) / unit
+        share, half = self.normalized_interval()
         low, high = share - half, share + half
         verdict = np.select([low >= target, high < target, np.isfinite(half)], ["holds", "fails", "open"], "")
         columns = {"time": self._words(), "normalized": share, "ci_low": low, "ci_high": high, "verdict": verdict}
