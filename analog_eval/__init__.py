@@ -3,7 +3,8 @@
 `noise_sweep` measures a fitted model's score on noisy copies of its weights; `compare` does so for several models and
 tells which differences are certain; `layer_sensitivity` tells which layer costs most; `inject_noise` lends a model such
 weights for the length of a ``with`` block.  `drift_sweep` tells what is left of a score a while after the weights were
-programmed into devices such as `PCM`.  All take scikit-learn models, torch modules, and anything else through
+programmed into devices such as `PCM`, with exact inputs and outputs or through a `Periphery`; `sensitivity` tells how
+much of each nonideality, alone, a model bears.  All take scikit-learn models, torch modules, and anything else through
 `ArrayModel`.  A model trained on a weighted summary is a model like any other: nothing but ``(X, y, sample_weight)``
 counts.
 
@@ -40,6 +41,7 @@ from analog_eval.evaluation import (
     drift_sweep,
     layer_sensitivity,
     noise_sweep,
+    sensitivity,
 )
 from analog_eval.injection import inject_noise
 from analog_eval.noise import (
@@ -81,6 +83,7 @@ __all__ = [
     "layer_sensitivity",
     "noise_sweep",
     "plot_sweeps",
+    "sensitivity",
 ]
 
 # Defined on torch classes, with the room where they are: not in __all__, so that "import *" needs no torch.

@@ -103,11 +103,20 @@ class DeviceNoise(WeightNoise):
         self, weights: NDArray[Any], level: float, units: _Programming, measured: tuple[int, ...]
     ) -> NDArray[Any]:
         """Return the weights that are read, after compensation."""
+        read, factors = self.read(weights, level, units, measured)
+        if self.compensation is not None:
+            read *= factors
+        return read
+
+    def read(
+        self, weights: NDArray[Any], level: float, units: _Programming, measured: tuple[int, ...]
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Return the weights that are read, and the factors of the compensation, which broadcast to them."""
         # The dots keep an array where the weight is a single number.
         read = self.device.read(units.of(weights, self.device), level)[0, ...]
-        if self.compensation is not None:
-            read *= _ratio(units.readout(weights, self.device, measured), _readout(read, measured))
-        return read
+        if self.compensation is None:
+            return read, np.ones((1,) * read.ndim)
+        return read, _ratio(units.readout(weights, self.device, measured), _readout(read, measured))
 
     def level_label(self) -> str:
         """Say what a level is, for axes and reports."""

@@ -64,6 +64,10 @@ class NoisyTensors:
             arrays[i] = np.maximum(arrays[i], lowest, dtype=arrays[i].dtype)
         return arrays
 
+    def read_at(self, level: float, units: dict[int, Any]) -> dict[int, tuple[NDArray[Any], NDArray[np.float64]]]:
+        """Return for each target what is stored and the digital factors of its outputs, see `WeightNoise.read`."""
+        return {i: self._noises[i].read(self.clean[i], level, units[i], self._measured[i]) for i in self._targets}
+
     def untouched(self, level: float) -> list[int]:
         """Return the targets that get no noise although `level` is not clean, such as constant tensors."""
         if self._noise.is_clean(level):

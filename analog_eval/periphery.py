@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["InputScale", "Periphery"]
+__all__ = ["CLIPPED_SHARE", "InputScale", "Periphery"]
 
 # Conductance of a wire between two devices over the greatest of a device.
 _WIRE = 5.714e5
-_CLIPPED_SHARE = 0.01
+#: Share of clipped inputs above which there is a warning.
+CLIPPED_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class InputScale:
         return np.abs(X).max(axis=1, keepdims=True, initial=0.0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Periphery:
     r"""A product of inputs and a matrix, as crossbars of limited exactness compute it.
 
@@ -103,7 +104,8 @@ class Periphery:
     Parameters
     ----------
     in_bits, out_bits : int or None, default=7, 9
-        Bits of the converters, 2 (which knows -1, 0 and 1) to 24; None: exact.
+        Bits of the converters, 2 (which knows -1, 0 and 1) to 24; None or 0: exact.  One bit has no meaning here: the
+        levels are symmetric around 0, which is one of them.
     out_bound : float, default=12.0
         Greatest output B; infinite only if `out_bits` is None.
     in_noise, out_noise : float, default=0.0, 0.06
@@ -155,8 +157,7 @@ class Periphery:
 
     def __post_init__(self) -> None:
         for name in ("in_bits", "out_bits"):
-            if getattr(self, name) is not None:
-                _check_int(getattr(self, name), name, 2, 24)
+            object.__setattr__(self, name, _check_bits(getattr(self, name), name))
         _check_int(self.max_doublings, "max_doublings", 0, 1000)
         for name in ("in_noise", "out_noise", "read_noise", "ir_drop"):
             if not 0.0 <= getattr(self, name) < np.inf:
@@ -170,6 +171,11 @@ class Periphery:
                 raise ValueError(f"tile_shape={self.tile_shape} must be (outputs, inputs)")
             for lines in self.tile_shape:
                 _check_int(lines, "tile_shape", 1, 2**31)
+
+    def __repr__(self) -> str:
+        """Return the parameters that are not the usual ones."""
+        values = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"Periphery({', '.join(f'{name}={value!r}' for name, value in values)})"
 
     @classmethod
     def exact(cls) -> Periphery:
@@ -220,17 +226,31 @@ class Periphery:
             raise TypeError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
         if peak is not None and not 0.0 < peak < np.inf:
             raise ValueError(f"peak={peak} must be finite and > 0")
+        _warn_of_clipping(self.clipped(inputs) / max(1, inputs.size))
         greatest = float(np.abs(weights).max(initial=0.0)) if peak is None else peak
-        outputs, clipped = np.zeros((len(inputs), len(weights))), 0.0
-        if greatest == 0.0:
+        return self.unchecked_product(inputs, weights, rng, greatest)
+
+    def unchecked_product(
+        self, X: NDArray[np.float64], W: NDArray[Any], rng: np.random.Generator, peak: float
+    ) -> NDArray[np.float64]:
+        """Return what `product` returns, without its checks and its warning; `peak` may be 0 where `W` is.
+
+        The noise of a tile and row depends on `rng` and on where they are, not on which rows were sent again: products
+        with weights that are nearly the same have nearly the same noise.
+        """
+        outputs = np.zeros((len(X), len(W)))
+        if peak == 0.0:
             return outputs
-        for rows, columns in self._tiles(*weights.shape):
-            part = inputs[:, columns]
-            scale = self.input_scale.of(part)
-            clipped += np.count_nonzero(np.abs(part) > scale) * len(range(*rows.indices(len(weights))))
-            outputs[:, rows] += self._tile(part, scale, weights[rows, columns] / greatest, rng)
-        _warn_of_clipping(clipped / max(1, inputs.size * len(weights)))
-        return outputs * greatest
+        tiles = list(self._tiles(*W.shape))
+        seeds = rng.integers(0, 2**32, size=(len(tiles), 4)).tolist()
+        for (rows, columns), seed in zip(tiles, seeds, strict=True):
+            part, own = X[:, columns], np.random.default_rng(seed)
+            outputs[:, rows] += self._tile(part, self.input_scale.of(part), W[rows, columns] / peak, own)
+        return outputs * peak
+
+    def clipped(self, X: NDArray[Any]) -> int:
+        """Return how many of the inputs are greater than the input scale."""
+        return 0 if self.input_scale.value is None else int(np.count_nonzero(np.abs(X) > self.input_scale.value))
 
     def _tiles(self, n_outputs: int, n_inputs: int) -> Iterator[tuple[slice, slice]]:
         height, width = (n_outputs, n_inputs) if self.tile_shape is None else self.tile_shape
@@ -247,7 +267,8 @@ class Periphery:
         outputs, pending = np.empty((len(X), len(W))), np.arange(len(X))
         for doublings in range(self.max_doublings + 1):
             size = 2.0**doublings
-            currents = self._currents(scaled[pending] / size, crossbar, rng)
+            noise = _Normals(rng, len(X), pending)
+            currents = self._currents(scaled[pending] / size, crossbar, noise)
             reached = (np.abs(currents) >= self.out_bound).any(axis=1)
             outputs[pending] = self._converted(currents) * size
             pending = pending[reached]
@@ -255,12 +276,12 @@ class Periphery:
                 break
         return outputs * scale
 
-    def _currents(self, x: NDArray[np.float64], crossbar: _Crossbar, rng: np.random.Generator) -> NDArray[np.float64]:
+    def _currents(self, x: NDArray[np.float64], crossbar: _Crossbar, noise: _Normals) -> NDArray[np.float64]:
         if self.in_bits is not None:
             x = _rounded(x, 2.0 / (2**self.in_bits - 2))
         x = np.clip(x, -1.0, 1.0)
         if self.in_noise:
-            x = x + self.in_noise * rng.standard_normal(x.shape)
+            x = x + self.in_noise * noise(x.shape[1])
         currents = x @ crossbar.weights.T
         if self.ir_drop:
             load = (x.shape[1] / _WIRE) * (np.abs(x) @ crossbar.sizes.T)
@@ -268,9 +289,9 @@ class Periphery:
             currents -= self.ir_drop * lost * (x @ crossbar.by_place.T)
         if self.read_noise:
             spread = np.sqrt(x**2 @ crossbar.sizes.T)
-            currents += self.read_noise * spread * rng.standard_normal(currents.shape)
+            currents += self.read_noise * spread * noise(currents.shape[1])
         if self.out_noise:
-            currents += self.out_noise * rng.standard_normal(currents.shape)
+            currents += self.out_noise * noise(currents.shape[1])
         return currents
 
     def _converted(self, currents: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -287,18 +308,41 @@ class _Crossbar(NamedTuple):
     by_place: NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class _Normals:
+    """Standard normal numbers for some of the rows; those of a row do not depend on which others are among them."""
+
+    rng: np.random.Generator
+    n_rows: int
+    rows: NDArray[np.intp]
+
+    def __call__(self, width: int) -> NDArray[np.float64]:
+        numbers = self.rng.standard_normal((self.n_rows, width))
+        return numbers if len(self.rows) == self.n_rows else numbers[self.rows]
+
+
 def _rounded(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     return np.asarray(np.rint(values / step) * step)
 
 
 def _warn_of_clipping(share: float) -> None:
-    if share > _CLIPPED_SHARE:
+    if share > CLIPPED_SHARE:
         warnings.warn(
             f"{share:.1%} of the inputs are greater than the input scale and were clipped; calibrate it on inputs like "
             "these, or leave it dynamic",
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def _check_bits(bits: int | None, name: str) -> int | None:
+    """Return the bits of a converter, None if there is none."""
+    if bits is None:
+        return None
+    _check_int(bits, name, 0, 24)
+    if bits == 1:
+        raise ValueError(f"{name}=1 has no meaning: levels symmetric around 0, with 0 among them, take 2 bits or more")
+    return bits or None
 
 
 def _check_int(value: object, name: str, low: int, high: int) -> None:

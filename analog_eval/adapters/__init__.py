@@ -13,14 +13,17 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 
+from analog_eval.adapters.analog import AnalogKernel, Orient
 from analog_eval.adapters.arrays import ArrayAdapter, ArrayModel
 from analog_eval.adapters.base import Adapter, Arrays, Predictor, Role, Targets, Tensor, as_array, target_indices
 from analog_eval.adapters.estimators import LINEAR_MODELS, LinearAdapter, MLPAdapter
 
 __all__ = [
     "Adapter",
+    "AnalogKernel",
     "ArrayModel",
     "Arrays",
+    "Orient",
     "Predictor",
     "Role",
     "Targets",

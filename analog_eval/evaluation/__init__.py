@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analog_eval.evaluation.comparison import compare
 from analog_eval.evaluation.comparison_report import Comparison
+from analog_eval.evaluation.critical import sensitivity
 from analog_eval.evaluation.crossing import Crossing
 from analog_eval.evaluation.drift import DEFAULT_TIMES, drift_sweep
 from analog_eval.evaluation.drift_report import DriftReport, Variation
@@ -24,4 +25,5 @@ __all__ = [
     "drift_sweep",
     "layer_sensitivity",
     "noise_sweep",
+    "sensitivity",
 ]

@@ -14,9 +14,11 @@ from analog_eval.evaluation.draws import plan_draws, run
 from analog_eval.evaluation.drift_report import DriftReport
 from analog_eval.evaluation.inputs import check_count
 from analog_eval.evaluation.metrics import MetricArgument
+from analog_eval.evaluation.peripheral import AnalogSubject, check_periphery, warn_of_clipping, with_periphery
 from analog_eval.evaluation.subject import prepare
 from analog_eval.evaluation.sweep import sweep_report
-from analog_eval.noise import RandomState
+from analog_eval.noise import RandomState, one_seed
+from analog_eval.periphery import Periphery
 
 __all__ = ["DEFAULT_TIMES", "drift_sweep"]
 
@@ -32,6 +34,8 @@ def drift_sweep(
     device: Device = PCM(),  # noqa: B008 (frozen: sharing it is safe)
     times: Iterable[Time] | Time = DEFAULT_TIMES,
     compensation: Compensation = "global",
+    periphery: Periphery | None = None,
+    calibration: Any = None,
     n_draws: int = 25,
     metric: MetricArgument = None,
     progress: bool = True,
@@ -61,6 +65,15 @@ def drift_sweep(
     compensation : {"global", "column"} or None, default="global"
         What the digital part does about drift: one factor a tensor, one factor an output, or nothing; see
         `DeviceNoise`.
+    periphery : Periphery, optional
+        What surrounds the crossbars: converters, their noise, the drop of voltage, tiles.  Default: nothing, inputs and
+        outputs are exact.  Products of scikit-learn's linear models and MLPs, of torch's linear layers and convolutions
+        in one and two dimensions, and those of an `ArrayModel` whose function multiplies by a whole kernel (``X @
+        kernel``, ``X @ kernel.T``, `numpy.dot`) go through it; all others are exact, and the report lists both.
+    calibration : array-like of shape (n_rows, n_features), "test", or None, default=None
+        Rows, best training rows, that give every layer an input scale of its own: the greatest absolute input it gets
+        for them in the digital model.  ``"test"``: the first 256 rows of `X`.  None: the scale of `periphery`, dynamic
+        unless it is set.
     n_draws : int, default=25
         Programmings.
     metric : str, callable or None, default=None
@@ -78,15 +91,27 @@ def drift_sweep(
     Raises
     ------
     TypeError
-        If the model, the metric, `device` or a time is of an unsupported kind.
+        If the model, the metric, `device`, `periphery` or a time is of an unsupported kind, or sparse rows meet a
+        periphery.
     ValueError
         If the model is not fitted, rows disagree in number, an argument is out of range, a time has an unknown unit or
-        is not known to the device, or ``"column"`` meets a tensor whose outputs may lie along any axis.
+        is not known to the device, ``"column"`` meets a tensor whose outputs may lie along any axis, no product of the
+        model goes through `periphery`, or `calibration` has no periphery or one whose scale is set.
+
+    Warns
+    -----
+    UserWarning
+        If the input scale clipped more than 1 % of a layer's inputs.
 
     Notes
     -----
-    Statistics and intervals are those of `noise_sweep`.  Inputs and outputs are exact here: no converters, no noise of
-    their own.  A tensor is one crossbar, however large.
+    Statistics and intervals are those of `noise_sweep`.
+
+    With a periphery the greatest programmed weight stands for its unit, and drifts with the device; the compensation
+    multiplies what comes out of the converters.  A convolution is the product of its unfolded patches and its kernel,
+    each group a matrix of its own.  Noise of inputs, outputs and short-term reading is new for every draw, layer and
+    row, and the same at all times of a draw, as the device's own is; the devices are those of the sweep without a
+    periphery.  Without one a tensor is one crossbar, however large.
 
     One programming is held in memory at a time, with three numbers a device in the precision of the weights: for one
     pair of devices 24 bytes a weight of float32, 48 of float64; what is computed on the way adds a few megabytes.
@@ -103,14 +128,30 @@ def drift_sweep(
     [3600.0, 31536000.0]
     >>> report.iso_accuracy()["verdict"].tolist()
     ['open', 'fails']
+
+    With eight-bit converters, noise of outputs, and a drop of voltage:
+
+    >>> from analog_eval import Periphery
+    >>> converted = drift_sweep(model, X, y, times="1h", periphery=Periphery.standard(), calibration=X, random_state=0)
+    >>> converted.analog_layers
+    ('coef_',)
     """
     noise = DeviceNoise(device, compensation)
     grid = _check_times(times, device)
     plan = plan_draws(check_count(n_draws, "n_draws"), None, n_draws)
-    subject = prepare(model, X, y, sample_weight, noise, metric, "weights", random_state)
+    check_periphery(periphery, calibration)
+    seed = random_state if periphery is None else one_seed(random_state)
+    subject = prepare(model, X, y, sample_weight, noise, metric, "weights", seed)
+    if periphery is not None:
+        subject = with_periphery(subject, periphery, calibration, seed)
     estimates = run([subject], grid, plan, lambda every: every[0][1:], label="drift sweep", progress=progress)[0]
     report = sweep_report(subject, estimates, grid, noise, "weights", plan.text(n_draws))
     settings = {"model": subject.adapter.name, "device": repr(device), "compensation": str(compensation)}
+    layers: dict[str, tuple[str, ...]] = {}
+    if isinstance(subject, AnalogSubject):
+        settings["periphery"] = repr(periphery)
+        layers = {"analog_layers": subject.analog_layers(), "digital_layers": subject.digital_layers()}
+        warn_of_clipping(subject)
     return DriftReport(
         **vars(report)
         | {
@@ -118,6 +159,7 @@ def drift_sweep(
             "draws": report.draws.rename(columns={"level": "seconds"}),
             "settings": settings | {name: report.settings[name] for name in ("draws", "rows")},
         }
+        | layers
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from analog_eval.devices import Time, in_words, to_seconds
-from analog_eval.evaluation.crossing import half_widths
 from analog_eval.evaluation.rendering import Cells, cells
 from analog_eval.evaluation.report import SweepReport
 from analog_eval.evaluation.statistics import interval
@@ -37,12 +37,21 @@ class Variation(NamedTuple):
     ci_high: float
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class DriftReport(SweepReport):
     """What `drift_sweep` returns: a `SweepReport` over seconds since programming.
 
     Its ``table`` has the index ``seconds``, its ``draws`` the columns ``seconds``, ``draw``, ``score``; the same draw
     number means the same programming at every time.  No time is clean, so `level_at` tells a time only if the score
     crosses the target between two times of the sweep, along a straight line in seconds.
+
+    Parameters
+    ----------
+    analog_layers : tuple of str, default=()
+        Kernels whose products with inputs went through the periphery; empty without one.
+    digital_layers : tuple of str, default=()
+        All other kernels, which were programmed, but multiplied exactly, and layers such as normalizations that have
+        no kernel; empty without a periphery.  Additions of biases, activations and pooling are digital everywhere.
 
     Examples
     --------
@@ -56,6 +65,9 @@ class DriftReport(SweepReport):
     >>> report.first_failing() > 25.0
     True
     """
+
+    analog_layers: tuple[str, ...] = ()
+    digital_layers: tuple[str, ...] = ()
 
     def iso_accuracy(self, target: float = 0.99) -> pd.DataFrame:
         """Tell at which times the model is as good as the digital one, as far as the sweep can say.
@@ -89,11 +101,7 @@ class DriftReport(SweepReport):
         """
         if not (isinstance(target, Real) and 0.0 < target <= 1.0):
             raise ValueError(f"target={target!r} must be a number > 0, at most 1")
-        known = not np.isnan(self.chance)
-        share = self.table["chance_corrected" if known else "normalized"].to_numpy()
-        unit = abs(self.clean - (self.chance if known else 0.0))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            half = half_widths(self.table, self.rows_covariance, share) / unit
+        share, half = self.normalized_interval()
         low, high = share - half, share + half
         verdict = np.select([low >= target, high < target, np.isfinite(half)], ["holds", "fails", "open"], "")
         columns = {"time": self._words(), "normalized": share, "ci_low": low, "ci_high": high, "verdict": verdict}
@@ -200,4 +208,7 @@ class DriftReport(SweepReport):
         if MONTH in self.table.index and len(self.table) > 1 and self.table.index[0] < MONTH:
             change, low, high = self.variation()
             lines.append(f"from {self._words()[0]} to 1mo: {change:+.4f} [{low:+.4f}, {high:+.4f}]")
+        if self.analog_layers:
+            digital = ", ".join(self.digital_layers) or "no layer"
+            lines.append(f"through the periphery: {', '.join(self.analog_layers)}; digital: {digital}")
         return [*lines, *super()._remarks()]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from analog_eval.evaluation.crossing import Crossing, crossing
+from analog_eval.evaluation.crossing import Crossing, crossing, half_widths
 from analog_eval.evaluation.rendering import Cells, Rendered, cells, number
 from analog_eval.plots import plot_draws, plot_sweeps, plot_uncertainty
 
@@ -93,6 +94,22 @@ class SweepReport(Rendered):
         """
         values = self.table["normalized"].to_numpy()[self.noisy]
         return float(values.mean()) if values.size else float("nan")
+
+    def normalized_interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the normalized score at each level and half the width of its 95 % interval.
+
+        Returns
+        -------
+        share : ndarray of shape (n_levels,)
+            ``chance_corrected``, or ``normalized`` where the chance score is not known.
+        half_width : ndarray of shape (n_levels,)
+            By the delta method; see `DriftReport.iso_accuracy`.
+        """
+        known = not np.isnan(self.chance)
+        share = self.table["chance_corrected" if known else "normalized"].to_numpy()
+        unit = abs(self.clean - (self.chance if known else 0.0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return share, half_widths(self.table, self.rows_covariance, share) / unit
 
     def plot(self, ax: Axes | None = None, *, kind: str = "score", label: str | None = None) -> Axes:
         """Draw the sweep.

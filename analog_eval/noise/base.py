@@ -53,6 +53,15 @@ class WeightNoise(ABC):
     def perturb(self, weights: NDArray[Any], level: float, units: Any, measured: Any) -> NDArray[Any]:
         """Return the noisy weights, a new array of the shape of `weights`."""
 
+    def read(
+        self, weights: NDArray[Any], level: float, units: Any, measured: Any
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Return what is stored, and the factors that the digital part multiplies outputs by, which broadcast to it.
+
+        Their product is what `perturb` returns.
+        """
+        return self.perturb(weights, level, units, measured), np.ones((1,) * weights.ndim)
+
     @abstractmethod
     def level_label(self) -> str:
         """Say what a level is, with its unit, for axes and reports."""

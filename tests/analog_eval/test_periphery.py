@@ -179,6 +179,11 @@ class TestTiles:
         ]
         np.testing.assert_allclose(product(X, W, tile_shape=(3, 4), **settings), np.hstack(parts), rtol=1e-12)
 
+    @given(X=arrays(np.float64, (3, 5), elements=FINITE), W=arrays(np.float64, (4, 5), elements=FINITE))
+    def test_of_exact_converters_add_nothing(self, X, W):
+        tolerance = 1e-9 * (1 + np.abs(X).max() * np.abs(W).max())
+        np.testing.assert_allclose(product(X, W, tile_shape=(3, 2)), product(X, W), rtol=0, atol=tolerance)
+
     def test_a_tile_greater_than_the_matrix(self, rng):
         X, W = rng.normal(size=(6, 10)), rng.normal(size=(7, 10))
         whole = product(X, W, in_bits=4)
@@ -224,6 +229,16 @@ class TestEdges:
     def test_parameters_out_of_range(self, bad, error):
         with pytest.raises(error, match=next(iter(bad))):
             Periphery(**bad)
+
+    @pytest.mark.parametrize("name", ["in_bits", "out_bits"])
+    def test_no_bits_and_one_bit(self, name):
+        assert Periphery(**{name: 0}) == Periphery(**{name: None})
+        with pytest.raises(ValueError, match=f"{name}=1 has no meaning: levels symmetric around 0"):
+            Periphery(**{name: 1})
+
+    def test_it_shows_what_is_not_usual(self):
+        assert repr(Periphery()) == "Periphery()"
+        assert repr(Periphery(in_bits=8, out_noise=0.0)) == "Periphery(in_bits=8, out_noise=0.0)"
 
     def test_arguments_that_do_not_fit(self, rng):
         periphery = Periphery()

@@ -14,6 +14,10 @@ too), the rest gains.  Tied weights count once, under their first name.  Integer
 buffers that are no running statistic (masks, tables) are never noisy.  A running variance that noise would turn
 negative is set to 0, where the normalization's own ``eps`` keeps the outputs finite.
 
+*Products.*  Where a kernel is to be multiplied elsewhere (`analog_eval.adapters.analog`), linear layers and
+convolutions in one and two dimensions do so, tied weights at every use.  Recurrent layers and other uses of weights
+stay as they are, and so does attention where torch computes it in one piece.
+
 How outputs become predictions is told in `analog_eval.adapters.modules.readings`.
 
 Examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +15,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from analog_eval.adapters.analog import AnalogKernel
 from analog_eval.adapters.base import Arrays
+from analog_eval.adapters.modules.products import AnalogProducts
 from analog_eval.adapters.modules.tensors import numpy_view
 
 __all__ = ["StandIn", "unchanged_rng"]
@@ -58,7 +60,11 @@ class StandIn:
         with torch.no_grad():
             habits = self._habits_for(rows)
             self._load(arrays)
-            with unchanged_rng(self._device) if habits.draws else nullcontext():
+            with ExitStack() as around:
+                if habits.draws:
+                    around.enter_context(unchanged_rng(self._device))
+                if any(isinstance(values, AnalogKernel) for values in arrays):
+                    around.enter_context(AnalogProducts(self._kernels(arrays)))
                 outputs = self._answer(rows, habits)
         if outputs.ndim not in (1, 2) or outputs.shape[0] != rows.shape[0]:
             raise ValueError(
@@ -75,6 +81,10 @@ class StandIn:
                 self._loaded[i] = values
         for buffer, values in self._buffers:
             buffer.copy_(values)
+
+    def _kernels(self, arrays: Arrays) -> dict[int, AnalogKernel]:
+        pairs = zip(self._tensors, arrays, strict=True)
+        return {id(own): a for tensors, a in pairs if isinstance(a, AnalogKernel) for own in tensors}
 
     def _answer(self, rows: torch.Tensor, habits: _Habits) -> torch.Tensor:
         if rows.shape[0] <= habits.n_rows:

@@ -1,0 +1,199 @@
+"""A model whose kernels sit in crossbars with a periphery."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from analog_eval.adapters import AnalogKernel, Orient, target_indices
+from analog_eval.evaluation.metrics import Evaluation
+from analog_eval.evaluation.subject import Subject
+from analog_eval.noise import RandomState, generators
+from analog_eval.periphery import CLIPPED_SHARE, InputScale, Periphery
+
+__all__ = ["AnalogSubject", "check_periphery", "warn_of_clipping", "with_periphery"]
+
+_CALIBRATION_ROWS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class AnalogSubject(Subject):
+    """A model whose kernels are multiplied by the inputs in crossbars.
+
+    Parameters
+    ----------
+    crossbars : dict of int to Crossbar
+        By the position of the kernel among the tensors.
+    """
+
+    crossbars: dict[int, Crossbar]
+
+    def draw(self, levels: Sequence[float]) -> list[Evaluation]:
+        """Return the next draw's evaluation at each level; the noise of the periphery is the same at all of them."""
+        units = self.noisy.draw()
+        for crossbar in self.crossbars.values():
+            crossbar.draw()
+        return [self.metric(self._kernels(level, units)) for level in levels]
+
+    def _kernels(self, level: float, units: dict[int, Any]) -> list[NDArray[Any]]:
+        arrays = list(self.noisy.clean)
+        for i, (stored, factors) in self.noisy.read_at(level, units).items():
+            # What is done with a kernel besides products sees what a sweep without periphery shows.
+            values = (stored * factors).astype(stored.dtype, copy=False)
+            arrays[i] = AnalogKernel.of(values, self.crossbars[i].holding(stored, factors))
+        return arrays
+
+    def analog_layers(self) -> tuple[str, ...]:
+        """Return the names of the kernels whose products went through the periphery."""
+        return tuple(self.adapter.tensors[i].name for i, crossbar in self.crossbars.items() if crossbar.n_inputs)
+
+    def digital_layers(self) -> tuple[str, ...]:
+        """Return the names of all other kernels, and of the layers that have gains, shifts or statistics."""
+        analog, names = self.analog_layers(), []
+        for tensor in self.adapter.tensors:
+            if tensor.role == "kernel" and tensor.name not in analog:
+                names.append(tensor.name)
+            elif tensor.role not in ("kernel", "bias"):
+                names.append(tensor.name.rpartition(".")[0] or tensor.name)
+        return tuple(dict.fromkeys(names))
+
+
+class Crossbar:
+    """One kernel's place in crossbars, with the noise of a draw, and how many inputs it got.
+
+    Parameters
+    ----------
+    periphery : Periphery
+        What surrounds it.
+    peak : float
+        Weight that the greatest conductance stands for.
+    stream : Generator
+        Source of the noise.
+    """
+
+    def __init__(self, periphery: Periphery, peak: float, stream: np.random.Generator) -> None:
+        self.periphery, self._peak, self._stream = periphery, peak, stream
+        self.n_inputs = self.n_clipped = 0
+
+    def draw(self) -> None:
+        """Take the random numbers of the next draw."""
+        self._entropy = self._stream.integers(0, 2**32, size=4).tolist()
+
+    def holding(
+        self, stored: NDArray[Any], factors: NDArray[np.float64]
+    ) -> Callable[[NDArray[Any], Orient], NDArray[Any]]:
+        """Return the product with what is stored, for one prediction; see `analog_eval.adapters.analog.Multiply`."""
+        rng = np.random.default_rng(self._entropy)
+
+        def multiply(rows: NDArray[Any], orient: Orient) -> NDArray[Any]:
+            self.n_inputs += rows.size
+            self.n_clipped += self.periphery.clipped(rows)
+            outputs = self.periphery.unchecked_product(
+                rows.astype(np.float64, copy=False), orient(stored), rng, self._peak
+            )
+            if factors.size == 1:
+                return outputs * factors.item()
+            outputs *= _by_output(orient(np.broadcast_to(factors, stored.shape)))
+            return outputs
+
+        return multiply
+
+
+def check_periphery(periphery: Periphery | None, calibration: Any) -> None:
+    """Raise unless the arguments of a sweep go together."""
+    if periphery is not None and not isinstance(periphery, Periphery):
+        raise TypeError(f"periphery must be a Periphery or None, got {periphery!r}")
+    if calibration is None:
+        return
+    if periphery is None:
+        raise ValueError("calibration needs a periphery, whose input scales it sets; got periphery=None")
+    if periphery.input_scale.value is not None:
+        raise ValueError(f"calibration and periphery both set the input scale: {periphery.input_scale!r}; give one")
+    if isinstance(calibration, str) and calibration != "test":
+        raise ValueError(f"calibration={calibration!r} is neither 'test' nor rows")
+
+
+def with_periphery(subject: Subject, periphery: Periphery, calibration: Any, seed: RandomState) -> AnalogSubject:
+    """Return the subject with crossbars around its kernels; see `drift_sweep` for the arguments."""
+    if issparse(subject.data.inputs):
+        raise TypeError("X is sparse where it reaches the model; a periphery needs dense rows")
+    positions = target_indices(subject.adapter.tensors, "weights")
+    n_tensors = len(subject.adapter.tensors)
+    # The first generators are the devices'.
+    streams = generators(seed, 2 * n_tensors)[n_tensors:]
+    greatest = _greatest_inputs(subject, positions, calibration)
+    crossbars = {}
+    for i in positions:
+        own = periphery
+        # A layer whose inputs are all 0 has no scale to calibrate.
+        if calibration is not None and greatest.get(i):
+            own = replace(periphery, input_scale=InputScale(greatest[i]))
+        crossbars[i] = Crossbar(own, float(np.abs(subject.noisy.clean[i]).max(initial=0.0)), streams[i])
+    return AnalogSubject(**vars(subject), crossbars=crossbars)
+
+
+def _greatest_inputs(subject: Subject, positions: Sequence[int], calibration: Any) -> dict[int, float]:
+    """Return the greatest absolute input of each kernel that is seen to be multiplied, in the digital model."""
+    arrays = list(subject.noisy.clean)
+    greatest: dict[int, float] = {}
+
+    def watched(i: int, kernel: NDArray[Any]) -> NDArray[Any]:
+        def multiply(rows: NDArray[Any], orient: Orient) -> NDArray[Any]:
+            greatest[i] = max(greatest.get(i, 0.0), float(np.abs(rows).max(initial=0.0)))
+            return np.asarray(rows @ orient(kernel).T)
+
+        return AnalogKernel.of(kernel, multiply)
+
+    for i in positions:
+        arrays[i] = watched(i, arrays[i])
+    subject.adapter.predictor(_calibration_rows(subject, calibration))(arrays)
+    if not greatest:
+        names = ", ".join(subject.adapter.tensors[i].name for i in positions)
+        raise ValueError(f"periphery: the model was not seen to multiply inputs by a whole kernel; it has {names}")
+    return greatest
+
+
+def _calibration_rows(subject: Subject, calibration: Any) -> Any:
+    if calibration is None or isinstance(calibration, str):
+        inputs = subject.data.inputs
+        return getattr(inputs, "iloc", inputs)[:_CALIBRATION_ROWS]
+    rows = calibration if hasattr(calibration, "shape") else np.asarray(calibration)
+    if not rows.shape or rows.shape[0] == 0:
+        raise ValueError(f"calibration must have rows, got shape {rows.shape}")
+    inputs = subject.adapter.transform(rows)
+    if issparse(inputs):
+        raise TypeError("calibration is sparse where it reaches the model; a periphery needs dense rows")
+    return inputs
+
+
+def _by_output(factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the factor of each output, or raise if they differ among inputs, where nothing can multiply."""
+    if (factors != factors[:, :1]).any():
+        raise ValueError(
+            "compensation='column': the model multiplies a kernel so that its outputs lie along another axis than "
+            "output_axis says"
+        )
+    return factors[:, 0]
+
+
+def warn_of_clipping(subject: AnalogSubject) -> None:
+    """Warn of the layers whose input scale was too small for more than 1 % of their inputs."""
+    shares = {
+        subject.adapter.tensors[i].name: crossbar.n_clipped / crossbar.n_inputs
+        for i, crossbar in subject.crossbars.items()
+        if crossbar.n_clipped > CLIPPED_SHARE * crossbar.n_inputs
+    }
+    if shares:
+        told = ", ".join(f"{share:.1%} of {name}'s" for name, share in shares.items())
+        warnings.warn(
+            f"inputs are greater than the input scale and were clipped: {told}; calibrate on rows like these, or leave "
+            "the scale dynamic",
+            UserWarning,
+            stacklevel=3,
+        )

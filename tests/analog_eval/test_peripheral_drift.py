@@ -1,0 +1,291 @@
+"""Sweeps over time through a periphery: worked by hand, closed forms, and what must not change anything."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, RidgeClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from analog_eval import PCM, ArrayModel, InputScale, Periphery, TabulatedDevice, drift_sweep
+
+from .conftest import quiet_fit
+
+BARE = {"in_bits": None, "out_bits": None, "out_bound": np.inf, "out_noise": 0.0, "tile_shape": None}
+# Exact, and without drift.
+STILL = TabulatedDevice(conductances=(0.0, 10.0), programming=(0.0, 0.0))
+# Exact, and all conductances fall by t^-0.1.
+FALLING = TabulatedDevice(conductances=(0.0, 10.0), programming=(0.0, 0.0), exponent_mean=(0.1, 0.1), t0=1.0)
+
+
+def by_rows(weights):
+    return ArrayModel([np.array(weights)], lambda arrays, X: X @ arrays[0], roles=["kernel"])
+
+
+def squared_error(weights, X, y, *, periphery, device=STILL, times=0.0, n_draws=1, **settings):
+    usual = {"metric": "mse", "random_state": 0, "progress": False}
+    return drift_sweep(
+        by_rows(weights), np.array(X), y, device=device, periphery=periphery, times=times, n_draws=n_draws,
+        **(usual | settings),
+    )  # fmt: skip
+
+
+def models(digits, cancer, diabetes):
+    X, y = digits[0][:600], digits[1][:600]
+    counts = np.abs(diabetes[1]).round()
+    multilabel = np.stack([y > 4, y % 2 == 1], axis=1).astype(int)
+    yield "logistic", LogisticRegression(), cancer, None
+    yield "scorer", LogisticRegression(), cancer, "roc_auc"
+    yield "linear", LinearRegression(), diabetes, "mse"
+    yield "poisson", PoissonRegressor(), (diabetes[0], counts), "mse"
+    yield "ridge", RidgeClassifier(), (X, y), None
+    yield "mlp", MLPClassifier((16,), max_iter=20, random_state=0), (X, y), None
+    yield "topk", MLPClassifier((16,), max_iter=20, random_state=0), (X, y), "top_2_accuracy"
+    yield "multilabel", MLPClassifier((16,), max_iter=20, random_state=0), (X, multilabel), None
+    yield "regressor", MLPRegressor(hidden_layer_sizes=(8, 4), max_iter=20, random_state=0), diabetes, "mse"
+    yield "pipeline", make_pipeline(StandardScaler(), LogisticRegression(max_iter=50)), (X, y), None
+
+
+class TestNothingAdded:
+    def test_an_exact_periphery_is_none(self, digits, cancer, diabetes):
+        for name, model, (X, y), metric in models(digits, cancer, diabetes):
+            fitted = quiet_fit(model, X[:300], y[:300])
+            usual = {"metric": metric, "n_draws": 3, "random_state": 0, "progress": False}
+            for tile_shape in (None, (5, 7)):
+                periphery = Periphery(**(BARE | {"tile_shape": tile_shape}))
+                without = drift_sweep(fitted, X[300:], y[300:], **usual)
+                through = drift_sweep(fitted, X[300:], y[300:], periphery=periphery, **usual)
+                # Rounding moves squared errors in the last digits, and labels not at all.
+                tolerance = 1e-9 if metric == "mse" else 0.0
+                pd.testing.assert_frame_equal(without.draws, through.draws, rtol=tolerance, atol=0.0, obj=name)
+                assert through.clean == without.clean
+                assert without.analog_layers == without.digital_layers == ()
+                assert through.analog_layers
+                assert through.digital_layers == ()
+
+    def test_compensation_of_columns(self, digits):
+        X, y = digits[0][:400], digits[1][:400]
+        kernel = np.random.default_rng(0).normal(size=(64, 10)) * np.repeat([1.0, 0.5], 5)
+        last = ArrayModel([kernel], lambda a, X: X @ a[0], classes=range(10), output_axis=1)
+        first = ArrayModel([kernel.T], lambda a, X: (a[0] @ X.T).T, classes=range(10), output_axis=0)
+        for model in (last, first):
+            usual = {"compensation": "column", "n_draws": 3, "random_state": 0, "progress": False}
+            without = drift_sweep(model, X, y, **usual)
+            through = drift_sweep(model, X, y, periphery=Periphery.exact(), **usual)
+            pd.testing.assert_frame_equal(without.draws, through.draws)
+        wrong = ArrayModel([kernel], lambda a, X: X @ a[0], classes=range(10), output_axis=0)
+        with pytest.raises(ValueError, match="along another axis than output_axis says"):
+            drift_sweep(wrong, X, y, compensation="column", periphery=Periphery(), progress=False)
+
+
+class TestByHand:
+    # Weights 2 and 0.5, so the greatest is 2.
+    weights, X = (2.0, 0.5), [[1.0, 0.4], [0.6, -1.0]]
+
+    def test_two_bits_of_inputs(self):
+        # Inputs become (1, 0) and (1, -1): outputs 2 and 1.5.
+        report = squared_error(self.weights, self.X, [0.0, 0.0], periphery=Periphery(**(BARE | {"in_bits": 2})))
+        assert report.table["mean"].item() == pytest.approx((4.0 + 2.25) / 2, rel=1e-12)
+
+    def test_two_bits_of_both(self):
+        # Outputs 1 and 0.75 of the greatest weight become 1 and 1, as the bound is 1 and there are two steps.
+        settings = BARE | {"in_bits": 2, "out_bits": 2, "out_bound": 1.0, "max_doublings": 0}
+        report = squared_error(self.weights, self.X, [0.0, 0.0], periphery=Periphery(**settings))
+        assert report.table["mean"].item() == pytest.approx(4.0, rel=1e-12)
+
+    def test_compensation_comes_after_the_converter(self):
+        # Conductances fall to 1000^-0.1 = 0.50; steps of 0.5 make exactly 0.5 of it, and the factor makes that up.
+        settings = BARE | {"out_bits": 3, "out_bound": 1.5, "max_doublings": 0}
+        arguments = {"periphery": Periphery(**settings), "device": FALLING, "times": 999.0}
+        left = 1000.0**-0.1
+        report = squared_error([3.0], [[2.0]], [0.0], compensation="global", **arguments)
+        assert report.table["mean"].item() == pytest.approx((6.0 * 0.5 / left) ** 2, rel=1e-12)
+        report = squared_error([3.0], [[2.0]], [0.0], compensation=None, **arguments)
+        assert report.table["mean"].item() == pytest.approx((6.0 * 0.5) ** 2, rel=1e-12)
+
+    @pytest.mark.parametrize("bits", [3, 5, 8])
+    @pytest.mark.parametrize("where", ["in", "out"])
+    def test_variance_of_quantization(self, where, bits):
+        # Errors are uniform within half a step: mean square s^2 / 12, whose own variance is s^4 / 180.
+        n, step = 20_000, 2.0 / (2**bits - 2)
+        settings = {"in": {"in_bits": bits}, "out": {"out_bits": bits, "out_bound": 1.0}}[where]
+        periphery = Periphery(**(BARE | settings | {"input_scale": InputScale(1.0)}))
+        for seed in range(3):
+            x = np.random.default_rng(seed).uniform(-1.0, 1.0, size=(n, 1))
+            report = squared_error([1.0], x, x.ravel(), periphery=periphery)
+            bound = 4.0 * step**2 / np.sqrt(180.0 * n)
+            assert abs(report.table["mean"].item() - step**2 / 12.0) < bound
+
+    def test_noise_of_outputs(self, rng):
+        # Of variance (noise * input scale * greatest weight)^2 on every output.
+        X, noise, n_draws = rng.normal(size=(500, 6)), 0.05, 40
+        weights = rng.normal(size=6)
+        periphery = Periphery(**(BARE | {"out_noise": noise}))
+        report = squared_error(weights, X, X @ weights, periphery=periphery, n_draws=n_draws)
+        variances = (noise * np.abs(X).max(axis=1) * np.abs(weights).max()) ** 2
+        spread = np.sqrt(2.0 * (variances**2).sum() / n_draws) / len(X)
+        assert abs(report.table["mean"].item() - variances.mean()) < 4.0 * spread
+
+
+class TestRandomness:
+    def test_the_same_noise_at_all_times_and_another_in_every_draw(self, mlp, digits):
+        X, y = digits[0][1000:], digits[1][1000:]
+        settings = {"periphery": Periphery.standard(), "device": STILL, "random_state": 0, "progress": False}
+        report = drift_sweep(mlp, X, y, times=(0, "1h", "1y"), n_draws=6, **settings)
+        scores = report.draws.pivot(index="seconds", columns="draw", values="score").to_numpy()
+        assert (scores == scores[0]).all()
+        assert len(set(scores[0])) > 1
+
+    def test_same_seed_same_numbers_whatever_else_is_asked(self, mlp, digits):
+        X, y = digits[0][1000:], digits[1][1000:]
+        usual = {"periphery": Periphery.standard(), "progress": False}
+        few = drift_sweep(mlp, X, y, times=("1h", "1mo"), n_draws=2, random_state=0, **usual)
+        more = drift_sweep(mlp, X, y, times=(0, "1h", 86400, "1mo"), n_draws=4, random_state=0, **usual)
+        wide = [report.draws.pivot(index="seconds", columns="draw", values="score") for report in (few, more)]
+        pd.testing.assert_frame_equal(wide[0], wide[1].loc[[3600.0, 2592000.0], [0, 1]])
+        other = drift_sweep(mlp, X, y, times=("1h", "1mo"), n_draws=2, random_state=1, **usual)
+        assert not other.draws.equals(few.draws)
+        sources = [np.random.default_rng(5), np.random.default_rng(5)]
+        pair = [drift_sweep(mlp, X, y, times="1h", n_draws=2, random_state=source, **usual) for source in sources]
+        pd.testing.assert_frame_equal(pair[0].draws, pair[1].draws)
+
+    def test_rows_sent_again_do_not_change_the_noise_of_others(self, rng):
+        periphery = Periphery(**(BARE | {"out_noise": 0.1, "out_bound": 2.0}))
+        X, W = rng.normal(size=(4, 6)), rng.normal(size=(3, 6))
+        calm = periphery.product(X * [[1.0], [1.0], [0.0], [1.0]], W, np.random.default_rng(0))
+        mixed = periphery.product(X, W, np.random.default_rng(0))
+        np.testing.assert_array_equal(calm[[0, 1, 3]], mixed[[0, 1, 3]])
+
+
+class TestScales:
+    def test_each_layer_has_its_own(self, mlp, digits):
+        X, y = digits[0][1000:1200], digits[1][1000:1200]
+        settings = BARE | {"in_bits": 4}
+        clean = values = X
+        for i, (kernel, bias) in enumerate(zip(mlp.coefs_, mlp.intercepts_, strict=True)):
+            scale = InputScale.calibrated(clean)
+            outputs = (
+                Periphery(**settings, input_scale=scale).product(values, kernel.T, np.random.default_rng(i)) + bias
+            )
+            last = i == len(mlp.coefs_) - 1
+            values = outputs if last else np.maximum(outputs, 0.0)
+            clean = np.maximum(clean @ kernel + bias, 0.0)
+        by_hand = np.mean(values.argmax(axis=1) == y)
+        usual = {"periphery": Periphery(**settings), "device": STILL, "n_draws": 1, "progress": False}
+        dynamic, first, given = (
+            drift_sweep(mlp, X, y, calibration=rows, **usual).draws["score"][0] for rows in (None, "test", X)
+        )
+        assert first == given == by_hand
+        assert dynamic != by_hand
+
+    def test_clipping_is_told_by_layer(self, mlp, digits):
+        X, y = digits[0][1000:], digits[1][1000:]
+        usual = {"n_draws": 1, "times": "1h", "random_state": 0, "progress": False}
+        with pytest.warns(UserWarning, match=r"clipped: \d+\.\d% of coefs_\[0\]'s; calibrate") as caught:
+            drift_sweep(mlp, X, y, periphery=Periphery(), calibration=0.3 * X, **usual)
+        assert len(caught) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            drift_sweep(mlp, X, y, periphery=Periphery(), calibration=2.0 * X, **usual)
+            drift_sweep(mlp, X, y, periphery=Periphery(), **usual)
+
+    def test_a_layer_without_inputs(self):
+        # Nothing but zeros to calibrate by: the scale stays dynamic.
+        report = squared_error([1.0], [[2.0]], [2.0], periphery=Periphery.exact(), calibration=[[0.0]])
+        assert report.table["mean"].item() == 0.0
+
+
+class TestArguments:
+    def test_that_do_not_fit(self, logistic, cancer, digits):
+        X, y = cancer
+        for settings, match in (
+            ({"calibration": X}, "calibration needs a periphery"),
+            ({"calibration": X, "periphery": Periphery(input_scale=InputScale(1.0))}, "both set the input scale"),
+            ({"calibration": "train", "periphery": Periphery()}, "calibration='train' is neither 'test' nor rows"),
+            ({"calibration": X[:0], "periphery": Periphery()}, "calibration must have rows"),
+        ):
+            with pytest.raises(ValueError, match=match):
+                drift_sweep(logistic, X, y, **settings)
+        with pytest.raises(TypeError, match="periphery must be a Periphery or None, got 'standard'"):
+            drift_sweep(logistic, X, y, periphery="standard")
+        encoded = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression(max_iter=500))
+        encoded.fit(digits[0][:300].round(), digits[1][:300])
+        for model, rows, labels in ((encoded, digits[0].round(), digits[1]), (logistic, csr_array(X), y)):
+            with pytest.raises(TypeError, match="X is sparse where it reaches the model"):
+                drift_sweep(model, rows, labels, periphery=Periphery(), progress=False)
+        hidden = ArrayModel([np.eye(2)], lambda arrays, X: np.einsum("ij,jk->ik", X, arrays[0])[:, 0])
+        with pytest.raises(ValueError, match="not seen to multiply inputs by a whole kernel; it has arrays"):
+            drift_sweep(hidden, np.eye(2), [0.5, 1.5], periphery=Periphery(), progress=False)
+
+
+class TestReport:
+    def test_layers_and_settings(self, mlp, digits):
+        X, y = digits[0][1000:], digits[1][1000:]
+        arrays = {"w": mlp.coefs_[0], "v": mlp.coefs_[1], "u": mlp.coefs_[2]}
+
+        def forward(a, X):
+            hidden = np.maximum(X @ a["w"], 0.0)
+            return np.maximum(np.einsum("ij,jk->ik", hidden, a["v"]), 0.0) @ a["u"]
+
+        model = ArrayModel(arrays, forward, classes=range(10))
+        report = drift_sweep(model, X, y, periphery=Periphery(), times="1h", n_draws=2, random_state=0)
+        assert report.analog_layers == ("arrays['w']", "arrays['u']")
+        assert report.digital_layers == ("arrays['v']",)
+        assert "through the periphery: arrays['w'], arrays['u']; digital: arrays['v']" in repr(report)
+        assert report.settings["periphery"] == "Periphery()"
+        assert "through the periphery" not in repr(drift_sweep(model, X, y, times="1h", n_draws=2))
+
+
+class TestModules:
+    @pytest.fixture
+    def torch(self):
+        return pytest.importorskip("torch")
+
+    def test_the_same_as_the_estimator(self, torch, mlp, digits):
+        layers = []
+        for kernel, bias in zip(mlp.coefs_, mlp.intercepts_, strict=True):
+            layer = torch.nn.Linear(*kernel.shape).double()
+            layer.weight.data, layer.bias.data = torch.from_numpy(kernel.T.copy()), torch.from_numpy(bias.copy())
+            layers += [layer, torch.nn.ReLU()]
+        module = torch.nn.Sequential(*layers[:-1])
+        X, y = digits[0][1000:], digits[1][1000:]
+        for calibration in (None, X):
+            usual = {"device": STILL, "calibration": calibration, "n_draws": 5, "random_state": 0, "progress": False}
+            estimator, torchs = (
+                drift_sweep(model, X, y, periphery=Periphery.standard(), **usual) for model in (mlp, module)
+            )
+            pd.testing.assert_frame_equal(estimator.draws, torchs.draws)
+            assert estimator.draws["score"].nunique() > 1
+        assert torchs.analog_layers == ("0.weight", "2.weight", "4.weight")
+
+    def test_convolutions_and_what_stays_digital(self, torch, digits):
+        nn = torch.nn
+        torch.manual_seed(0)
+        module = nn.Sequential(
+            nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(),
+            nn.ConvTranspose2d(4, 2, 2, stride=2), nn.Flatten(), nn.Linear(512, 10),
+        )  # fmt: skip
+        X, y = digits[0][:100], digits[1][:100]
+        for compensation in ("global", "column"):
+            usual = {"compensation": compensation, "n_draws": 2, "random_state": 0, "progress": False}
+            without = drift_sweep(module, X, y, **usual)
+            through = drift_sweep(module, X, y, periphery=Periphery.exact(), **usual)
+            pd.testing.assert_frame_equal(without.draws, through.draws)
+        assert through.analog_layers == ("1.weight", "6.weight")
+        assert through.digital_layers == ("2", "4.weight")
+        noisy = [drift_sweep(module, X, y, periphery=Periphery.standard(), **usual) for _ in range(2)]
+        pd.testing.assert_frame_equal(noisy[0].draws, noisy[1].draws)
+        assert not noisy[0].draws.equals(without.draws)
+
+    def test_pcm_in_float32(self, torch, digits):
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(torch.nn.Linear(64, 10))
+        X, y = digits[0][:100], digits[1][:100]
+        coarse = drift_sweep(module, X, y, device=PCM(), periphery=Periphery(in_bits=2), n_draws=2, progress=False)
+        assert coarse.table["mean"].between(0.0, 1.0).all()
