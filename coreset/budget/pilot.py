@@ -34,7 +34,8 @@ _MANY_CLASSES = 1000
 _TRIAL_VALUES = 1 << 21
 # A trial of fewer points than a candidate, or more, by this factor says little of it.
 FAR = 2.0
-# Sizes below that of a trial of all rows at which the error of points is measured too.
+# Sizes below that of a trial of all rows, if not too large for merging, at which the error of points is measured too.
+_MOST_MERGED = 512
 _NESTED_STEPS = [1.1**step for step in range(1, 8)]
 # A trial of all rows serves for other numbers of points within this factor.
 _NEAR = 1.4
@@ -177,7 +178,9 @@ class Pilot:
         Energy distances, to which such leaps matter less, are not measured: they take long.
         """
         measure, coreset = self.measure_of_all(), trial.coreset
-        if isinstance(measure, EnergyYardstick) or coreset.sample_indices is not None or trial.is_of_every_row:
+        if isinstance(measure, EnergyYardstick) or trial.n_points > _MOST_MERGED:
+            return []
+        if coreset.sample_indices is not None or trial.is_of_every_row:
             return []
         sizes = sorted({int(trial.n_points / step) for step in _NESTED_STEPS} - {trial.n_points, 0}, reverse=True)
         law = OwnRows(self._n_rows)
@@ -189,7 +192,8 @@ class Pilot:
 
     def cells(self, n_points: int) -> float:
         """Mean squared distance of rows to the nearest of so many points, were all rows read."""
-        trials = sorted(self._telling(), key=lambda trial: trial.n_points)
+        by_size = {trial.n_points: trial for trial in reversed(self._telling())}  # of equal ones the first
+        trials = [by_size[size] for size in sorted(by_size)]
         sizes = np.array([trial.n_points for trial in trials], dtype=np.float64)
         pure = np.array([trial.cells_of_endless_rows for trial in trials])
         return self._extrapolation.restored(_power_law(sizes, pure, n_points), n_points, self._n_rows)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from sklearn.impute import KNNImputer, SimpleImputer
 
-from imputation_eval._validation import check_table
+from imputation_eval._validation import check_integer, check_table
 from imputation_eval.encoding import column_roles, is_time
 from imputation_eval.imputers.contract import (
     as_frame,
@@ -52,7 +52,9 @@ def impute(
     Raises
     ------
     TypeError
-        If `imputer` is no imputer.
+        If `imputer` is no imputer, or `random_state` no int.
+    ValueError
+        If `random_state` is out of range.
     ImputationError
         If observed cells changed by more than rounding (numbers: by over 1e-5 of themselves plus 1e-6 of the column's
         robust scale, see :class:`~imputation_eval.TableEncoder`), holes or infinite values are left, or shape, index or
@@ -72,12 +74,15 @@ def impute(
     """
     check_table(df, "df")
     check_imputer(imputer, "imputer")
-    with seeded_globals(random_state):
+    seed = check_integer(random_state, "random_state", minimum=0)
+    if seed >= 2**32:
+        raise ValueError(f"random_state={seed} should be below 2**32.")
+    with seeded_globals(seed):
         if hasattr(imputer, "fit_transform"):
-            output = seeded_copy(_adapted(imputer, df, categorical), random_state).fit_transform(df.copy())
+            output = seeded_copy(_adapted(imputer, df, categorical), seed).fit_transform(df.copy())
         else:
             # Deep-copied like the others, so that state which a callable object keeps cannot leak into its next use.
-            output = _call_with_seed(copy.deepcopy(imputer), df.copy(), random_state)
+            output = _call_with_seed(copy.deepcopy(imputer), df.copy(), seed)
     return checked(df, as_frame(df, output))
 
 

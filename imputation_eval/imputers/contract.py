@@ -6,7 +6,7 @@ import copy
 import inspect
 import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -69,12 +69,14 @@ def name_imputers(imputers: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> di
 def seeded_copy(estimator: Any, seed: int) -> Any:
     """Return an unfitted copy with every ``random_state`` parameter, nested ones too, set to ``seed``.
 
-    Without parameters in the sense of scikit-learn, a deep copy whose attribute ``random_state`` is set if it has one.
+    Without parameters in the sense of scikit-learn, a deep copy whose attribute ``random_state`` is set if it has one
+    that can be.
     """
     if not hasattr(estimator, "get_params"):
         duplicate = copy.deepcopy(estimator)
         if hasattr(duplicate, "random_state"):
-            duplicate.random_state = seed
+            with suppress(AttributeError):  # read only: of a frozen dataclass, or a property
+                duplicate.random_state = seed
         return duplicate
     estimator = clone(estimator)
     names = [n for n in sorted(estimator.get_params()) if n == "random_state" or n.endswith("__random_state")]
@@ -85,9 +87,9 @@ def seeded_copy(estimator: Any, seed: int) -> Any:
 def seeded_globals(seed: int) -> Iterator[None]:
     """Seed the generators that belong to all, NumPy's legacy one and Python's, and leave them as they were."""
     states = np.random.get_state(), random.getstate()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    random.seed(seed)
     try:
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
         yield
     finally:
         np.random.set_state(states[0])  # noqa: NPY002

@@ -18,7 +18,7 @@ _ROUNDING = 1e-12
 PAIRWISE_COLUMNS = ["better", "worse", "difference", "ci_low", "ci_high", "p_value", "p_holm"]
 
 
-def corrected_interval(values: _Array, ratio: float) -> tuple[float, float, float]:
+def corrected_interval(values: _Array, ratio: float, scale: float | None = None) -> tuple[float, float, float]:
     """Mean and confidence interval by the corrected resampled t [1]_.
 
     Repeats overlap, so their spread understates the uncertainty of their mean: the variance of the mean is taken as
@@ -30,6 +30,9 @@ def corrected_interval(values: _Array, ratio: float) -> tuple[float, float, floa
         One value a repeat; NaN are left out.
     ratio : float
         n_test / n_train.
+    scale : float, optional
+        Size of the numbers whose differences the values are, of which rounding is a share; that of their mean by
+        default.
 
     Returns
     -------
@@ -44,7 +47,7 @@ def corrected_interval(values: _Array, ratio: float) -> tuple[float, float, floa
     if len(values) == 0:
         return np.nan, np.nan, np.nan
     mean = float(values.mean())
-    error = _standard_error(values, ratio)
+    error = _standard_error(values, ratio, scale)
     if np.isnan(error):
         return mean, np.nan, np.nan
     half_width = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * error
@@ -94,8 +97,9 @@ def compare_pairs(
     for a, b in combinations(range(len(names)), 2) if pairs is None else pairs:
         if values[:, a].mean() > values[:, b].mean():
             a, b = b, a
-        p_value = max(_p_value(metric[:, b] - metric[:, a], ratio) for metric in tested)
-        rows.append((names[a], names[b], *corrected_interval(values[:, b] - values[:, a], ratio), p_value))
+        p_value = max(_p_value(metric[:, a], metric[:, b], ratio) for metric in tested)
+        interval = corrected_interval(values[:, b] - values[:, a], ratio, _largest(values[:, [a, b]]))
+        rows.append((names[a], names[b], *interval, p_value))
     pairwise = pd.DataFrame(rows, columns=PAIRWISE_COLUMNS[:-1])
     pairwise["p_holm"] = holm(pairwise["p_value"].to_numpy(dtype=np.float64))
     return pairwise
@@ -174,16 +178,21 @@ def rank_among(values: _Array, contenders: NDArray[np.bool_]) -> _Array:
     return np.where(np.isnan(values), np.nan, 0.5 + better + 0.5 * equal)
 
 
-def _standard_error(values: _Array, ratio: float) -> float:
+def _standard_error(values: _Array, ratio: float, scale: float | None) -> float:
     """Return the standard error of the mean, or NaN if there are no two values that differ by more than rounding."""
-    if len(values) < 2 or values.std() <= _ROUNDING * abs(values.mean()):
+    if len(values) < 2 or values.std() <= _ROUNDING * (abs(values.mean()) if scale is None else scale):
         return np.nan
     return float(np.sqrt(values.var(ddof=1) * (1 / len(values) + ratio)))
 
 
-def _p_value(difference: _Array, ratio: float) -> float:
+def _p_value(better: _Array, worse: _Array, ratio: float) -> float:
     """Return the two-sided p-value of a difference; 1 where its mean is negative or it does not vary."""
-    mean, error = difference.mean(), _standard_error(difference, ratio)
+    difference = worse - better
+    mean, error = difference.mean(), _standard_error(difference, ratio, max(_largest(better), _largest(worse)))
     if np.isnan(error) or mean <= 0:
         return 1.0
     return float(2 * stats.t.sf(mean / error, len(difference) - 1))
+
+
+def _largest(values: _Array) -> float:
+    return float(np.abs(values).max(initial=0.0))

@@ -381,3 +381,13 @@ def test_errors_that_leap_where_points_become_fewer_than_clusters_are_seen(budge
     every = plan_budget(X, budget, planner="exhaustive", quantizers=codecs, random_state=seed).table
     chosen = plan_budget(X, budget, quantizers=codecs, random_state=seed).quantizer
     assert every.loc[every["quantizer"] == chosen, "error"].item() <= 1.02 * every["error"].min()
+
+
+@pytest.mark.filterwarnings("error")
+def test_budgets_of_a_few_points_have_errors_that_are_numbers():
+    # A trial of three points leaves two and one by merging, and another trial has two.
+    rng = np.random.default_rng(62)
+    X = rng.normal(scale=4, size=(24, 3))[rng.integers(0, 24, 3823)] + rng.normal(size=(3823, 3))
+    for budget in range(40, 60, 4):
+        table = plan_budget(X, budget, random_state=62).table
+        assert table.loc[table["n_points"] > 0, "error"].notna().all()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import numpy as np
@@ -391,3 +392,22 @@ def test_miceforest_is_used_if_installed(mixed_table, rng):
     )
     pd.testing.assert_frame_equal(first, second)
     assert not first.equals(other)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 3.0, "x"])
+def test_bad_seeds_are_named_and_leave_the_global_generators_alone(seed):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    with pytest.raises((TypeError, ValueError), match="random_state"):
+        impute(SimpleImputer(), pd.DataFrame({"x": [1.0, np.nan]}), seed)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_seeds_of_numpy_and_seeds_that_cannot_be_set_are_taken():
+    @dataclasses.dataclass(frozen=True)
+    class Zeros:
+        random_state: int = 0
+
+        def fit_transform(self, df):
+            return df.fillna(0.0)
+
+    assert impute(Zeros(), pd.DataFrame({"x": [1.0, np.nan]}), np.int64(3))["x"].tolist() == [1.0, 0.0]

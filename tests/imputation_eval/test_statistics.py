@@ -77,6 +77,11 @@ def test_equal_columns_are_tied_and_constant_gaps_are_one_observation():
     # The same up to rounding, and with a spread that is small but there.
     rounded = np.column_stack([np.zeros(5), 0.1 + 1e-17 * np.arange(5)])
     assert compare_pairs(rounded, ["a", "b"], 0.25)["p_value"].item() == 1
+    # Differences of large scores are rounded by as much as the scores are.
+    large = 1000 * np.random.default_rng(0).random(10)
+    pairs = compare_pairs(np.column_stack([large, large + 1e-3]), ["a", "b"], 0.25)
+    assert pairs["p_value"].item() == 1
+    assert np.isnan(pairs["ci_low"].item())
     varying = np.column_stack([np.zeros(5), 0.1 + 1e-6 * np.arange(5)])
     assert compare_pairs(varying, ["a", "b"], 0.25)["p_value"].item() < 1e-6
 
