@@ -93,7 +93,8 @@ def merge_order(columns: Floats, weights: Floats, classes: NDArray[Any] | None) 
             if version[one] == seen:
                 _push(heap, points, masses, members[codes[one]], one, alive, version)
             continue
-        into, gone = (one, other) if masses[one] >= masses[other] else (other, one)
+        # Of equally heavy ones the first, so that rounding does not tell: the pair stands on the heap both ways.
+        into, gone = sorted((one, other), key=lambda point: (-masses[point], point))
         points[into] += joined_share(masses, into, gone) * (points[gone] - points[into])
         masses[into] += masses[gone]
         alive[gone] = False
