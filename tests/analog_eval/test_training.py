@@ -380,6 +380,15 @@ def test_cross_entropy_of_one_logit():
     assert Criterion.hits(logits, y).tolist() == [True, False]
 
 
+@pytest.mark.parametrize("dtype", [int, float])
+def test_labels_in_a_column_are_labels(rows, dtype):
+    X, y = rows
+    options = {"validation": 0.25, "epochs": 2, "random_state": 0, "progress": False}
+    flat, column = harden(net(), X, y, **options), harden(net(), X, y[:, None].astype(dtype), **options)
+    assert column.history.equals(flat.history)
+    assert same(column.model, flat.model)
+
+
 @pytest.mark.parametrize("width", [1, 3])
 def test_distillation_is_a_divergence_of_probabilities(width, rng):
     outputs, taught = rng.normal(size=(2, 4, width))
