@@ -14,7 +14,7 @@ from torch import nn
 
 from analog_eval._progress import ProgressLine
 from analog_eval.adapters.modules import unchanged_rng
-from analog_eval.training.batches import ArrayBatches, LoaderBatches, Rows
+from analog_eval.training.batches import ArrayBatches, LoaderBatches, Rows, epoch_seeds
 from analog_eval.training.kernels import Kernels
 from analog_eval.training.plan import Plan
 from analog_eval.training.remapping import Remapped
@@ -119,7 +119,7 @@ class Trainer:
     def _epoch(self, epoch: int) -> float:
         """Train for one epoch and return the mean loss of its rows, at the noisy weights."""
         # From the epoch alone, so that a run that goes on from here draws what it would have drawn.
-        order, noise, module = _seeds(self._seed, epoch)
+        order, noise, module = epoch_seeds(self._seed, epoch)
         generator = self.kernels.generator(noise)
         total, count = 0.0, 0.0
         self.module.train()
@@ -165,7 +165,7 @@ class Trainer:
         if self._validation is None:
             return {}
         plan, scores = self._plan, {}
-        generator = self.kernels.generator(_seeds(self._seed, 0)[1])
+        generator = self.kernels.generator(epoch_seeds(self._seed, 0)[1])
         self.module.eval()
         for name, recipe, n_draws in (("clean", None, 1), ("noisy", plan.recipe, plan.n_draws)):
             draws = []
@@ -192,9 +192,3 @@ class Trainer:
         weights = torch.ones(len(rows), dtype=torch.float64) if rows.weights is None else rows.weights
         shares = weights / weights.sum()
         return float(shares @ torch.cat(losses)), float(shares @ torch.cat(hits))
-
-
-def _seeds(seed: int, epoch: int) -> list[int]:
-    """Return seeds of the order, of the noise and of the module's own random numbers."""
-    state = np.random.SeedSequence([seed, epoch]).generate_state(3, np.uint64)
-    return [int(value >> np.uint64(1)) for value in state]
