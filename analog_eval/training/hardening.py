@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from analog_eval.training.loop import Progress, Trainer
 from analog_eval.training.losses import Distillation, Loss
 from analog_eval.training.plan import OptimizerFactory, Plan
 from analog_eval.training.recipes import AddNormal, Recipe
+from analog_eval.training.states import fingerprint, put_state
 
 __all__ = ["Hardened", "harden"]
 
@@ -142,7 +142,7 @@ def harden(
         If an argument is of a wrong kind.
     ValueError
         If rows disagree in number, an argument is out of range, the module has no kernel or nothing to train, a loss is
-        NaN or infinite, or `checkpoint` belongs to another run.
+        NaN or infinite, or `checkpoint` is damaged, belongs to another run or cannot hold this one's state.
 
     Notes
     -----
@@ -190,7 +190,8 @@ def harden(
         trainer.run(state, show=progress)
     else:
         settings = plan.settings() | {
-            "model": _digest(digital),
+            "model": fingerprint(digital.state_dict()),
+            "optimizer settings": trainer.optimizer_settings(),
             "rows": batches.digest(),
             "validation": "none" if held_out is None else held_out.digest(),
             "random_state": str(seed),
@@ -202,7 +203,7 @@ def harden(
 
 def _finished(trainer: Trainer, digital: nn.Module, state: Progress, seed: int) -> Hardened:
     twin = trainer.module
-    twin.load_state_dict(state.best)
+    put_state(twin, state.best)
     trainer.optimizer.zero_grad()
     for part, own in zip(digital.modules(), twin.modules(), strict=True):
         own.training = part.training
@@ -215,11 +216,3 @@ def _copied(module: nn.Module) -> nn.Module:
         return copy.deepcopy(module)
     except Exception as error:
         raise TypeError(f"model: {type(module).__name__} cannot be copied: {error}") from error
-
-
-def _digest(module: nn.Module) -> str:
-    sha = hashlib.sha256()
-    for name, values in module.state_dict().items():
-        sha.update(f"{name}|{values.dtype}|{tuple(values.shape)}|".encode())
-        sha.update(values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()

@@ -18,6 +18,7 @@ from analog_eval.training.batches import ArrayBatches, LoaderBatches, Rows, epoc
 from analog_eval.training.kernels import Kernels
 from analog_eval.training.plan import Plan
 from analog_eval.training.remapping import Remapped
+from analog_eval.training.states import plain, state_of, text
 
 __all__ = ["Progress", "Trainer"]
 
@@ -32,7 +33,7 @@ class Progress:
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
-    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
     best_rank: tuple[float, ...] = ()
 
     def note(self, record: dict[str, float], rank: tuple[float, ...], module: nn.Module) -> None:
@@ -40,7 +41,7 @@ class Progress:
         self.history.append(record)
         if not rank or rank > self.best_rank:
             self.best_rank, self.best_epoch = rank, self.epoch
-            self.best = {name: values.detach().clone() for name, values in module.state_dict().items()}
+            self.best = state_of(module)
 
 
 class Trainer:
@@ -81,6 +82,11 @@ class Trainer:
             raise ValueError(f"model: no parameter of {type(module).__name__} requires a gradient")
         self.optimizer = plan.optimizer_for(trained)
         self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def optimizer_settings(self) -> str:
+        """Return the optimizer's kind and what it is set to."""
+        groups = [group | {"params": len(group["params"])} for group in self.optimizer.param_groups]
+        return f"{type(self.optimizer).__name__} {text(plain(groups))}"
 
     def run(self, progress: Progress, after_epoch: Callable[[], None] = lambda: None, *, show: bool) -> None:
         """Train from where `progress` is to the end."""

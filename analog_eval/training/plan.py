@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ from torch import nn
 from analog_eval.training.kernels import Clip
 from analog_eval.training.losses import Criterion, Distillation, Loss
 from analog_eval.training.recipes import Recipe, check_number
+from analog_eval.training.states import text
 
 __all__ = ["OptimizerFactory", "Plan"]
 
@@ -72,12 +72,7 @@ class Plan:
 
     def settings(self) -> dict[str, str]:
         """Return what another run must have in common with this one to go on from its checkpoint."""
-        return {field.name: _text(getattr(self, field.name)) for field in fields(self)}
-
-
-def _text(value: Any) -> str:
-    # An address tells nothing: no other run has it.
-    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(value))
+        return {field.name: text(getattr(self, field.name)) for field in fields(self)}
 
 
 def _check_count(value: Any, name: str) -> None:
