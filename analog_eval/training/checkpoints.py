@@ -104,8 +104,8 @@ class Checkpoint:
         except Exception as error:
             part.unlink()
             raise ValueError(
-                f"checkpoint={str(self._path)!r} cannot hold the state of this module or optimizer, which has more than "
-                f"tensors and plain values: {error}"
+                f"checkpoint={str(self._path)!r} cannot hold the state of this module or optimizer, which has more "
+                f"than tensors and plain values: {error}"
             ) from error
         os.replace(part, self._path)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
-import torch
 from torch import nn
 
 from analog_eval.adapters.modules.tensors import unwrapped
@@ -87,7 +86,9 @@ def harden(
     Parameters
     ----------
     model : torch.nn.Module
-        A module, best one that is trained already; it is never changed.
+        A module, best one that is trained already; it is never changed.  Its copy trains in train mode, all of it if
+        the module is in eval mode: batch normalizations move, frozen ones too.  In a module in train mode those parts
+        that are in eval mode stay in it.
     X : array-like or Tensor of shape (n_rows, ...), or iterable of batches
         Rows to train on.  Without `y`: a ``DataLoader``, or anything that can be iterated anew in every epoch, whose
         batches are ``(X, y)`` or ``(X, y, sample_weight)``.
@@ -106,7 +107,7 @@ def harden(
     distillation : Distillation, optional
         Whether to learn from what `model` itself answers, too.
     optimizer : callable, optional
-        From parameters to a torch optimizer; default: Adam.
+        From parameters to a torch optimizer, other than LBFGS; default: Adam.
     learning_rate : float, optional
         Of the default optimizer; default: 0.001.
     schedule : {"cosine", "constant"}, default="cosine"

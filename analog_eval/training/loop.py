@@ -76,6 +76,8 @@ class Trainer:
         self._plan, self._criterion, self._seed = plan, plan.criterion, seed
         self.kernels = Kernels(module)
         self._digital = None if plan.distillation is None else copy.deepcopy(digital).eval()
+        # In a module that trains, what does not was told so, such as norms that keep their statistics.
+        self._still = [part for part in module.modules() if module.training and not part.training]
         self._remapped = [part for part in module.modules() if isinstance(part, Remapped)]
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         if not trained:
@@ -129,6 +131,8 @@ class Trainer:
         generator = self.kernels.generator(noise)
         total, count = 0.0, 0.0
         self.module.train()
+        for part in self._still:
+            part.training = False
         with unchanged_rng(self.kernels.device):
             torch.manual_seed(module)  # of dropout, and of loaders that shuffle
             for number, batch in enumerate(self._batches.epoch(order), start=1):

@@ -68,6 +68,10 @@ class Plan:
         optimizer = self.optimizer(parameters)
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError(f"optimizer must return a torch optimizer, got {type(optimizer).__name__}")
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise TypeError(
+                "optimizer: LBFGS looks at a loss several times a step, but here each batch is looked at once"
+            )
         return optimizer
 
     def settings(self) -> dict[str, str]:

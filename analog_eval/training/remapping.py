@@ -109,7 +109,8 @@ def remap_channels(module: nn.Module) -> nn.Module:
     -------
     torch.nn.Module
         On the same device and in the same mode as `module`.  `Remapped` stands for every layer that could be scaled:
-        those with a kernel and bias of their own, without hooks or a ``forward`` set on the very layer.  `harden` keeps the largest weights at 1.
+        those with a kernel and bias of their own, without hooks or a ``forward`` set on the very layer.
+        `harden` keeps the largest weights at 1.
 
     Raises
     ------

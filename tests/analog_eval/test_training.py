@@ -473,6 +473,15 @@ def test_half_precision_trains(rows):
     assert not same(done, model)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_parts_in_eval_mode_of_a_module_in_train_mode_stay_in_it(rows, whole):
+    model = net(norm=True).train(whole)
+    model[1].eval()
+    result = harden(model, *rows, epochs=2, validation=0.25, random_state=0).model
+    assert torch.equal(result[1].running_mean, model[1].running_mean) == whole
+    assert [part.training for part in result.modules()] == [part.training for part in model.modules()]
+
+
 def test_a_loss_that_is_no_number(rows):
     X, y = rows
     message = "the loss is (nan|inf) in batch [0-9]+ of epoch [0-9]+; a lower learning_rate"
@@ -522,6 +531,7 @@ class NotATensor(nn.Module):
         ({"loss": lambda outputs, y: 0.0}, TypeError, "loss must return a tensor, got float"),
         ({"optimizer": "adam"}, TypeError, "optimizer must be a function"),
         ({"optimizer": lambda parameters: None}, TypeError, "optimizer must return a torch optimizer, got NoneType"),
+        ({"optimizer": torch.optim.LBFGS}, TypeError, "optimizer: LBFGS looks at a loss several times a step"),
         ({"optimizer": sgd(0.1), "learning_rate": 0.1}, ValueError, "learning_rate=0.1 is for the default optimizer"),
         ({"learning_rate": -0.1}, ValueError, "learning_rate=-0.1"),
         ({"schedule": "steps"}, ValueError, "schedule='steps' is not one of"),

@@ -248,12 +248,10 @@ def sgd(**options):
 
 def test_settings_of_the_optimizer_may_be_numpys(tmp_path):
     path, options = tmp_path / "run.pt", arguments() | {"learning_rate": None, "model": nn.Linear(6, 3)}
-    rate, momentum = np.float64(0.1), np.float32(0.5)
+    options["optimizer"] = sgd(lr=np.float64(0.1), momentum=np.float32(0.5))
     with pytest.raises(Interrupted):
-        given = sgd(lr=rate, momentum=momentum)
-        harden(**options, optimizer=given, loss=interrupted_after(17), checkpoint=path)
-    resumed = harden(**options, optimizer=sgd(lr=rate, momentum=momentum), loss=loss, checkpoint=path)
-    assert_same(resumed, harden(**options, optimizer=sgd(lr=rate, momentum=momentum), loss=loss))
+        harden(**options, loss=interrupted_after(17), checkpoint=path)
+    assert_same(harden(**options, loss=loss, checkpoint=path), harden(**options, loss=loss))
 
 
 def test_functions_that_make_other_optimizers_are_told_apart(tmp_path):

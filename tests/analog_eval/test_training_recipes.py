@@ -251,6 +251,15 @@ def test_clipping_wears_nothing_away():
     assert torch.equal(Clip()(torch.zeros(0, 3), 0), torch.zeros(0, 3))
 
 
+@pytest.mark.parametrize("size", [1e-4, 300.0])
+def test_clipping_in_half_precision(size):
+    """Squares of these weights are 0 and infinite in float16."""
+    weights = torch.tensor([3.0, -1.0, 1.0, 1.0]) * size
+    clipped = Clip(1.0)(weights.half(), None)
+    assert clipped.dtype is torch.float16
+    assert torch.allclose(clipped.float(), torch.tensor([3.0**0.5, -1.0, 1.0, 1.0]) * size, rtol=1e-3)
+
+
 # Channel scales
 
 
