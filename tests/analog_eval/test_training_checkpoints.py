@@ -254,6 +254,20 @@ def test_settings_of_the_optimizer_may_be_numpys(tmp_path):
     assert_same(harden(**options, loss=loss, checkpoint=path), harden(**options, loss=loss))
 
 
+def test_a_loader_that_leaves_out_rows_goes_on_the_same(tmp_path):
+    """Its mean weight is that of a random part of the rows, the same one when the run goes on."""
+    given = arguments() | {"validation": None, "model": nn.Linear(6, 3), "random_state": None}
+    parts = [torch.from_numpy(given.pop(name)) for name in ("X", "y", "sample_weight")]
+    dataset = torch.utils.data.TensorDataset(*parts)
+    given["X"] = torch.utils.data.DataLoader(dataset, batch_size=25, shuffle=True, drop_last=True)
+    path = tmp_path / "run.pt"
+    with pytest.raises(Interrupted):
+        harden(**given, loss=interrupted_after(5), checkpoint=path)
+    torch.rand(7)
+    resumed = harden(**given, loss=loss, checkpoint=path)
+    assert_same(resumed, harden(**(given | {"random_state": resumed.seed}), loss=loss))
+
+
 def test_functions_that_make_other_optimizers_are_told_apart(tmp_path):
     path, options = tmp_path / "run.pt", arguments() | {"learning_rate": None}
     with pytest.raises(Interrupted):
