@@ -45,6 +45,7 @@ class Hardened:
 
     Examples
     --------
+    >>> import torch
     >>> result = harden(torch.nn.Linear(2, 1), torch.eye(2), [0.5, 1.0], loss="mse", epochs=3, random_state=0)
     >>> result.history.columns.tolist(), result.best_epoch
     (['train_loss', 'learning_rate'], 3)
@@ -160,6 +161,7 @@ def harden(
 
     Examples
     --------
+    >>> import torch
     >>> from sklearn.datasets import load_digits
     >>> from analog_eval import GaussianNoise, noise_sweep
     >>> X, y = load_digits(return_X_y=True)
