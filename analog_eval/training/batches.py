@@ -12,13 +12,19 @@ import torch
 from torch import nn
 
 from analog_eval.adapters import as_array
-from analog_eval.adapters.modules import module_rows
+from analog_eval.adapters.modules import module_rows, unchanged_rng
 from analog_eval.training.recipes import check_number
 
-__all__ = ["ArrayBatches", "Batch", "LoaderBatches", "Rows", "check_rows", "training_data"]
+__all__ = ["ArrayBatches", "Batch", "LoaderBatches", "Rows", "check_rows", "epoch_seeds", "training_data"]
 
 # Rows, labels and weights (None: all 1).
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
+
+
+def epoch_seeds(seed: int, epoch: int) -> list[int]:
+    """Return seeds of the order, of the noise and of the module's own random numbers; epoch 0 is before training."""
+    state = np.random.SeedSequence([seed, epoch]).generate_state(3, np.uint64)
+    return [int(value >> np.uint64(1)) for value in state]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +140,8 @@ class LoaderBatches:
         Which computes with them.
     loader : iterable of (X, y) or (X, y, sample_weight)
         If its batches have weights it is gone through once before training, for the mean weight.
+    seed : int
+        From which the random numbers of that pass derive; a loader that leaves out rows has another mean in every pass.
 
     Raises
     ------
@@ -143,12 +151,12 @@ class LoaderBatches:
         If there are no batches.
     """
 
-    def __init__(self, module: nn.Module, loader: Iterable[Any]) -> None:
+    def __init__(self, module: nn.Module, loader: Iterable[Any], seed: int) -> None:
         if isinstance(loader, Iterator):
             raise TypeError(f"X must be iterable anew in every epoch, as a DataLoader is, got {type(loader).__name__}")
         self._module, self._loader = module, loader
         self._n_parts: int | None = None
-        self.mean_weight = self._mean_weight()
+        self.mean_weight = self._mean_weight(epoch_seeds(seed, 0)[2])
 
     def epoch(self, seed: int) -> Iterator[Batch]:
         """Yield the batches of the loader, which shuffles by torch's global random numbers, if at all."""
@@ -167,12 +175,15 @@ class LoaderBatches:
         """Say that the contents are not known."""
         return "a loader"
 
-    def _mean_weight(self) -> float:
+    def _mean_weight(self, seed: int) -> float:
         total, count = 0.0, 0
-        for rows, _, weights in self.epoch(0):
-            if weights is None:
-                return 1.0
-            total, count = total + float(weights.sum()), count + len(rows)
+        device = next((p.device for p in self._module.parameters()), torch.device("cpu"))
+        with unchanged_rng(device):
+            torch.manual_seed(seed)
+            for rows, _, weights in self.epoch(seed):
+                if weights is None:
+                    return 1.0
+                total, count = total + float(weights.sum()), count + len(rows)
         if count == 0:
             raise ValueError("X holds no batches with weights above 0")
         return total / count
@@ -194,7 +205,7 @@ def training_data(
         raise ValueError("sample_weight was given, but y was not; a loader's batches are (X, y, sample_weight)")
     if held_out is None and validation is not None:
         raise ValueError(f"validation={validation!r}: no share of a loader can be held out; give (X, y)")
-    return LoaderBatches(module, X), held_out
+    return LoaderBatches(module, X, seed), held_out
 
 
 def _given_rows(module: nn.Module, validation: Any) -> Rows | None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from analog_eval.training.loop import Progress, Trainer
+from analog_eval.training.states import fingerprint, plain, put_state, state_of
 
 __all__ = ["Checkpoint"]
 
@@ -59,7 +60,7 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If it has not.
+            If it has not, or what it held does not fit.
         """
         if self._content is None:
             return
@@ -70,36 +71,63 @@ class Checkpoint:
                     f"checkpoint={str(self._path)!r} is of another run: {name} was {stored}, now it is {value}. "
                     "Delete the file, or give another one"
                 )
-        trainer.module.load_state_dict(self._content["module"])
-        trainer.optimizer.load_state_dict(self._content["optimizer"])
-        vars(progress).update(self._content["progress"])
+        try:
+            put_state(trainer.module, self._content["module"])
+            trainer.optimizer.load_state_dict(self._content["optimizer"])
+            vars(progress).update(self._content["progress"])
+        except Exception as error:
+            raise ValueError(f"checkpoint={str(self._path)!r} does not fit this run: {error}") from error
 
     def write(self, trainer: Trainer, progress: Progress, settings: dict[str, str]) -> None:
-        """Write the file, all of it or nothing: one next to it, ending in ``.part``, is written and takes its name."""
+        """Write the file, all of it or nothing: one next to it, ending in ``.part``, is written and takes its name.
+
+        Raises
+        ------
+        ValueError
+            If what was written cannot be read back, as with objects among the optimizer's settings.
+        """
         content = {
             "version": _VERSION,
             "settings": settings,
-            "module": trainer.module.state_dict(),
+            "module": state_of(trainer.module),
             "optimizer": trainer.optimizer.state_dict(),
             "progress": vars(progress),
         }
+        content = plain(content)
         part = self._path.with_name(self._path.name + ".part")
         with open(part, "wb") as file:
-            torch.save(content, file)
+            torch.save(content | {"digest": fingerprint(content)}, file)
             file.flush()
             os.fsync(file.fileno())
+        try:
+            _load(part)
+        except Exception as error:
+            part.unlink()
+            raise ValueError(
+                f"checkpoint={str(self._path)!r} cannot hold the state of this module or optimizer, which has more "
+                f"than tensors and plain values: {error}"
+            ) from error
         os.replace(part, self._path)
 
     def _read(self) -> dict[str, Any]:
         try:
-            # Nothing but tensors and plain values is unpickled, whoever wrote the file.
-            content = dict(torch.load(self._path, map_location="cpu", weights_only=True))
-            version = content["version"]
-            if version == _VERSION:
-                int(content["settings"]["random_state"])
-                _ = content["module"], content["optimizer"], content["progress"]["epoch"]
+            return _load(self._path)
+        except _OtherVersion as error:
+            raise ValueError(f"checkpoint={str(self._path)!r} is {error}") from error
         except Exception as error:
             raise ValueError(f"checkpoint={str(self._path)!r} is no checkpoint of hardening: {error}") from error
-        if version != _VERSION:
-            raise ValueError(f"checkpoint={str(self._path)!r} is of version {version}, but this is version {_VERSION}")
-        return content
+
+
+class _OtherVersion(Exception):
+    pass
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Return the content of a file, or raise whatever comes if it is damaged."""
+    # Nothing but tensors and plain values is unpickled, whoever wrote the file.
+    content = dict(torch.load(path, map_location="cpu", weights_only=True))
+    if content["version"] != _VERSION:
+        raise _OtherVersion(f"of version {content['version']}, but this is version {_VERSION}")
+    if content.pop("digest") != fingerprint(content):
+        raise ValueError("its contents have changed since they were written")
+    return content

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
-import torch
 from torch import nn
 
 from analog_eval.adapters.modules.tensors import unwrapped
@@ -21,6 +19,7 @@ from analog_eval.training.loop import Progress, Trainer
 from analog_eval.training.losses import Distillation, Loss
 from analog_eval.training.plan import OptimizerFactory, Plan
 from analog_eval.training.recipes import AddNormal, Recipe
+from analog_eval.training.states import fingerprint, put_state
 
 __all__ = ["Hardened", "harden"]
 
@@ -46,6 +45,7 @@ class Hardened:
 
     Examples
     --------
+    >>> import torch
     >>> result = harden(torch.nn.Linear(2, 1), torch.eye(2), [0.5, 1.0], loss="mse", epochs=3, random_state=0)
     >>> result.history.columns.tolist(), result.best_epoch
     (['train_loss', 'learning_rate'], 3)
@@ -87,7 +87,9 @@ def harden(
     Parameters
     ----------
     model : torch.nn.Module
-        A module, best one that is trained already; it is never changed.
+        A module, best one that is trained already; it is never changed.  Its copy trains in train mode, all of it if
+        the module is in eval mode: batch normalizations move, frozen ones too.  In a module in train mode those parts
+        that are in eval mode stay in it.
     X : array-like or Tensor of shape (n_rows, ...), or iterable of batches
         Rows to train on.  Without `y`: a ``DataLoader``, or anything that can be iterated anew in every epoch, whose
         batches are ``(X, y)`` or ``(X, y, sample_weight)``.
@@ -106,7 +108,7 @@ def harden(
     distillation : Distillation, optional
         Whether to learn from what `model` itself answers, too.
     optimizer : callable, optional
-        From parameters to a torch optimizer; default: Adam.
+        From parameters to a torch optimizer, other than LBFGS; default: Adam.
     learning_rate : float, optional
         Of the default optimizer; default: 0.001.
     schedule : {"cosine", "constant"}, default="cosine"
@@ -142,7 +144,7 @@ def harden(
         If an argument is of a wrong kind.
     ValueError
         If rows disagree in number, an argument is out of range, the module has no kernel or nothing to train, a loss is
-        NaN or infinite, or `checkpoint` belongs to another run.
+        NaN or infinite, or `checkpoint` is damaged, belongs to another run or cannot hold this one's state.
 
     Notes
     -----
@@ -159,6 +161,7 @@ def harden(
 
     Examples
     --------
+    >>> import torch
     >>> from sklearn.datasets import load_digits
     >>> from analog_eval import GaussianNoise, noise_sweep
     >>> X, y = load_digits(return_X_y=True)
@@ -190,7 +193,8 @@ def harden(
         trainer.run(state, show=progress)
     else:
         settings = plan.settings() | {
-            "model": _digest(digital),
+            "model": fingerprint(digital.state_dict()),
+            "optimizer settings": trainer.optimizer_settings(),
             "rows": batches.digest(),
             "validation": "none" if held_out is None else held_out.digest(),
             "random_state": str(seed),
@@ -202,7 +206,7 @@ def harden(
 
 def _finished(trainer: Trainer, digital: nn.Module, state: Progress, seed: int) -> Hardened:
     twin = trainer.module
-    twin.load_state_dict(state.best)
+    put_state(twin, state.best)
     trainer.optimizer.zero_grad()
     for part, own in zip(digital.modules(), twin.modules(), strict=True):
         own.training = part.training
@@ -215,11 +219,3 @@ def _copied(module: nn.Module) -> nn.Module:
         return copy.deepcopy(module)
     except Exception as error:
         raise TypeError(f"model: {type(module).__name__} cannot be copied: {error}") from error
-
-
-def _digest(module: nn.Module) -> str:
-    sha = hashlib.sha256()
-    for name, values in module.state_dict().items():
-        sha.update(f"{name}|{values.dtype}|{tuple(values.shape)}|".encode())
-        sha.update(values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()

@@ -68,7 +68,9 @@ class Clip:
         if weights.numel() == 0:
             return weights.clone()
         axes = reduced_axes(weights, self.per, output_axis)
-        bound = weights.square().mean(dim=axes, keepdim=True).sqrt().mul_(self.sigmas)
+        # Squares of half precision vanish or overflow.
+        wide = weights.to(torch.promote_types(weights.dtype, torch.float32))
+        bound = wide.square().mean(dim=axes, keepdim=True).sqrt().mul_(self.sigmas).to(weights.dtype)
         return torch.clamp(weights, -bound, bound)
 
 

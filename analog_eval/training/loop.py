@@ -14,10 +14,11 @@ from torch import nn
 
 from analog_eval._progress import ProgressLine
 from analog_eval.adapters.modules import unchanged_rng
-from analog_eval.training.batches import ArrayBatches, LoaderBatches, Rows
+from analog_eval.training.batches import ArrayBatches, LoaderBatches, Rows, epoch_seeds
 from analog_eval.training.kernels import Kernels
 from analog_eval.training.plan import Plan
 from analog_eval.training.remapping import Remapped
+from analog_eval.training.states import plain, state_of, text
 
 __all__ = ["Progress", "Trainer"]
 
@@ -32,7 +33,7 @@ class Progress:
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
-    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
     best_rank: tuple[float, ...] = ()
 
     def note(self, record: dict[str, float], rank: tuple[float, ...], module: nn.Module) -> None:
@@ -40,7 +41,7 @@ class Progress:
         self.history.append(record)
         if not rank or rank > self.best_rank:
             self.best_rank, self.best_epoch = rank, self.epoch
-            self.best = {name: values.detach().clone() for name, values in module.state_dict().items()}
+            self.best = state_of(module)
 
 
 class Trainer:
@@ -75,12 +76,19 @@ class Trainer:
         self._plan, self._criterion, self._seed = plan, plan.criterion, seed
         self.kernels = Kernels(module)
         self._digital = None if plan.distillation is None else copy.deepcopy(digital).eval()
+        # In a module that trains, what does not was told so, such as norms that keep their statistics.
+        self._still = [part for part in module.modules() if module.training and not part.training]
         self._remapped = [part for part in module.modules() if isinstance(part, Remapped)]
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         if not trained:
             raise ValueError(f"model: no parameter of {type(module).__name__} requires a gradient")
         self.optimizer = plan.optimizer_for(trained)
         self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def optimizer_settings(self) -> str:
+        """Return the optimizer's kind and what it is set to."""
+        groups = [group | {"params": len(group["params"])} for group in self.optimizer.param_groups]
+        return f"{type(self.optimizer).__name__} {text(plain(groups))}"
 
     def run(self, progress: Progress, after_epoch: Callable[[], None] = lambda: None, *, show: bool) -> None:
         """Train from where `progress` is to the end."""
@@ -119,10 +127,12 @@ class Trainer:
     def _epoch(self, epoch: int) -> float:
         """Train for one epoch and return the mean loss of its rows, at the noisy weights."""
         # From the epoch alone, so that a run that goes on from here draws what it would have drawn.
-        order, noise, module = _seeds(self._seed, epoch)
+        order, noise, module = epoch_seeds(self._seed, epoch)
         generator = self.kernels.generator(noise)
         total, count = 0.0, 0.0
         self.module.train()
+        for part in self._still:
+            part.training = False
         with unchanged_rng(self.kernels.device):
             torch.manual_seed(module)  # of dropout, and of loaders that shuffle
             for number, batch in enumerate(self._batches.epoch(order), start=1):
@@ -165,7 +175,7 @@ class Trainer:
         if self._validation is None:
             return {}
         plan, scores = self._plan, {}
-        generator = self.kernels.generator(_seeds(self._seed, 0)[1])
+        generator = self.kernels.generator(epoch_seeds(self._seed, 0)[1])
         self.module.eval()
         for name, recipe, n_draws in (("clean", None, 1), ("noisy", plan.recipe, plan.n_draws)):
             draws = []
@@ -192,9 +202,3 @@ class Trainer:
         weights = torch.ones(len(rows), dtype=torch.float64) if rows.weights is None else rows.weights
         shares = weights / weights.sum()
         return float(shares @ torch.cat(losses)), float(shares @ torch.cat(hits))
-
-
-def _seeds(seed: int, epoch: int) -> list[int]:
-    """Return seeds of the order, of the noise and of the module's own random numbers."""
-    state = np.random.SeedSequence([seed, epoch]).generate_state(3, np.uint64)
-    return [int(value >> np.uint64(1)) for value in state]

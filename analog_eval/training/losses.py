@@ -111,7 +111,7 @@ class Criterion:
     def hits(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return which rows are classified rightly, of shape (n_rows,)."""
         labels = outputs.argmax(dim=1) if _has_scores(outputs) else (outputs.reshape(len(y)) > 0.0).long()
-        return labels == y
+        return labels == _class_numbers(y)
 
 
 def _cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

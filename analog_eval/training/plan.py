@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ from torch import nn
 from analog_eval.training.kernels import Clip
 from analog_eval.training.losses import Criterion, Distillation, Loss
 from analog_eval.training.recipes import Recipe, check_number
+from analog_eval.training.states import text
 
 __all__ = ["OptimizerFactory", "Plan"]
 
@@ -68,16 +68,15 @@ class Plan:
         optimizer = self.optimizer(parameters)
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError(f"optimizer must return a torch optimizer, got {type(optimizer).__name__}")
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise TypeError(
+                "optimizer: LBFGS looks at a loss several times a step, but here each batch is looked at once"
+            )
         return optimizer
 
     def settings(self) -> dict[str, str]:
         """Return what another run must have in common with this one to go on from its checkpoint."""
-        return {field.name: _text(getattr(self, field.name)) for field in fields(self)}
-
-
-def _text(value: Any) -> str:
-    # An address tells nothing: no other run has it.
-    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(value))
+        return {field.name: text(getattr(self, field.name)) for field in fields(self)}
 
 
 def _check_count(value: Any, name: str) -> None:

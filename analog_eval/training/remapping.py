@@ -13,6 +13,8 @@ from analog_eval.training.recipes import peaks
 
 __all__ = ["Remapped", "remap_channels"]
 
+# Called around the forward of a module: what they expect to see is gone once the module is inside another one.
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 # Products with outputs along the first axis of the kernel; the number of axes after the channels of what they return.
 _PRODUCTS = {nn.Linear: 0, nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 
@@ -36,6 +38,11 @@ class Remapped(nn.Module):
     bias : Parameter of shape (n_outputs,) or None
         What is added after scaling.
 
+    Notes
+    -----
+    Modules that read the weights of their layers, as ``nn.TransformerEncoderLayer`` does in eval mode, find the scaled
+    ones in ``weight``, and sizes, strides and the like under their own names.  To write to them is of no effect.
+
     Examples
     --------
     >>> layer = Remapped(torch.nn.Linear(3, 2))
@@ -56,6 +63,19 @@ class Remapped(nn.Module):
         self.bias, own.bias = own.bias, None
         self.register_buffer("scale", own.weight.new_ones(len(own.weight)).detach())
         self.rescale()
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weights that the outputs have after scaling, computed anew at every look."""
+        own: Any = self.product
+        return own.weight * self.scale.view(-1, *[1] * (own.weight.ndim - 1))
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a part of this module, or a setting of the product."""
+        product = self.__dict__.get("_modules", {}).get("product")
+        if product is not None and name in product.__constants__:
+            return getattr(product, name)
+        return super().__getattr__(name)
 
     def rescale(self) -> None:
         """Move into the scales what the kernel has moved away from a largest weight of 1 since; channels of 0 stay."""
@@ -89,7 +109,8 @@ def remap_channels(module: nn.Module) -> nn.Module:
     -------
     torch.nn.Module
         On the same device and in the same mode as `module`.  `Remapped` stands for every layer that could be scaled:
-        those with a kernel and bias of their own, without hooks.  `harden` keeps the largest weights at 1.
+        those with a kernel and bias of their own, without hooks or a ``forward`` set on the very layer.
+        `harden` keeps the largest weights at 1.
 
     Raises
     ------
@@ -134,6 +155,8 @@ def remap_channels(module: nn.Module) -> nn.Module:
 
 
 def _is_scalable(part: Any, holders: Counter[int]) -> bool:
-    if type(part) not in _PRODUCTS or part._forward_hooks or part._forward_pre_hooks or part.weight.numel() == 0:
+    if type(part) not in _PRODUCTS or part.weight.numel() == 0:
+        return False
+    if "forward" in vars(part) or any(getattr(part, hooks) for hooks in _HOOKS):
         return False
     return all(holders[p.data_ptr()] == 1 for p in part._parameters.values() if p is not None)

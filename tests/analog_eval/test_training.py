@@ -321,6 +321,21 @@ def test_a_shuffling_loader_follows_the_seed(rows):
     assert same(*runs)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_loader_that_leaves_out_rows_depends_on_the_seed_alone(rows, rng, weighted):
+    """Which rows the pass for the mean weight sees depends on the order; the program's own stream stays where it is."""
+    parts = [*rows, rng.exponential(size=48) ** 3] if weighted else rows
+    dataset = torch.utils.data.TensorDataset(*map(torch.from_numpy, parts))
+    loader = torch.utils.data.DataLoader(dataset, batch_size=32, shuffle=True, drop_last=True)
+    model, runs = net(), []
+    for start in (1, 2):
+        torch.manual_seed(start)
+        before = torch.get_rng_state()
+        runs.append(harden(model, loader, optimizer=sgd(0.5), epochs=2, random_state=0).model)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert same(*runs)
+
+
 # What is kept
 
 
@@ -378,6 +393,15 @@ def test_cross_entropy_of_one_logit():
     losses = Criterion("cross_entropy").rows(logits, y, weighted=True)
     assert np.allclose(losses.numpy(), np.log1p(np.exp([-2.0, 1.0])))
     assert Criterion.hits(logits, y).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("dtype", [int, float])
+def test_labels_in_a_column_are_labels(rows, dtype):
+    X, y = rows
+    options = {"validation": 0.25, "epochs": 2, "random_state": 0, "progress": False}
+    flat, column = harden(net(), X, y, **options), harden(net(), X, y[:, None].astype(dtype), **options)
+    assert column.history.equals(flat.history)
+    assert same(column.model, flat.model)
 
 
 @pytest.mark.parametrize("width", [1, 3])
@@ -449,6 +473,15 @@ def test_half_precision_trains(rows):
     assert not same(done, model)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_parts_in_eval_mode_of_a_module_in_train_mode_stay_in_it(rows, whole):
+    model = net(norm=True).train(whole)
+    model[1].eval()
+    result = harden(model, *rows, epochs=2, validation=0.25, random_state=0).model
+    assert torch.equal(result[1].running_mean, model[1].running_mean) == whole
+    assert [part.training for part in result.modules()] == [part.training for part in model.modules()]
+
+
 def test_a_loss_that_is_no_number(rows):
     X, y = rows
     message = "the loss is (nan|inf) in batch [0-9]+ of epoch [0-9]+; a lower learning_rate"
@@ -498,6 +531,7 @@ class NotATensor(nn.Module):
         ({"loss": lambda outputs, y: 0.0}, TypeError, "loss must return a tensor, got float"),
         ({"optimizer": "adam"}, TypeError, "optimizer must be a function"),
         ({"optimizer": lambda parameters: None}, TypeError, "optimizer must return a torch optimizer, got NoneType"),
+        ({"optimizer": torch.optim.LBFGS}, TypeError, "optimizer: LBFGS looks at a loss several times a step"),
         ({"optimizer": sgd(0.1), "learning_rate": 0.1}, ValueError, "learning_rate=0.1 is for the default optimizer"),
         ({"learning_rate": -0.1}, ValueError, "learning_rate=-0.1"),
         ({"schedule": "steps"}, ValueError, "schedule='steps' is not one of"),

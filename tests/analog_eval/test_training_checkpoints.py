@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -200,3 +201,128 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, capsys):
     with pytest.raises(ValueError, match="is of version 2, but this is version 1"):
         harden(**arguments(), checkpoint=path)
     assert "must not run" not in capsys.readouterr().out
+
+
+def change_module(content):
+    content["module"].popitem()
+
+
+def change_epoch(content):
+    content["progress"]["epoch"] = "two"
+
+
+def change_weight(content):
+    content["module"]["0.product.weight"][0, 0] += 1e-6
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        change_module,
+        change_epoch,
+        change_weight,
+        lambda content: content["progress"].pop("best"),
+        lambda content: content["progress"].update(epoch=-5),
+        lambda content: content.update(optimizer={}),
+        lambda content: content.update(module=None),
+        lambda content: content.update(settings=3),
+        lambda content: content["settings"].update(random_state="-1"),
+        lambda content: content.pop("digest"),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path, damage):
+    path = tmp_path / "run.pt"
+    with pytest.raises(Interrupted):
+        harden(**arguments(), loss=interrupted_after(17), checkpoint=path)
+    content = torch.load(path, weights_only=True)
+    damage(content)
+    torch.save(content, path)
+    for seed in (7, None):
+        with pytest.raises(ValueError, match=r"checkpoint='.*run\.pt' is no checkpoint of hardening"):
+            harden(**(arguments() | {"random_state": seed}), loss=loss, checkpoint=path)
+
+
+def sgd(**options):
+    return lambda parameters: torch.optim.SGD(parameters, **options)
+
+
+def test_settings_of_the_optimizer_may_be_numpys(tmp_path):
+    path, options = tmp_path / "run.pt", arguments() | {"learning_rate": None, "model": nn.Linear(6, 3)}
+    options["optimizer"] = sgd(lr=np.float64(0.1), momentum=np.float32(0.5))
+    with pytest.raises(Interrupted):
+        harden(**options, loss=interrupted_after(17), checkpoint=path)
+    assert_same(harden(**options, loss=loss, checkpoint=path), harden(**options, loss=loss))
+
+
+def test_a_loader_that_leaves_out_rows_goes_on_the_same(tmp_path):
+    """Its mean weight is that of a random part of the rows, the same one when the run goes on."""
+    given = arguments() | {"validation": None, "model": nn.Linear(6, 3), "random_state": None}
+    parts = [torch.from_numpy(given.pop(name)) for name in ("X", "y", "sample_weight")]
+    dataset = torch.utils.data.TensorDataset(*parts)
+    given["X"] = torch.utils.data.DataLoader(dataset, batch_size=25, shuffle=True, drop_last=True)
+    path = tmp_path / "run.pt"
+    with pytest.raises(Interrupted):
+        harden(**given, loss=interrupted_after(5), checkpoint=path)
+    torch.rand(7)
+    resumed = harden(**given, loss=loss, checkpoint=path)
+    assert_same(resumed, harden(**(given | {"random_state": resumed.seed}), loss=loss))
+
+
+def test_functions_that_make_other_optimizers_are_told_apart(tmp_path):
+    path, options = tmp_path / "run.pt", arguments() | {"learning_rate": None}
+    with pytest.raises(Interrupted):
+        harden(**options, optimizer=sgd(lr=0.1), loss=interrupted_after(17), checkpoint=path)
+    with pytest.raises(ValueError, match=r"is of another run: optimizer settings was SGD .*0\.1.*, now it is .*0\.5"):
+        harden(**options, optimizer=sgd(lr=0.5), loss=loss, checkpoint=path)
+
+
+class Counting(nn.Module):
+    """Has what ``state_dict`` leaves out, a buffer that grows, and what is no tensor."""
+
+    def __init__(self, extra=()):
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+        self.register_buffer("calls", torch.zeros(()), persistent=False)
+        self.register_buffer("sizes", None, persistent=False)
+        self.extra = {"calls": 0, "more": extra}
+
+    def forward(self, x):
+        if self.training:
+            self.calls += 1.0
+            self.extra["calls"] += 1
+            size = torch.tensor([len(x)])
+            self.sizes = size if self.sizes is None else torch.cat([self.sizes, size])
+        return self.layer(x) * (1.0 + 0.1 * self.calls)
+
+    def get_extra_state(self):
+        return self.extra
+
+    def set_extra_state(self, state):
+        self.extra = copy.deepcopy(state)
+
+
+def test_all_that_a_module_holds_is_kept(tmp_path):
+    torch.manual_seed(0)
+    path, options = tmp_path / "run.pt", arguments() | {"model": Counting(), "validation": None}
+    with pytest.raises(Interrupted):
+        harden(**options, loss=interrupted_after(12), checkpoint=path)
+    resumed, whole = harden(**options, loss=loss, checkpoint=path), harden(**options, loss=loss)
+    assert torch.equal(resumed.model.layer.weight, whole.model.layer.weight)
+    assert torch.equal(resumed.model.sizes, whole.model.sizes)
+    assert float(resumed.model.calls) == float(whole.model.calls) == 6 * 5
+    assert resumed.model.extra == whole.model.extra == {"calls": 6 * 5, "more": ()}
+    assert options["model"].extra["calls"] == 0
+
+
+def test_the_best_epoch_has_its_own_buffers_and_extra_state():
+    torch.manual_seed(0)
+    result = harden(**(arguments() | {"model": Counting(), "learning_rate": 50.0}), loss=loss)
+    assert result.best_epoch < 6
+    assert float(result.model.calls) == result.model.extra["calls"] == result.best_epoch * 4
+
+
+def test_what_could_not_be_read_back_is_not_written(tmp_path):
+    path = tmp_path / "run.pt"
+    with pytest.raises(ValueError, match=r"checkpoint='.*run\.pt' cannot hold the state of this module or optimizer"):
+        harden(**(arguments() | {"model": Counting(extra=Path("here"))}), loss=loss, checkpoint=path)
+    assert list(tmp_path.iterdir()) == []

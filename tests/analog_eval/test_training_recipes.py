@@ -251,6 +251,15 @@ def test_clipping_wears_nothing_away():
     assert torch.equal(Clip()(torch.zeros(0, 3), 0), torch.zeros(0, 3))
 
 
+@pytest.mark.parametrize("size", [1e-4, 300.0])
+def test_clipping_in_half_precision(size):
+    """Squares of these weights are 0 and infinite in float16."""
+    weights = torch.tensor([3.0, -1.0, 1.0, 1.0]) * size
+    clipped = Clip(1.0)(weights.half(), None)
+    assert clipped.dtype is torch.float16
+    assert torch.allclose(clipped.float(), torch.tensor([3.0**0.5, -1.0, 1.0, 1.0]) * size, rtol=1e-3)
+
+
 # Channel scales
 
 
@@ -330,6 +339,40 @@ def test_remapping_leaves_the_original_and_what_it_cannot_scale():
         remap_channels("net")
     with pytest.raises(TypeError, match="product must be one of Linear"):
         Remapped(nn.ConvTranspose1d(2, 2, 2))
+
+
+def test_modules_that_read_the_weights_of_their_layers_are_the_same_function():
+    """In eval mode the encoder layer hands the weights of its layers to one fused call, without calling the layers."""
+    net, x = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).double().eval(), torch.randn(3, 5, 8).double()
+    twin = remap_channels(net)
+    assert isinstance(twin.linear1, Remapped)
+    assert torch.allclose(twin(x), net(x), atol=1e-12)
+    with torch.no_grad():
+        assert torch.allclose(twin(x), net(x), atol=1e-12)
+        twin.linear1.product.weight *= 2.0  # as noise would
+        net.linear1.weight *= 2.0
+        assert torch.allclose(twin(x), net(x), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", layers())
+def test_remapped_layers_show_weights_and_settings(name):
+    layer = layers()[name][0].double()
+    twin = remap_channels(layer)
+    assert torch.allclose(twin.weight, layer.weight, rtol=1e-15)
+    assert torch.equal(twin.bias, layer.bias) if layer.bias is not None else twin.bias is None
+    assert layer.__constants__
+    assert all(getattr(twin, setting) == getattr(layer, setting) for setting in layer.__constants__)
+    assert pickle.loads(pickle.dumps(twin)).weight.equal(twin.weight)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = twin.nothing
+
+
+def test_layers_with_a_forward_of_their_own_stay():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    net[0].forward = lambda x: 2.0 * x
+    twin, x = remap_channels(net), torch.randn(3, 4)
+    assert type(twin[0]) is nn.Linear
+    assert torch.allclose(twin(x), net(x), atol=1e-6)
 
 
 def test_training_keeps_the_largest_weights_at_one(rng):
