@@ -20,8 +20,9 @@ class AnalogKernel(np.ndarray):
     """A kernel whose matrix products are computed by a function of its own; else an array like any other.
 
     What counts is the whole kernel of one or two dimensions, or its transpose, in ``inputs @ kernel``, ``kernel @
-    inputs`` and `numpy.dot`.  Whatever else is made of it (slices, sums, copies) is plain numbers.  So code that knows
-    nothing of it, scikit-learn's or a user's, multiplies by it.
+    inputs`` and `numpy.dot`.  Whatever else is made of it (slices, sums, copies) is plain numbers, and so are products
+    of other kinds: by the inputs' own method ``inputs.dot(kernel)``, by `numpy.einsum`, or with a kernel of one
+    dimension on the left.  So code that knows nothing of it, scikit-learn's or a user's, multiplies by it.
 
     Examples
     --------
@@ -31,17 +32,19 @@ class AnalogKernel(np.ndarray):
     """
 
     multiply: Multiply
+    # The kernel that this is made of; None for a kernel itself, which would else keep its memory in a circle.
     _origin: AnalogKernel | None
 
     @classmethod
     def of(cls, values: NDArray[Any], multiply: Multiply) -> AnalogKernel:
         """Return `values`, on the same memory, with products by `multiply`."""
         kernel = values.view(cls)
-        kernel._origin, kernel.multiply = kernel, multiply
+        kernel._origin, kernel.multiply = None, multiply
         return kernel
 
     def __array_finalize__(self, parent: Any) -> None:
-        self._origin = getattr(parent, "_origin", None)
+        origin = getattr(parent, "_origin", None)
+        self._origin = parent if origin is None and hasattr(parent, "multiply") else origin
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if ufunc is np.matmul and method == "__call__" and not kwargs:
@@ -59,8 +62,10 @@ class AnalogKernel(np.ndarray):
 
     def whole(self) -> tuple[AnalogKernel, bool] | None:
         """Return the kernel that this is all of, and whether this is its transpose; None for a part or a copy."""
+        if self._origin is None:
+            return (self, False) if hasattr(self, "multiply") else None
         origin = self._origin
-        if origin is None or _address(self) != _address(origin):
+        if _address(self) != _address(origin):
             return None
         # Looked at here: when an array is made of another, its strides are not yet final.
         if self.shape == origin.shape and self.strides == origin.strides:

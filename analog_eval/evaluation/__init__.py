@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from analog_eval.evaluation.comparison import compare
 from analog_eval.evaluation.comparison_report import Comparison
-from analog_eval.evaluation.critical import sensitivity
 from analog_eval.evaluation.crossing import Crossing
 from analog_eval.evaluation.drift import DEFAULT_TIMES, drift_sweep
 from analog_eval.evaluation.drift_report import DriftReport, Variation
 from analog_eval.evaluation.inputs import DEFAULT_LEVELS
 from analog_eval.evaluation.layers import layer_sensitivity
+from analog_eval.evaluation.nonidealities import sensitivity
 from analog_eval.evaluation.report import SweepReport
 from analog_eval.evaluation.sweep import noise_sweep
 

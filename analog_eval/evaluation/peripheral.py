@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,14 +146,19 @@ def _greatest_inputs(subject: Subject, positions: Sequence[int], calibration: An
 
     def watched(i: int, kernel: NDArray[Any]) -> NDArray[Any]:
         def multiply(rows: NDArray[Any], orient: Orient) -> NDArray[Any]:
-            greatest[i] = max(greatest.get(i, 0.0), float(np.abs(rows).max(initial=0.0)))
+            peak = float(np.abs(rows).max(initial=0.0))
+            if calibration is not None and not np.isfinite(peak):
+                raise ValueError(f"inputs of {subject.adapter.tensors[i].name} are NaN or infinite")
+            greatest[i] = max(greatest.get(i, 0.0), peak)
             return np.asarray(rows @ orient(kernel).T)
 
         return AnalogKernel.of(kernel, multiply)
 
     for i in positions:
         arrays[i] = watched(i, arrays[i])
-    subject.adapter.predictor(_calibration_rows(subject, calibration))(arrays)
+    inputs = _calibration_rows(subject, calibration)
+    with _blamed_on(calibration):
+        subject.adapter.predictor(inputs)(arrays)
     if not greatest:
         names = ", ".join(subject.adapter.tensors[i].name for i in positions)
         raise ValueError(f"periphery: the model was not seen to multiply inputs by a whole kernel; it has {names}")
@@ -166,10 +172,22 @@ def _calibration_rows(subject: Subject, calibration: Any) -> Any:
     rows = calibration if hasattr(calibration, "shape") else np.asarray(calibration)
     if not rows.shape or rows.shape[0] == 0:
         raise ValueError(f"calibration must have rows, got shape {rows.shape}")
-    inputs = subject.adapter.transform(rows)
+    with _blamed_on(calibration):
+        inputs = subject.adapter.transform(rows)
     if issparse(inputs):
         raise TypeError("calibration is sparse where it reaches the model; a periphery needs dense rows")
     return inputs
+
+
+@contextmanager
+def _blamed_on(calibration: Any) -> Iterator[None]:
+    """Name the argument where the model, which has seen `X` before, refuses the rows of a calibration."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:
+        if calibration is None:
+            raise
+        raise ValueError(f"calibration does not suit the model: {error}") from error
 
 
 def _by_output(factors: NDArray[np.float64]) -> NDArray[np.float64]:

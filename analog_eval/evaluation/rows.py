@@ -176,7 +176,9 @@ class _Chances:
 def _check_apart(adapter: Adapter, inputs: Any, arrays: Arrays) -> None:
     """Raise if a few rows by themselves get other scores than among all of them."""
     n_rows = inputs.shape[0]
-    rows = np.unique(np.linspace(0, n_rows - 1, _TRIED, dtype=np.intp))
+    # Of few rows half, or there would be no others; but two if possible, which a normalization by the batch needs.
+    n_tried = min(_TRIED, max(n_rows // 2, min(2, n_rows - 1), 1))
+    rows = np.unique(np.linspace(0, n_rows - 1, n_tried, dtype=np.intp))
     alone, among = adapter.scores(getattr(inputs, "iloc", inputs)[rows])(arrays), adapter.scores(inputs)(arrays)[rows]
     difference = float(np.max(np.abs(alone - among), initial=0.0))
     rounding = np.finfo(among.dtype).eps ** 0.5 if among.dtype.kind == "f" else 0.0

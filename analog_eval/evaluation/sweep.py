@@ -22,6 +22,9 @@ from analog_eval.noise import GaussianNoise, RandomState, WeightNoise, one_seed
 
 __all__ = ["noise_sweep", "sweep_report"]
 
+# Relative error of a score that is allowed for: far above that of a sum, far below what one row makes.
+_ROUNDING = 1e-12
+
 
 def noise_sweep(
     model: Any,
@@ -126,8 +129,8 @@ def noise_sweep(
       reports with a minus sign.  With a metric where less is better, more than 1 means worse.
     - ``chance_corrected`` = (mean - c) / (clean - c), where c is the score of the best constant guess on these rows:
       the share of the most frequent label (or k labels) for accuracy, 0 for R^2, the variance of `y` for the squared
-      error.  NaN where c is not known, or the clean score is not better; a note says where c lies in the 95 % interval
-      of the clean score, so that the ratio means little.
+      error.  NaN where c is not known, or the clean score is not better by more than rounding; a note says where c
+      lies in the 95 % interval of the clean score, so that the ratio means little.
 
     The experiment follows Fagbohungbe and Qian, arXiv 2011.11840; the chance correction, the split of the uncertainty
     and the common random numbers are ours.
@@ -235,7 +238,11 @@ def _table(metric: Metric, clean: float, estimates: Sequence[Estimate], levels: 
 
 
 def _better_than_chance(metric: Metric, clean: float) -> bool:
-    return clean > metric.chance if metric.greater_is_better else clean < metric.chance
+    gain = clean - metric.chance if metric.greater_is_better else metric.chance - clean
+    # Both are sums over the rows, taken another way: a constant guess may seem better by some ulps.  Where chance is 0
+    # (R^2) it is those of a perfect score that count.
+    perfect = max((abs(bound) for bound in metric.bounds if np.isfinite(bound)), default=0.0)
+    return gain > _ROUNDING * max(abs(clean), abs(metric.chance), perfect)
 
 
 def _near_chance(metric: Metric, clean: Estimate) -> bool:

@@ -26,13 +26,15 @@ _HARMLESS = ("shape", "ndim", "dtype", "device")
 
 
 class Folded(nn.Module):
-    """Stands where a batch normalization was folded away; it returns its input.
+    """Stands where a batch normalization was folded away; it returns its input, or a copy.
 
     Parameters
     ----------
     ndim : int
         Number of dimensions for which the fold is exact.  A ``Linear`` also takes inputs of three, whose
         normalization would run along the second one; so other numbers are an error.
+    copies : bool, default=False
+        Whether it returns a copy, as before a product, which must see its input even if that is written to meanwhile.
 
     Examples
     --------
@@ -41,15 +43,15 @@ class Folded(nn.Module):
     tensor([[1., 1.]])
     """
 
-    def __init__(self, ndim: int) -> None:
+    def __init__(self, ndim: int, *, copies: bool = False) -> None:
         super().__init__()
-        self.ndim = ndim
+        self.ndim, self.copies = ndim, copies
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return `x`; raise ``ValueError`` if it has another number of dimensions."""
+        """Return `x` or a copy; raise ``ValueError`` if it has another number of dimensions."""
         if x.ndim != self.ndim:
             raise ValueError(f"a batch normalization was folded for inputs of {self.ndim} dimensions, got {x.ndim}")
-        return x
+        return x.clone() if self.copies else x
 
 
 def fold_batchnorm(module: nn.Module, *, strict: bool = True) -> nn.Module:
@@ -201,7 +203,8 @@ def _folded(node: fx.Node, parts: dict[str, nn.Module], calls: Counter[nn.Module
     if _pads_with_zeros(after) and bool((shift != 0.0).any()):
         return "the convolution after it pads with zeros, which the normalization would have shifted"
     _scale_inputs(after, factor, shift)
-    parts[node.target] = Folded(_PRODUCTS[type(after)]).eval()
+    # Others may write to what comes in before the product reads it.
+    parts[node.target] = Folded(_PRODUCTS[type(after)], copies=True).eval()
     return None
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -49,6 +52,22 @@ class TestArrays:
         there = Elsewhere(values)
         np.testing.assert_allclose(rows @ there.kernel, rows @ values, rtol=1e-12)
         assert there.n_calls == 1
+        # On the left it is digital.
+        np.testing.assert_allclose(there.kernel @ rows.T, values @ rows.T, rtol=1e-12)
+        assert there.n_calls == 1
+
+    def test_memory_is_free_as_soon_as_nobody_holds_it(self, rng):
+        gc.disable()
+        try:
+            kernel = AnalogKernel.of(rng.normal(size=(4, 3)), lambda rows, orient: rows)
+            watch = weakref.ref(kernel)
+            view = kernel.T
+            del kernel
+            assert watch() is not None
+            del view
+            assert watch() is None
+        finally:
+            gc.enable()
 
     def test_all_else_is_plain(self, rng):
         values, rows = rng.normal(size=(4, 4)), rng.normal(size=(3, 4))
@@ -59,6 +78,7 @@ class TestArrays:
             (rows @ (2.0 * kernel), rows @ (2.0 * values)),
             (rows @ kernel.copy(), rows @ values),
             (rows @ np.asarray(kernel), rows @ values),
+            (rows.dot(kernel), rows @ values),
             (kernel @ kernel, values @ values),
             (np.einsum("ij,jk->ik", rows, kernel), rows @ values),
             (np.abs(kernel).sum(), np.abs(values).sum()),

@@ -208,6 +208,18 @@ class TestPredictions:
         got = adapter.outputs([t.values for t in adapter.tensors], adapter.transform(rows))
         np.testing.assert_allclose(got, whole, atol=1e-6)
 
+    @pytest.mark.parametrize("kind", ["mean", "attention", "past", "future", None])
+    def test_rows_that_see_each_other_are_found_in_spite_of_random_numbers(self, kind, rows, monkeypatch):
+        torch.manual_seed(0)
+        sizes = []
+        drop = Rows(lambda x: functional.dropout(x, 0.2, training=True))
+        module = nn.Sequential(nn.Linear(8, 4), nn.Identity() if kind is None else across_rows(kind), drop)
+        module.register_forward_pre_hook(lambda module, arguments: sizes.append(len(arguments[0])))
+        monkeypatch.setitem(stand_in._BATCH_BYTES, "cpu", 1)
+        adapter = adapt(module)
+        adapter.outputs([t.values for t in adapter.tensors], adapter.transform(rows))
+        assert sizes[3:] == ([1] * 40 if kind is None else [40])
+
     @pytest.mark.parametrize("norm", [nn.InstanceNorm1d, nn.GroupNorm])
     def test_normalizations_of_single_rows_keep_to_the_memory(self, norm, rows, monkeypatch):
         sizes = []

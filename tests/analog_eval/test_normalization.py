@@ -412,6 +412,21 @@ class TestFolding:
         norm = nn.BatchNorm2d(4) if len(shape) == 4 else L1BatchNorm1d(4)
         assert_folds(randomized(nn.Sequential(nn.Identity(), norm, product, nn.Tanh())), torch.randn(shape), 1)
 
+    @pytest.mark.parametrize("viewed", [False, True])
+    def test_before_a_product_whose_input_is_written_to(self, viewed):
+        class Skipped(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.norm, self.layer = nn.BatchNorm1d(3), nn.Linear(3, 3)
+
+            def forward(self, x):
+                x = x + 0.0
+                z = self.norm(x.view(-1, 3) if viewed else x)
+                skip = nn.functional.relu(x, inplace=True)
+                return self.layer(z) + skip
+
+        assert_folds(randomized(Skipped()), torch.randn(5, 3), 1)
+
     def test_without_affine_part(self):
         net = nn.Sequential(nn.Conv3d(1, 2, 2), nn.BatchNorm3d(2, affine=False), nn.Flatten())
         assert_folds(randomized(net), torch.randn(4, 1, 3, 3, 3), 1)

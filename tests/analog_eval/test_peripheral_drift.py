@@ -212,6 +212,10 @@ class TestArguments:
         ):
             with pytest.raises(ValueError, match=match):
                 drift_sweep(logistic, X, y, **settings)
+        holed = {value: np.where(np.arange(X.size).reshape(X.shape) == 70, value, X) for value in (np.nan, np.inf)}
+        for rows in (holed[np.nan], holed[np.inf], X[:, :3], X[0]):
+            with pytest.raises(ValueError, match="calibration does not suit the model"):
+                drift_sweep(logistic, X, y, calibration=rows, periphery=Periphery(), progress=False)
         with pytest.raises(TypeError, match="periphery must be a Periphery or None, got 'standard'"):
             drift_sweep(logistic, X, y, periphery="standard")
         encoded = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression(max_iter=500))
@@ -263,6 +267,16 @@ class TestModules:
             pd.testing.assert_frame_equal(estimator.draws, torchs.draws)
             assert estimator.draws["score"].nunique() > 1
         assert torchs.analog_layers == ("0.weight", "2.weight", "4.weight")
+
+    @pytest.mark.parametrize("bad", ["nan", "inf", "columns"])
+    def test_calibration_that_does_not_fit(self, torch, digits, bad):
+        X, y = digits
+        net = torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10))
+        rows = X[:20, :30] if bad == "columns" else X[:20].copy()
+        rows[3, 1] = 0.0 if bad == "columns" else float(bad)
+        match = "mat1 and mat2" if bad == "columns" else "inputs of 0.weight are NaN or infinite"
+        with pytest.raises(ValueError, match=f"calibration does not suit the model: {match}"):
+            drift_sweep(net, X, y, calibration=rows, periphery=Periphery(), times=0.0, n_draws=1, progress=False)
 
     def test_convolutions_and_what_stays_digital(self, torch, digits):
         nn = torch.nn

@@ -196,6 +196,15 @@ class TestRowsThatSeeEachOther:
         with pytest.raises(ValueError, match="rows='sampled' needs a model whose answer for a row does not depend on"):
             noise_sweep(model, X, y, levels=0.1, rows="sampled", n_draws=2)
 
+    @pytest.mark.parametrize("n_rows", [2, 3, 5, 16])
+    def test_of_few_rows(self, n_rows, rng):
+        X, y = rng.normal(size=(n_rows, 3)), np.arange(n_rows) % 2
+        apart = ArrayModel([rng.normal(size=(3, 2))], lambda a, X: X @ a[0], classes=[0, 1])
+        together = ArrayModel(apart.arrays, lambda a, X: (X - X.mean(axis=0)) @ a[0], classes=[0, 1])
+        noise_sweep(apart, X, y, levels=0.1, rows="sampled", n_draws=2)
+        with pytest.raises(ValueError, match="does not depend on the others"):
+            noise_sweep(together, X, y, levels=0.1, rows="sampled", n_draws=2)
+
     def test_batch_statistics(self, held_out):
         torch = pytest.importorskip("torch")
         norm = torch.nn.BatchNorm1d(16, track_running_stats=False)

@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, f1_score, make_scorer, mean_squared_
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analog_eval import ArrayModel, GaussianNoise, inject_noise, noise_sweep
+from analog_eval import ArrayModel, GaussianNoise, drift_sweep, inject_noise, noise_sweep, sensitivity
 
 LEVELS = (0.3, 0.5, 1.0, 2.0)
 
@@ -277,6 +277,25 @@ class TestChance:
         assert report.average_normalized == 1.0
         assert report.table["chance_corrected"].isna().all()
         assert any("not above the best constant guess 0.6" in note for note in report.notes)
+
+    @pytest.mark.parametrize("n_rows", [3, 6, 15, 150])
+    def test_at_chance_whatever_the_rounding(self, n_rows):
+        # 1 - 2/3 is an ulp above 1/3.
+        model = ArrayModel([np.ones((2, 3))], lambda a, X: np.tile([1.0, 0.0, 0.0], (len(X), 1)), classes=[0, 1, 2])
+        data = np.zeros((n_rows, 2)), np.arange(n_rows) % 3
+        assert noise_sweep(model, *data, n_draws=2, random_state=0).table["chance_corrected"].isna().all()
+        report = drift_sweep(model, *data, times="1h", n_draws=2, progress=False, random_state=0)
+        assert report.iso_accuracy()[["normalized", "ci_low", "ci_high"]].isna().all(axis=None)
+        assert report.iso_accuracy()["verdict"].tolist() == [""]
+        found = sensitivity(model, *data, nonidealities="programming_noise", n_draws=2, progress=False, random_state=0)
+        assert found[["critical", "ci_low", "ci_high"]].isna().all(axis=None)
+
+    def test_r2_of_a_constant_guess(self, rng):
+        y = rng.normal(size=50) / 3.0
+        model = ArrayModel([np.ones((2, 1))], lambda a, X: np.full(len(X), y.mean()))
+        for metric in ("r2", "mse", "neg_mean_squared_error"):
+            report = noise_sweep(model, np.zeros((50, 2)), y, metric=metric, n_draws=2, random_state=0)
+            assert report.table["chance_corrected"].isna().all()
 
     @pytest.mark.parametrize(("n_right", "near"), [(10, True), (14, True), (18, False), (20, False)])
     def test_near_it_the_ratio_means_little(self, n_right, near):

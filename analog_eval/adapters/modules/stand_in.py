@@ -119,7 +119,11 @@ class StandIn:
         # What does not grow with the rows drops out of the difference.
         row_bytes = (more.n_bytes - few.n_bytes) // max(1, len(four) - len(four[middle]))
         n_rows = max(1, _BATCH_BYTES.get(self._device.type, _BATCH_BYTES["cpu"]) // max(1, row_bytes))
-        apart = more.draws or _alike(few.outputs, more.outputs[middle])
+        other = few.outputs
+        if more.draws and len(four) == 4:
+            # As many rows draw the same numbers; now the middle two have themselves for neighbours.
+            other = self._seen(four[[1, 1, 2, 2]]).outputs[middle]
+        apart = _alike(other, more.outputs[middle])
         return _Habits(n_rows if apart else _ALL, more.writes, more.draws)
 
     def _seen(self, rows: torch.Tensor) -> _Seen:

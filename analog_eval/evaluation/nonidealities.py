@@ -106,8 +106,9 @@ def sensitivity(
     -----
     The experiment follows Rasch et al. 2023, arXiv 2302.08469, who scale one nonideality at a time; the interval is
     ours.  The first bracket on a logarithmic grid is halved until its ends are within 2 %, with the same draws at every
-    level.  With fewer than 388 rows no accuracy can be said to hold 99 %, and then ``ci_low`` is 0 (``ci_high`` of bits
-    infinite).
+    level.  With few rows no accuracy can be said to hold 99 %, and then ``ci_low`` is 0 (``ci_high`` of bits infinite):
+    with fewer than 388 where no row changes sides and the clean score is 1 above chance, with more the smaller that
+    distance is (`DriftReport.iso_accuracy`).
 
     Examples
     --------
