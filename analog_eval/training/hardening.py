@@ -131,7 +131,7 @@ def harden(
         Show how far training is, on standard error.
     random_state : None, int, RandomState or Generator, default=None
         Source of noise, orders and everything that the module draws itself.  On a CPU the same int gives the same
-        weights, bit by bit.
+        weights, bit by bit, on one machine with as many threads.
 
     Returns
     -------
