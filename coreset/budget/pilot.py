@@ -34,8 +34,9 @@ _MANY_CLASSES = 1000
 _TRIAL_VALUES = 1 << 21
 # A trial of fewer points than a candidate, or more, by this factor says little of it.
 FAR = 2.0
-# Sizes below that of a trial of all rows, if not too large for merging, at which the error of points is measured too.
+# Of more points merging takes long.
 _MOST_MERGED = 512
+# Sizes below that of a trial of all rows at which the error of points is measured too.
 _NESTED_STEPS = [1.1**step for step in range(1, 8)]
 # A trial of all rows serves for other numbers of points within this factor.
 _NEAR = 1.4
@@ -59,7 +60,6 @@ class Known(NamedTuple):
 
     n_points: int
     cells_of_endless_rows: float
-    is_of_every_row: bool = False
 
 
 class Trial:
@@ -178,9 +178,8 @@ class Pilot:
         Energy distances, to which such leaps matter less, are not measured: they take long.
         """
         measure, coreset = self.measure_of_all(), trial.coreset
-        if isinstance(measure, EnergyYardstick) or trial.n_points > _MOST_MERGED:
-            return []
-        if coreset.sample_indices is not None or trial.is_of_every_row:
+        picks_rows = coreset.sample_indices is not None or trial.is_of_every_row
+        if isinstance(measure, EnergyYardstick) or picks_rows or trial.n_points > _MOST_MERGED:
             return []
         sizes = sorted({int(trial.n_points / step) for step in _NESTED_STEPS} - {trial.n_points, 0}, reverse=True)
         law = OwnRows(self._n_rows)
@@ -203,8 +202,8 @@ class Pilot:
 
         Those that have every row say nothing of the error of fewer points.
         """
-        known: list[Trial | Known] = [*self._wholes, *self._nested]
-        wholes = [trial for trial in known if not trial.is_of_every_row]
+        wholes: list[Trial | Known] = [trial for trial in self._wholes if not trial.is_of_every_row]
+        wholes += self._nested
         rest = [trial for trial in self.trials if not trial.is_of_every_row]
         far = [trial for trial in rest if all(not 1 / FAR < trial.n_points / one.n_points < FAR for one in wholes)]
         return [*wholes, *far] or self.trials
