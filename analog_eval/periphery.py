@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CLIPPED_SHARE", "InputScale", "Periphery"]
+__all__ = ["CLIPPED_SHARE", "InputScale", "Periphery", "wire_loss"]
 
 # Conductance of a wire between two devices over the greatest of a device.
 _WIRE = 5.714e5
@@ -284,8 +284,7 @@ class Periphery:
             x = x + self.in_noise * noise(x.shape[1])
         currents = x @ crossbar.weights.T
         if self.ir_drop:
-            load = (x.shape[1] / _WIRE) * (np.abs(x) @ crossbar.sizes.T)
-            lost = load * (load * (0.05 * load - 0.2) + 0.5)
+            lost = wire_loss(np.abs(x) @ crossbar.sizes.T, x.shape[1])
             currents -= self.ir_drop * lost * (x @ crossbar.by_place.T)
         if self.read_noise:
             spread = np.sqrt(x**2 @ crossbar.sizes.T)
@@ -298,6 +297,12 @@ class Periphery:
         if self.out_bits is not None:
             currents = _rounded(currents, 2.0 * self.out_bound / (2**self.out_bits - 2))
         return np.clip(currents, -self.out_bound, self.out_bound)
+
+
+def wire_loss(currents: Any, n_inputs: int) -> Any:
+    """Return c in the formula of `Periphery` from the sums of sizes; arrays of NumPy's or tensors."""
+    load = (n_inputs / _WIRE) * currents
+    return load * (load * (0.05 * load - 0.2) + 0.5)
 
 
 class _Crossbar(NamedTuple):

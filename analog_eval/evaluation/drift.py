@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,10 +70,11 @@ def drift_sweep(
         outputs are exact.  Products of scikit-learn's linear models and MLPs, of torch's linear layers and convolutions
         in one and two dimensions, and those of an `ArrayModel` whose function multiplies by a whole kernel (``X @
         kernel``, ``X @ kernel.T``, `numpy.dot`) go through it; all others are exact, and the report lists both.
-    calibration : array-like of shape (n_rows, n_features), "test", or None, default=None
+    calibration : array-like of shape (n_rows, n_features), "test", dict of str to float, or None, default=None
         Rows, best training rows, that give every layer an input scale of its own: the greatest absolute input it gets
-        for them in the digital model.  ``"test"``: the first 256 rows of `X`.  None: the scale of `periphery`, dynamic
-        unless it is set.
+        for them in the digital model.  ``"test"``: the first 256 rows of `X`.  A dict: the scales themselves, by the
+        name of the kernel, such as `harden` learns; other kernels have that of `periphery`.  None: all have the scale
+        of `periphery`, dynamic unless it is set.
     n_draws : int, default=25
         Programmings.
     metric : str, callable or None, default=None
@@ -96,12 +97,14 @@ def drift_sweep(
     ValueError
         If the model is not fitted, rows disagree in number, an argument is out of range, a time has an unknown unit or
         is not known to the device, ``"column"`` meets a tensor whose outputs may lie along any axis, no product of the
-        model goes through `periphery`, or `calibration` has no periphery or one whose scale is set.
+        model goes through `periphery`, or `calibration` has no periphery, one whose scale is set, or a kernel that the
+        model has not.
 
     Warns
     -----
     UserWarning
-        If the input scale clipped more than 1 % of a layer's inputs.
+        If the input scale clipped more than 1 % of a layer's inputs, unless scales were given by name: learned ones
+        clip on purpose.
 
     Notes
     -----
@@ -151,7 +154,8 @@ def drift_sweep(
     if isinstance(subject, AnalogSubject):
         settings["periphery"] = repr(periphery)
         layers = {"analog_layers": subject.analog_layers(), "digital_layers": subject.digital_layers()}
-        warn_of_clipping(subject)
+        if not isinstance(calibration, Mapping):
+            warn_of_clipping(subject)
     return DriftReport(
         **vars(report)
         | {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -117,7 +117,11 @@ def check_periphery(periphery: Periphery | None, calibration: Any) -> None:
     if periphery.input_scale.value is not None:
         raise ValueError(f"calibration and periphery both set the input scale: {periphery.input_scale!r}; give one")
     if isinstance(calibration, str) and calibration != "test":
-        raise ValueError(f"calibration={calibration!r} is neither 'test' nor rows")
+        raise ValueError(f"calibration={calibration!r} is neither 'test' nor rows nor scales")
+    if isinstance(calibration, Mapping):
+        for name, scale in calibration.items():
+            if isinstance(scale, bool) or not isinstance(scale, int | float | np.number) or not 0.0 < scale < np.inf:
+                raise ValueError(f"calibration[{name!r}]={scale!r} must be a finite number > 0")
 
 
 def with_periphery(subject: Subject, periphery: Periphery, calibration: Any, seed: RandomState) -> AnalogSubject:
@@ -128,15 +132,28 @@ def with_periphery(subject: Subject, periphery: Periphery, calibration: Any, see
     n_tensors = len(subject.adapter.tensors)
     # The first generators are the devices'.
     streams = generators(seed, 2 * n_tensors)[n_tensors:]
-    greatest = _greatest_inputs(subject, positions, calibration)
+    scales = _scales(subject, positions, calibration)
     crossbars = {}
     for i in positions:
-        own = periphery
-        # A layer whose inputs are all 0 has no scale to calibrate.
-        if calibration is not None and greatest.get(i):
-            own = replace(periphery, input_scale=InputScale(greatest[i]))
+        own = replace(periphery, input_scale=InputScale(scales[i])) if i in scales else periphery
         crossbars[i] = Crossbar(own, float(np.abs(subject.noisy.clean[i]).max(initial=0.0)), streams[i])
     return AnalogSubject(**vars(subject), crossbars=crossbars)
+
+
+def _scales(subject: Subject, positions: Sequence[int], calibration: Any) -> dict[int, float]:
+    """Return the input scales that are not the periphery's, by the position of the kernel."""
+    given = isinstance(calibration, Mapping)
+    greatest = _greatest_inputs(subject, positions, None if given else calibration)
+    if calibration is None:
+        return {}
+    if not given:
+        # A layer whose inputs are all 0 has no scale to calibrate.
+        return {i: peak for i, peak in greatest.items() if peak}
+    by_name = {subject.adapter.tensors[i].name: i for i in positions}
+    unknown = [name for name in calibration if name not in by_name]
+    if unknown:
+        raise ValueError(f"calibration names {unknown}, but the kernels of the model are {list(by_name)}")
+    return {by_name[name]: float(scale) for name, scale in calibration.items()}
 
 
 def _greatest_inputs(subject: Subject, positions: Sequence[int], calibration: Any) -> dict[int, float]:

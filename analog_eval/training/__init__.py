@@ -18,6 +18,7 @@ True
 
 from __future__ import annotations
 
+from analog_eval.training.converters import InputRanges
 from analog_eval.training.hardening import Hardened, harden
 from analog_eval.training.kernels import Clip
 from analog_eval.training.losses import Distillation
@@ -30,6 +31,7 @@ __all__ = [
     "Distillation",
     "DropConnect",
     "Hardened",
+    "InputRanges",
     "Multiplicative",
     "ProgrammingNoise",
     "Recipe",

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from analog_eval.training.loop import Progress, Trainer
-from analog_eval.training.states import fingerprint, plain, put_state, state_of
+from analog_eval.training.states import fingerprint, plain
 
 __all__ = ["Checkpoint"]
 
@@ -72,8 +72,7 @@ class Checkpoint:
                     "Delete the file, or give another one"
                 )
         try:
-            put_state(trainer.module, self._content["module"])
-            trainer.optimizer.load_state_dict(self._content["optimizer"])
+            trainer.put_state(self._content)
             vars(progress).update(self._content["progress"])
         except Exception as error:
             raise ValueError(f"checkpoint={str(self._path)!r} does not fit this run: {error}") from error
@@ -89,8 +88,7 @@ class Checkpoint:
         content = {
             "version": _VERSION,
             "settings": settings,
-            "module": state_of(trainer.module),
-            "optimizer": trainer.optimizer.state_dict(),
+            **trainer.state(),
             "progress": vars(progress),
         }
         content = plain(content)

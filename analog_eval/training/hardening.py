@@ -12,8 +12,10 @@ from torch import nn
 
 from analog_eval.adapters.modules.tensors import unwrapped
 from analog_eval.noise import RandomState, one_seed
+from analog_eval.periphery import Periphery
 from analog_eval.training.batches import training_data
 from analog_eval.training.checkpoints import Checkpoint
+from analog_eval.training.converters import InputRanges
 from analog_eval.training.kernels import Clip
 from analog_eval.training.loop import Progress, Trainer
 from analog_eval.training.losses import Distillation, Loss
@@ -42,6 +44,8 @@ class Hardened:
         losses that of the least noisy loss); the last one without validation rows.
     seed : int
         From which all random numbers derive.
+    input_scales : dict of str to float
+        Learned input scales by the name of the kernel, which `drift_sweep` takes for ``calibration``; empty without.
 
     Examples
     --------
@@ -55,6 +59,7 @@ class Hardened:
     history: pd.DataFrame
     best_epoch: int
     seed: int
+    input_scales: dict[str, float]
 
 
 def harden(
@@ -65,6 +70,8 @@ def harden(
     sample_weight: Any = None,
     recipe: Recipe | None = AddNormal(),  # noqa: B008 (frozen: sharing it is safe)
     clip: Clip | None = None,
+    periphery: Periphery | None = None,
+    input_ranges: InputRanges | None = None,
     loss: Loss = "cross_entropy",
     distillation: Distillation | None = None,
     optimizer: OptimizerFactory | None = None,
@@ -102,6 +109,11 @@ def harden(
         these; None: none, which is ordinary training.
     clip : Clip, optional
         Whether kernels are clipped after every step.
+    periphery : Periphery, optional
+        What surrounds the crossbars, in training and for the noisy scores of validation: products of linear layers and
+        of convolutions in one and two dimensions go through it; all others are exact.  Default: nothing.
+    input_ranges : InputRanges, optional
+        Whether every layer learns the input scale of its converters.  Default: the scale is what `periphery` says.
     loss : {"cross_entropy", "mse"} or callable, default="cross_entropy"
         ``cross_entropy`` takes scores of the classes 0 to n - 1, or one logit a row for the classes 0 and 1; a function
         ``f(outputs, y)`` returns the losses of the rows, of shape (n_rows,), or without weights their mean.
@@ -143,8 +155,9 @@ def harden(
     TypeError
         If an argument is of a wrong kind.
     ValueError
-        If rows disagree in number, an argument is out of range, the module has no kernel or nothing to train, a loss is
-        NaN or infinite, or `checkpoint` is damaged, belongs to another run or cannot hold this one's state.
+        If rows disagree in number, an argument is out of range, the module has no kernel or nothing to train, no
+        product of it goes through `periphery`, `input_ranges` has no periphery or one whose scale is set, a loss is NaN
+        or infinite, or `checkpoint` is damaged, belongs to another run or cannot hold this one's state.
 
     Notes
     -----
@@ -157,7 +170,8 @@ def harden(
     to the largest weight of a channel, on the crossbar too, see `remap_channels`.
 
     After Rasch et al., arXiv 2302.08469 (noise fresh in every batch, forward and backward, steps from clean weights,
-    clipping).  Its learned input ranges and its noise of converters are not here.  The weighting of batches is ours.
+    clipping, converters, learned input ranges).  Rounding passes gradients on as they are, and clipping those of what
+    it leaves as it is.  The weighting of batches is ours.
 
     Examples
     --------
@@ -175,11 +189,37 @@ def harden(
     >>> scores = [noise_sweep(m, X[1200:], y[1200:], **noise).table["mean"].item() for m in (plain, hard)]
     >>> scores[1] > scores[0] + 0.03
     True
+
+    Through coarse converters, whose input scales are learned and then measured with:
+
+    >>> from analog_eval import Periphery, drift_sweep
+    >>> coarse = Periphery(in_bits=3, out_bits=6)
+    >>> learned = harden(net, X[:1200], y[:1200], periphery=coarse, input_ranges=InputRanges(), **options)
+    >>> sorted(learned.input_scales)
+    ['0.weight', '2.weight']
+    >>> settings = dict(times="1d", periphery=coarse, n_draws=5, random_state=0)
+    >>> cases = (hard, X[:1200]), (learned.model, learned.input_scales)  # by the greatest inputs, and learned
+    >>> reports = [drift_sweep(m, X[1200:], y[1200:], calibration=scales, **settings) for m, scales in cases]
+    >>> scores = [report.table["mean"].item() for report in reports]
+    >>> scores[1] > scores[0] + 0.03
+    True
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     plan = Plan(
-        recipe, clip, loss, distillation, optimizer, learning_rate, schedule, epochs, batch_size, patience, n_draws
+        recipe,
+        clip,
+        periphery,
+        input_ranges,
+        loss,
+        distillation,
+        optimizer,
+        learning_rate,
+        schedule,
+        epochs,
+        batch_size,
+        patience,
+        n_draws,
     )
     if patience is not None and validation is None:
         raise ValueError(f"patience={patience} needs validation rows: give validation, such as 0.2")
@@ -211,7 +251,7 @@ def _finished(trainer: Trainer, digital: nn.Module, state: Progress, seed: int) 
     for part, own in zip(digital.modules(), twin.modules(), strict=True):
         own.training = part.training
     history = pd.DataFrame(state.history).astype({"epoch": int}).set_index("epoch")
-    return Hardened(twin, history, state.best_epoch, seed)
+    return Hardened(twin, history, state.best_epoch, seed, state.best_scales)
 
 
 def _copied(module: nn.Module) -> nn.Module:

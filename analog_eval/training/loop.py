@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,15 +16,18 @@ from torch import nn
 from analog_eval._progress import ProgressLine
 from analog_eval.adapters.modules import unchanged_rng
 from analog_eval.training.batches import ArrayBatches, LoaderBatches, Rows, epoch_seeds
+from analog_eval.training.converters import Converters
 from analog_eval.training.kernels import Kernels
 from analog_eval.training.plan import Plan
 from analog_eval.training.remapping import Remapped
-from analog_eval.training.states import plain, state_of, text
+from analog_eval.training.states import plain, put_state, state_of, text
 
 __all__ = ["Progress", "Trainer"]
 
 # Rows of validation that go through at a time.
 _VALIDATION_ROWS = 1024
+# Rows, at least, that input ranges start from, where there are as many.
+_FIRST_ROWS = 256
 
 
 @dataclass(eq=False)
@@ -35,13 +39,16 @@ class Progress:
     best_epoch: int = 0
     best: dict[str, Any] = field(default_factory=dict)
     best_rank: tuple[float, ...] = ()
+    best_scales: dict[str, float] = field(default_factory=dict)
 
-    def note(self, record: dict[str, float], rank: tuple[float, ...], module: nn.Module) -> None:
-        """Add an epoch, and keep the module's state if none was better; without ranks the last epoch counts."""
+    def note(
+        self, record: dict[str, float], rank: tuple[float, ...], module: nn.Module, scales: dict[str, float]
+    ) -> None:
+        """Add an epoch, and keep its state if none was better; without ranks the last epoch counts."""
         self.history.append(record)
         if not rank or rank > self.best_rank:
             self.best_rank, self.best_epoch = rank, self.epoch
-            self.best = state_of(module)
+            self.best, self.best_scales = state_of(module), scales
 
 
 class Trainer:
@@ -83,12 +90,49 @@ class Trainer:
         if not trained:
             raise ValueError(f"model: no parameter of {type(module).__name__} requires a gradient")
         self.optimizer = plan.optimizer_for(trained)
-        self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self.converters = self._converters()
+        self._optimizers = [self.optimizer]
+        if self.converters is not None and plan.input_ranges is not None:
+            # Of their own: what is set for weights, such as their decay, is not meant for them.
+            self._optimizers.append(torch.optim.Adam(self.converters.parameters(), plan.input_ranges.learning_rate))
+        self._rates = [[float(group["lr"]) for group in own.param_groups] for own in self._optimizers]
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `put_state` needs to go on from here."""
+        converters = {} if self.converters is None else state_of(self.converters)
+        optimizers = [own.state_dict() for own in self._optimizers]
+        return {"module": state_of(self.module), "converters": converters, "optimizers": optimizers}
+
+    def put_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned; raise whatever comes if it does not fit."""
+        put_state(self.module, state["module"])
+        if self.converters is not None:
+            put_state(self.converters, state["converters"])
+        for own, values in zip(self._optimizers, state["optimizers"], strict=True):
+            own.load_state_dict(values)
 
     def optimizer_settings(self) -> str:
         """Return the optimizer's kind and what it is set to."""
         groups = [group | {"params": len(group["params"])} for group in self.optimizer.param_groups]
         return f"{type(self.optimizer).__name__} {text(plain(groups))}"
+
+    def _converters(self) -> Converters | None:
+        if self._plan.periphery is None:
+            return None
+        return Converters(
+            self._plan.periphery, self._plan.input_ranges, self.kernels.all, self.module, self._first_rows()
+        )
+
+    def _first_rows(self) -> Iterator[torch.Tensor]:
+        order, _, module = epoch_seeds(self._seed, 0)
+        with unchanged_rng(self.kernels.device):
+            torch.manual_seed(module)
+            n_rows = 0
+            for X, *_ in self._batches.epoch(order):
+                yield X
+                n_rows += len(X)
+                if n_rows >= _FIRST_ROWS:
+                    break
 
     def run(self, progress: Progress, after_epoch: Callable[[], None] = lambda: None, *, show: bool) -> None:
         """Train from where `progress` is to the end."""
@@ -114,15 +158,17 @@ class Trainer:
             # Losses of strong noise may overflow; a NaN would compare with nothing.
             loss = math.inf if math.isnan(scores["noisy_loss"]) else scores["noisy_loss"]
             rank = (scores.get("noisy_accuracy", -loss), -loss)
-        progress.note({"epoch": progress.epoch, **record, **scores}, rank, self.module)
+        scales = {} if self.converters is None else self.converters.scales()
+        progress.note({"epoch": progress.epoch, **record, **scores}, rank, self.module, scales)
 
     def _set_rate(self, epoch: int) -> float:
         """Set the learning rate of an epoch and return the first group's; with a cosine the last one is near 0."""
         done = (epoch - 1) / self._plan.epochs
         factor = 0.5 * (1.0 + math.cos(math.pi * done)) if self._plan.schedule == "cosine" else 1.0
-        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
-        return self._rates[0] * factor
+        for optimizer, rates in zip(self._optimizers, self._rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+        return self._rates[0][0] * factor
 
     def _epoch(self, epoch: int) -> float:
         """Train for one epoch and return the mean loss of its rows, at the noisy weights."""
@@ -149,12 +195,13 @@ class Trainer:
 
     def _step(self, batch: Any, generator: torch.Generator) -> float:
         X, y, weights = (None if part is None else part.to(self.kernels.device) for part in batch)
-        self.optimizer.zero_grad()
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
         taught = None
         if self._digital is not None:
             with torch.no_grad():
                 taught = self._digital(X)
-        with self.kernels.noisy(self._plan.recipe, generator):
+        with self._noisy(generator):
             outputs = self.module(X)
             losses = self._criterion.training_rows(outputs, y, taught, weighted=weights is not None)
             if weights is not None:
@@ -165,10 +212,18 @@ class Trainer:
             if math.isfinite(value):
                 loss.backward()
         if math.isfinite(value):
-            self.optimizer.step()
+            for optimizer in self._optimizers:
+                optimizer.step()
             if self._plan.clip is not None:
                 self.kernels.clip(self._plan.clip)
         return value
+
+    @contextmanager
+    def _noisy(self, generator: torch.Generator) -> Iterator[None]:
+        """Make kernels noisy, and put them in crossbars, for the length of a ``with`` block."""
+        around = nullcontext() if self.converters is None else self.converters.around(generator)
+        with around, self.kernels.noisy(self._plan.recipe, generator):
+            yield
 
     def _validate(self) -> dict[str, float]:
         """Return losses, and accuracies of classifiers, without noise and averaged over the same draws every time."""
@@ -177,10 +232,11 @@ class Trainer:
         plan, scores = self._plan, {}
         generator = self.kernels.generator(epoch_seeds(self._seed, 0)[1])
         self.module.eval()
-        for name, recipe, n_draws in (("clean", None, 1), ("noisy", plan.recipe, plan.n_draws)):
+        n_draws = 1 if plan.recipe is None and self.converters is None else plan.n_draws
+        for name, n_looks in (("clean", 1), ("noisy", n_draws)):
             draws = []
-            for _ in range(n_draws if recipe is not None else 1):
-                with self.kernels.noisy(recipe, generator):
+            for _ in range(n_looks):
+                with nullcontext() if name == "clean" else self._noisy(generator):
                     draws.append(self._look_at(self._validation))
             loss, accuracy = np.mean(draws, axis=0).tolist()
             scores[f"{name}_loss"] = loss

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from analog_eval.periphery import Periphery
+from analog_eval.training.converters import InputRanges
 from analog_eval.training.kernels import Clip
 from analog_eval.training.losses import Criterion, Distillation, Loss
 from analog_eval.training.recipes import Recipe, check_number
@@ -28,6 +30,8 @@ class Plan:
 
     recipe: Recipe | None
     clip: Clip | None
+    periphery: Periphery | None
+    input_ranges: InputRanges | None
     loss: Loss
     distillation: Distillation | None
     optimizer: OptimizerFactory | None
@@ -39,11 +43,24 @@ class Plan:
     n_draws: int
 
     def __post_init__(self) -> None:
-        kinds: dict[str, type] = {"recipe": Recipe, "clip": Clip, "distillation": Distillation}
+        kinds: dict[str, type] = {
+            "recipe": Recipe,
+            "clip": Clip,
+            "periphery": Periphery,
+            "input_ranges": InputRanges,
+            "distillation": Distillation,
+        }
         for name, kind in kinds.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__name__} or None, got {value!r}")
+        if self.input_ranges is not None:
+            if self.periphery is None:
+                raise ValueError("input_ranges needs a periphery, whose input scales they are; got periphery=None")
+            if self.periphery.input_scale.value is not None:
+                raise ValueError(
+                    f"input_ranges and periphery both set the input scale: {self.periphery.input_scale!r}; give one"
+                )
         for name in ("epochs", "batch_size", "n_draws", *(("patience",) if self.patience is not None else ())):
             _check_count(getattr(self, name), name)
         if self.schedule not in ("cosine", "constant"):

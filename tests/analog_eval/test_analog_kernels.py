@@ -144,12 +144,12 @@ class TestModules:
         assert calls == [3]
 
     def test_an_image_alone(self, rng):
-        from analog_eval.adapters.modules.products import AnalogProducts
+        from analog_eval.adapters.modules.products import AnalogProducts, by_analog_kernel
 
         weight = torch.from_numpy(rng.normal(size=(3, 2, 3)))
         image = torch.from_numpy(rng.normal(size=(2, 8)))
         expected = nn.functional.conv1d(image, weight)
-        with AnalogProducts({id(weight): Elsewhere(weight.numpy()).kernel}):
+        with AnalogProducts({id(weight): by_analog_kernel(Elsewhere(weight.numpy()).kernel)}):
             torch.testing.assert_close(nn.functional.conv1d(image, weight), expected)
 
     def test_functions_and_tied_weights(self, rng):

@@ -13,7 +13,16 @@ import pytest
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from analog_eval.training import AddNormal, Clip, Distillation, DropConnect, harden, remap_channels  # noqa: E402
+from analog_eval import Periphery  # noqa: E402
+from analog_eval.training import (  # noqa: E402
+    AddNormal,
+    Clip,
+    Distillation,
+    DropConnect,
+    InputRanges,
+    harden,
+    remap_channels,
+)
 
 KILLED = """
 import os
@@ -50,7 +59,7 @@ def model():
 
 
 def arguments():
-    """Everything that has a state: momenta, norms, dropout, scales, a held-out share, what was best so far."""
+    """Everything that has a state: momenta, norms, dropout, scales, ranges, a held-out share, what was best so far."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 6))
     return {
@@ -60,6 +69,8 @@ def arguments():
         "sample_weight": rng.gamma(1.0, size=60),
         "recipe": AddNormal(0.1) + DropConnect(0.05),
         "clip": Clip(2.0),
+        "periphery": Periphery.standard(),
+        "input_ranges": InputRanges(learning_rate=0.1),
         "distillation": Distillation(),
         "learning_rate": 0.02,
         "epochs": 6,
@@ -74,6 +85,7 @@ def assert_same(a, b):
     assert a.history.equals(b.history)
     assert a.best_epoch == b.best_epoch
     assert a.seed == b.seed
+    assert a.input_scales == b.input_scales
     states = a.model.state_dict(), b.model.state_dict()
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(values, states[1][name]) for name, values in states[0].items())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch.nn import functional as F
@@ -11,49 +11,64 @@ from torch.overrides import TorchFunctionMode
 
 from analog_eval.adapters.analog import AnalogKernel
 
-__all__ = ["AnalogProducts"]
+__all__ = ["AnalogProducts", "RowProduct", "by_analog_kernel"]
+
+#: From rows of shape (n_rows, n_inputs) and the matrix that they meet, of shape (n_outputs, n_inputs), to the products;
+#: and the part of all outputs that the matrix has.
+RowProduct: TypeAlias = Callable[[torch.Tensor, torch.Tensor, slice], torch.Tensor]
 
 # Numbers in the patches that are unfolded at a time.
 _PATCHES = 2**21
 
 
 class AnalogProducts(TorchFunctionMode):
-    """Inside a ``with`` block, linear layers and convolutions in one and two dimensions multiply by analog kernels.
+    """Inside a ``with`` block, linear layers and convolutions in one and two dimensions multiply by other functions.
 
     A convolution is the product of its unfolded patches and the kernel, one row a patch; each group is a matrix of its
     own.  What a module computes from its weights by any other operation stays as it is.
 
     Parameters
     ----------
-    kernels : mapping of int to AnalogKernel
-        By the ``id`` of the tensors that hold their values.
+    products : mapping of int to callable
+        By the ``id`` of the tensors that hold the kernels; see `RowProduct`.
     """
 
-    def __init__(self, kernels: Mapping[int, AnalogKernel]) -> None:
+    def __init__(self, products: Mapping[int, RowProduct]) -> None:
         super().__init__()
-        self._kernels = kernels
+        self._products = products
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         compute = {F.linear: _linear, F.conv1d: _conv, F.conv2d: _conv}.get(func)
         kwargs = kwargs or {}
         weight = kwargs.get("weight", args[1] if len(args) > 1 else None)
-        kernel = self._kernels.get(id(weight))
-        if compute is None or kernel is None:
+        product = self._products.get(id(weight))
+        if compute is None or product is None:
             return func(*args, **kwargs)
-        return compute(kernel, *args, **kwargs)
+        return compute(product, *args, **kwargs)
+
+
+def by_analog_kernel(kernel: AnalogKernel) -> RowProduct:
+    """Return the products of an analog kernel, in the type and at the place of the rows."""
+
+    def product(rows: torch.Tensor, matrix: torch.Tensor, outputs: slice) -> torch.Tensor:
+        values = rows.detach().double().cpu().numpy()
+        found = kernel.multiply(values, lambda array: array.reshape(len(array), -1)[outputs])
+        return torch.from_numpy(found).to(rows.device, rows.dtype)
+
+    return product
 
 
 def _linear(
-    kernel: AnalogKernel, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+    product: RowProduct, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
     # input and weight: the names that torch's own function has.
-    outputs = _multiplied(kernel, input.reshape(-1, input.shape[-1]), slice(None))
+    outputs = product(input.reshape(-1, input.shape[-1]), weight, slice(None))
     outputs = outputs.reshape(*input.shape[:-1], weight.shape[0])
     return outputs if bias is None else outputs + bias
 
 
 def _conv(
-    kernel: AnalogKernel,
+    product: RowProduct,
     input: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None = None,
@@ -74,7 +89,7 @@ def _conv(
         # An image of one line.
         images, sizes, steps, gaps = images[:, :, None], (1, *sizes), (1, *steps), (1, *gaps)
     parts = _parts(images, sizes)
-    outputs = torch.cat([_convolved(kernel, part, weight, sizes, steps, gaps, groups) for part in parts])
+    outputs = torch.cat([_convolved(product, part, weight, sizes, steps, gaps, groups) for part in parts])
     outputs = outputs.reshape(len(images), weight.shape[0], *shape)
     if bias is not None:
         outputs = outputs + bias.reshape(-1, *[1] * n_axes)
@@ -82,7 +97,7 @@ def _conv(
 
 
 def _convolved(
-    kernel: AnalogKernel,
+    product: RowProduct,
     images: torch.Tensor,
     weight: torch.Tensor,
     sizes: tuple[int, ...],
@@ -91,21 +106,15 @@ def _convolved(
     groups: int,
 ) -> torch.Tensor:
     """Return the outputs for padded images, of shape (n_images, n_outputs, n_patches)."""
-    height = weight.shape[0] // groups
+    height, matrix = weight.shape[0] // groups, weight.reshape(len(weight), -1)
     outputs = []
     for group, channels in enumerate(images.chunk(groups, dim=1)):
         patches = F.unfold(channels, sizes, dilation=gaps, stride=steps).transpose(1, 2)
         rows = patches.reshape(-1, patches.shape[2])
-        own = _multiplied(kernel, rows, slice(group * height, (group + 1) * height))
+        lines = slice(group * height, (group + 1) * height)
+        own = product(rows, matrix[lines], lines)
         outputs.append(own.reshape(*patches.shape[:2], height))
     return torch.cat(outputs, dim=2).transpose(1, 2)
-
-
-def _multiplied(kernel: AnalogKernel, rows: torch.Tensor, outputs: slice) -> torch.Tensor:
-    """Return the products of rows with some outputs of the kernel, in the type and at the place of the rows."""
-    values = rows.detach().double().cpu().numpy()
-    product = kernel.multiply(values, lambda array: array.reshape(len(array), -1)[outputs])
-    return torch.from_numpy(product).to(rows.device, rows.dtype)
 
 
 def _parts(images: torch.Tensor, sizes: Sequence[int]) -> Iterator[torch.Tensor]:

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from analog_eval.adapters.analog import AnalogKernel
 from analog_eval.adapters.base import Arrays
-from analog_eval.adapters.modules.products import AnalogProducts
+from analog_eval.adapters.modules.products import AnalogProducts, RowProduct, by_analog_kernel
 from analog_eval.adapters.modules.tensors import numpy_view
 
 __all__ = ["StandIn", "unchanged_rng"]
@@ -64,7 +64,7 @@ class StandIn:
                 if habits.draws:
                     around.enter_context(unchanged_rng(self._device))
                 if any(isinstance(values, AnalogKernel) for values in arrays):
-                    around.enter_context(AnalogProducts(self._kernels(arrays)))
+                    around.enter_context(AnalogProducts(self._products(arrays)))
                 outputs = self._answer(rows, habits)
         if outputs.ndim not in (1, 2) or outputs.shape[0] != rows.shape[0]:
             raise ValueError(
@@ -82,9 +82,9 @@ class StandIn:
         for buffer, values in self._buffers:
             buffer.copy_(values)
 
-    def _kernels(self, arrays: Arrays) -> dict[int, AnalogKernel]:
+    def _products(self, arrays: Arrays) -> dict[int, RowProduct]:
         pairs = zip(self._tensors, arrays, strict=True)
-        return {id(own): a for tensors, a in pairs if isinstance(a, AnalogKernel) for own in tensors}
+        return {id(own): by_analog_kernel(a) for tensors, a in pairs if isinstance(a, AnalogKernel) for own in tensors}
 
     def _answer(self, rows: torch.Tensor, habits: _Habits) -> torch.Tensor:
         if rows.shape[0] <= habits.n_rows:
