@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plot_analog
+import plot_drift
 import plot_imputation
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -37,6 +38,8 @@ def main() -> None:
         plot_imputation.calibration(RESULTS / "imputation.json")
     if (RESULTS / "analog_studies.json").exists():
         plot_analog.draw(RESULTS / "analog_studies.json")
+    if (RESULTS / "drift.json").exists():
+        plot_drift.draw(RESULTS / "drift.json")
 
 
 def construction(path: Path) -> None:

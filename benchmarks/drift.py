@@ -1,0 +1,189 @@
+"""What a year in phase-change memory leaves of small nets, and what hardening saves; writes ``results/drift.json``.
+
+A perceptron and a convolutional net on scikit-learn's digits, and a residual net with batch normalizations on images of
+MNIST. Each is trained; then copies of it train on for as many steps again: without noise (``plain``, the control), with
+noise and clipping (``hardened``), and with these through the converters, whose input scales are learned (``through
+converters``). All are programmed into PCM with default converters (`Periphery()`), drift compensated globally; input
+scales are calibrated on training rows, or those that were learned. The same seeds, so the same devices, for all three.
+Intervals are Student's 95 % over training seeds, each with its own split and initial weights, one at a time.
+
+Then the nonidealities one by one (`sensitivity`), on the plain nets: how much noise of weights, of inputs, of outputs,
+each in units of the greatest weight, input and product, costs 1 % of the accuracy above chance. Rasch et al., arXiv
+2302.08469, found that noise of inputs and outputs costs more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from analog_nets import DATA, Net
+from construction import RESULTS
+from joblib import Parallel, delayed
+from scipy.stats import t as student_t
+from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
+
+from analog_eval import PCM, Periphery, drift_sweep, sensitivity
+from analog_eval.devices import to_seconds
+from analog_eval.training import AddNormal, Clip, InputRanges, harden, remap_channels
+
+CASES = {
+    "perceptron": ("digits", Net("mlp", 2, 64)),
+    "convolutional": ("digits", Net("vgg", 2, 16)),
+    "residual": ("mnist", Net("resnet", 3, 8, "l2")),
+}
+STEPS = {"digits": 840, "mnist": 1260}
+BATCH, RATE = 64, 3e-3
+TIMES = ("0s", "25s", "1h", "1d", "1mo", "1y")
+PERIPHERY = Periphery()
+RECIPE, CLIP = AddNormal(0.1, "channel"), Clip(2.5, "channel")
+ARMS: dict[str, dict[str, Any]] = {
+    "plain": {"recipe": None},
+    "hardened": {"recipe": RECIPE, "clip": CLIP},
+    "through converters": {
+        "recipe": RECIPE,
+        "clip": CLIP,
+        "periphery": PERIPHERY,
+        "input_ranges": InputRanges(learning_rate=0.02),
+    },
+}
+NONIDEALITIES = ("programming_noise", "in_noise", "out_noise", "read_noise", "ir_drop", "in_bits", "out_bits")
+GOAL = 0.99
+CHANCE = 0.1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--draws", type=int, default=10, help="programmings (default: 10)")
+    parser.add_argument("--only", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
+    arguments = parser.parse_args()
+    if arguments.seeds < 2:
+        parser.error("--seeds must be at least 2, for intervals")
+    started = time.monotonic()
+    path = RESULTS / "drift.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results |= {
+        "command": "python benchmarks/drift.py",
+        "n_seeds": arguments.seeds,
+        "n_draws": arguments.draws,
+        "machine": f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}",
+        "date": time.strftime("%Y-%m-%d"),
+        "times": {name: to_seconds(name) for name in TIMES},
+        "device": repr(PCM()),
+        "periphery": repr(PERIPHERY),
+        "arms": {arm: {name: repr(value) for name, value in options.items()} for arm, options in ARMS.items()},
+    }
+    cases = results.setdefault("cases", {})
+    for case in arguments.only:
+        runs = Parallel(n_jobs=arguments.jobs)(
+            delayed(measure)(case, seed, arguments.draws) for seed in range(arguments.seeds)
+        )
+        cases[case] = summarized(case, runs)
+        show(case, cases[case])
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {path} after {time.monotonic() - started:.0f} s")
+
+
+def measure(case: str, seed: int, n_draws: int) -> dict[str, Any]:
+    """Accuracies of every arm by time, and the critical levels of the plain net, for one split and one start."""
+    torch.set_num_threads(1)
+    data, net = CASES[case]
+    X, y = DATA[data]()
+    X, test_X, y, test_y = train_test_split(X, y, test_size=0.25, random_state=seed, stratify=y)
+    epochs = round(STEPS[data] / -(-len(y) // BATCH))
+    common = {"X": X, "y": y, "epochs": epochs, "batch_size": BATCH, "learning_rate": RATE, "progress": False}
+    with threadpool_limits(1):
+        trained = harden(net.build(X.shape[1], seed=seed), **common, recipe=None, random_state=seed).model
+        answers: dict[str, Any] = {}
+        for arm, options in ARMS.items():
+            done = harden(trained, **common, **options, random_state=1000 + seed)
+            model, scales = done.model, done.input_scales or X
+            if options.get("recipe") is RECIPE:
+                # The noise that they were trained for is relative to the channel.
+                model, scales = remapped(model, scales)
+            answers[arm] = drifted(model, test_X, test_y, scales, n_draws, seed)
+            if arm == "plain":
+                critical = sensitivity(
+                    model,
+                    test_X,
+                    test_y,
+                    nonidealities=NONIDEALITIES,
+                    n_draws=n_draws,
+                    progress=False,
+                    random_state=seed,
+                )
+        return {"arms": answers, "critical": critical["critical"].to_dict()}
+
+
+def remapped(model: Any, scales: Any) -> tuple[Any, Any]:
+    """The net with its channels remapped, and learned scales by the names that its kernels have then."""
+    if isinstance(scales, dict):
+        scales = {name.removesuffix("weight") + "product.weight": scale for name, scale in scales.items()}
+    return remap_channels(model), scales
+
+
+def drifted(model: Any, X: np.ndarray, y: np.ndarray, scales: Any, n_draws: int, seed: int) -> dict[str, float]:
+    report = drift_sweep(
+        model, X, y, device=PCM(), times=TIMES, periphery=PERIPHERY, calibration=scales, n_draws=n_draws,
+        progress=False, random_state=seed,
+    )  # fmt: skip
+    return {"digital": report.clean} | dict(zip(TIMES, report.table["mean"].tolist(), strict=True))
+
+
+def summarized(case: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over seeds with intervals: accuracies, normalized by the digital one of the net, and gains over plain."""
+    data, net = CASES[case]
+    arms: dict[str, dict[str, Any]] = {arm: {} for arm in ARMS}
+    for arm, rows in arms.items():
+        for condition in runs[0]["arms"][arm]:
+            values = np.array([run["arms"][arm][condition] for run in runs])
+            digital = np.array([run["arms"][arm]["digital"] for run in runs])
+            plain = np.array([run["arms"]["plain"][condition] for run in runs])
+            rows[condition] = {
+                "accuracy": interval(values),
+                "normalized": interval((values - CHANCE) / (digital - CHANCE)),
+                "gain": interval(values - plain),
+            }
+    levels = {name: np.array([run["critical"][name] for run in runs]) for name in NONIDEALITIES}
+    critical = {
+        name: {"median": known(np.median(own)), "least": known(own.min()), "greatest": known(own.max())}
+        for name, own in levels.items()
+    }
+    return {"data": data, "net": net.name, "arms": arms, "critical": critical}
+
+
+def known(level: float) -> float | None:
+    """None for a level beyond those that were tried."""
+    return float(f"{level:.4g}") if np.isfinite(level) else None
+
+
+def interval(values: np.ndarray) -> dict[str, Any]:
+    half = float(student_t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    mean = float(values.mean())
+    return {
+        "mean": round(mean, 4),
+        "ci": [round(mean - half, 4), round(mean + half, 4)],
+        "seeds": [round(value, 4) for value in values.tolist()],
+    }
+
+
+def show(case: str, answers: dict[str, Any]) -> None:
+    print(f"{case} ({answers['net']}, {answers['data']})")
+    for arm, rows in answers["arms"].items():
+        shares = "  ".join(f"{name} {row['normalized']['mean']:.3f}" for name, row in rows.items() if name in TIMES)
+        digital, year = rows["digital"]["accuracy"]["mean"], rows["1y"]["gain"]
+        print(f"  {arm:20s} digital {digital:.4f}  normalized: {shares}  gain at 1y {year['mean']:+.4f} {year['ci']}")
+    for name, row in answers["critical"].items():
+        print(f"  {name:20s} {row['median']} ({row['least']} to {row['greatest']})")
+
+
+if __name__ == "__main__":
+    main()
