@@ -14,7 +14,7 @@ from analog_eval.adapters.analog import AnalogKernel
 __all__ = ["AnalogProducts"]
 
 # Numbers in the patches that are unfolded at a time.
-_PATCHES = 2**21
+_PATCHES = 2**17
 
 
 class AnalogProducts(TorchFunctionMode):
@@ -103,7 +103,8 @@ def _convolved(
 
 def _multiplied(kernel: AnalogKernel, rows: torch.Tensor, outputs: slice) -> torch.Tensor:
     """Return the products of rows with some outputs of the kernel, in the type and at the place of the rows."""
-    values = rows.detach().double().cpu().numpy()
+    # Types of half a float's precision are none of NumPy's, or slow there.
+    values = rows.detach().to(torch.promote_types(rows.dtype, torch.float32)).cpu().numpy()
     product = kernel.multiply(values, lambda array: array.reshape(len(array), -1)[outputs])
     return torch.from_numpy(product).to(rows.device, rows.dtype)
 
