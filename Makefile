@@ -51,6 +51,7 @@ bench-all: bench
 	$(BIN)/python benchmarks/analog_speed.py
 	$(BIN)/python benchmarks/analog_coverage.py
 	$(BIN)/python benchmarks/hardening.py
+	$(BIN)/python benchmarks/vs_aihwkit.py
 	$(BIN)/python benchmarks/analog_studies.py --jobs 2
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/peers.py

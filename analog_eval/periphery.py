@@ -260,9 +260,7 @@ class Periphery:
             for column in range(0, n_inputs, max(1, width)):
                 yield slice(row, row + height), slice(column, column + width)
 
-    def _tile(
-        self, X: NDArray[Any], scale: NDArray[Any], W: NDArray[Any], rng: np.random.Generator
-    ) -> NDArray[Any]:
+    def _tile(self, X: NDArray[Any], scale: NDArray[Any], W: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Return the outputs of one tile, rows that reach the bound at half the size until they do not."""
         places = np.arange(W.shape[1], dtype=X.dtype) / max(1, W.shape[1])
         crossbar = _Crossbar(W, np.abs(W), W * (1.0 - (1.0 - places) ** 2))
@@ -272,7 +270,9 @@ class Periphery:
         pending: slice | NDArray[np.intp] = slice(None)
         for doublings in range(self.max_doublings + 1):
             size = 2.0**doublings
-            currents = self._currents(X[pending] / (divisor[pending] * size), crossbar, _Normals(rng, len(X), pending, X.dtype))
+            currents = self._currents(
+                X[pending] / (divisor[pending] * size), crossbar, _Normals(rng, len(X), pending, X.dtype)
+            )
             reached = self._reached(currents)
             np.multiply(self._converted(currents), size, out=currents)
             outputs[pending] = currents

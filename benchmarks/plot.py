@@ -37,6 +37,8 @@ def main() -> None:
         plot_imputation.calibration(RESULTS / "imputation.json")
     if (RESULTS / "analog_studies.json").exists():
         plot_analog.draw(RESULTS / "analog_studies.json")
+    if (RESULTS / "vs_aihwkit.json").exists():
+        plot_analog.versus(RESULTS / "vs_aihwkit.json")
 
 
 def construction(path: Path) -> None:
