@@ -14,7 +14,7 @@ from analog_eval.adapters.analog import AnalogKernel
 __all__ = ["AnalogProducts"]
 
 # Numbers in the patches that are unfolded at a time.
-_PATCHES = 2**17
+_PATCHES = 2**19
 
 
 class AnalogProducts(TorchFunctionMode):
