@@ -5,7 +5,8 @@ global drift compensation, without a periphery and with aihwkit's default one (7
 9-bit outputs, output noise, bound management). Both sides get the same net, rows and times, one thread, and take turns;
 aihwkit is installed into an environment of its own (``.venv-aihwkit``) from the requirements beside this file.
 
-aihwkit runs twice: as it is, and without two habits of its own (``aligned``): it drifts the noisy weight as if that had
+Weights are scaled to 1 within a tile, as its inference preset does and its bare configuration does not. aihwkit runs
+twice: otherwise as it is, and without two habits of its own (``aligned``): it drifts the noisy weight as if that had
 been the target, so that one device of each pair is at zero, and it reads what the drift compensation needs through the
 noisy converters. Its torch tile sends a whole batch again where one row reaches the bound of the outputs; whether any
 row does is recorded, and while none does, nobody's bound management matters.
