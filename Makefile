@@ -53,6 +53,7 @@ bench-all: bench
 	$(BIN)/python benchmarks/hardening.py
 	$(BIN)/python benchmarks/drift.py --jobs 2
 	$(BIN)/python benchmarks/analog_memory.py
+	$(BIN)/python benchmarks/vs_aihwkit.py
 	$(BIN)/python benchmarks/analog_studies.py --jobs 2
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/peers.py

@@ -46,7 +46,8 @@ class DeviceNoise(WeightNoise):
     The mean absolute weight is what a chip reads out when it is given the unit vectors one after the other (global
     drift compensation, as in aihwkit's public source): just after programming without read noise, later with the noise
     of this very reading.  A factor per output is the same with the mean taken per output.  A tensor of one dimension
-    has one output.
+    has one output.  Converters have no part in this readout: read through noisy ones, small weights seem greater, and
+    less is made up for after a long time.
 
     No time is clean, 0 neither: programming and reading are noisy.
 

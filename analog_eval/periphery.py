@@ -72,10 +72,10 @@ class InputScale:
             raise ValueError(f"X has shape {values.shape}, and nothing to calibrate by")
         return cls(float(np.quantile(values, share, method="inverted_cdf")))
 
-    def of(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the scale of each row of `X`, of shape (n_rows, 1)."""
+    def of(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Return the scale of each row of `X`, of shape (n_rows, 1) and the type of `X`."""
         if self.value is not None:
-            return np.full((len(X), 1), self.value)
+            return np.full((len(X), 1), self.value, X.dtype)
         return np.abs(X).max(axis=1, keepdims=True, initial=0.0)
 
 
@@ -231,22 +231,24 @@ class Periphery:
         return self.unchecked_product(inputs, weights, rng, greatest)
 
     def unchecked_product(
-        self, X: NDArray[np.float64], W: NDArray[Any], rng: np.random.Generator, peak: float
-    ) -> NDArray[np.float64]:
+        self, X: NDArray[Any], W: NDArray[Any], rng: np.random.Generator, peak: float
+    ) -> NDArray[Any]:
         """Return what `product` returns, without its checks and its warning; `peak` may be 0 where `W` is.
 
-        The noise of a tile and row depends on `rng` and on where they are, not on which rows were sent again: products
-        with weights that are nearly the same have nearly the same noise.
+        It is computed in the precision of `X`, float32 or float64.  The noise of a tile and row depends on `rng` and on
+        where they are, not on which rows were sent again: products with weights that are nearly the same have nearly
+        the same noise.
         """
-        outputs = np.zeros((len(X), len(W)))
+        outputs = np.zeros((len(X), len(W)), X.dtype)
         if peak == 0.0:
             return outputs
         tiles = list(self._tiles(*W.shape))
         seeds = rng.integers(0, 2**32, size=(len(tiles), 4)).tolist()
         for (rows, columns), seed in zip(tiles, seeds, strict=True):
-            part, own = X[:, columns], np.random.default_rng(seed)
-            outputs[:, rows] += self._tile(part, self.input_scale.of(part), W[rows, columns] / peak, own)
-        return outputs * peak
+            part, weights = X[:, columns], (W[rows, columns] / peak).astype(X.dtype, copy=False)
+            outputs[:, rows] += self._tile(part, self.input_scale.of(part), weights, np.random.default_rng(seed))
+        outputs *= peak
+        return outputs
 
     def clipped(self, X: NDArray[Any]) -> int:
         """Return how many of the inputs are greater than the input scale."""
@@ -258,31 +260,36 @@ class Periphery:
             for column in range(0, n_inputs, max(1, width)):
                 yield slice(row, row + height), slice(column, column + width)
 
-    def _tile(
-        self, X: NDArray[np.float64], scale: NDArray[np.float64], W: NDArray[np.float64], rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def _tile(self, X: NDArray[Any], scale: NDArray[Any], W: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Return the outputs of one tile, rows that reach the bound at half the size until they do not."""
-        scaled = np.divide(X, scale, out=np.zeros_like(X), where=scale > 0.0)
-        crossbar = _Crossbar(W, np.abs(W), W * (1.0 - (1.0 - np.arange(W.shape[1]) / max(1, W.shape[1])) ** 2))
-        outputs, pending = np.empty((len(X), len(W))), np.arange(len(X))
+        places = np.arange(W.shape[1], dtype=X.dtype) / max(1, W.shape[1])
+        crossbar = _Crossbar(W, np.abs(W), W * (1.0 - (1.0 - places) ** 2))
+        # Rows without a scale are rows of zeros.
+        divisor = np.where(scale > 0.0, scale, scale.dtype.type(1.0))
+        outputs, rows = np.empty((len(X), len(W)), X.dtype), np.arange(len(X))
+        pending: slice | NDArray[np.intp] = slice(None)
         for doublings in range(self.max_doublings + 1):
             size = 2.0**doublings
-            noise = _Normals(rng, len(X), pending)
-            currents = self._currents(scaled[pending] / size, crossbar, noise)
-            reached = (np.abs(currents) >= self.out_bound).any(axis=1)
-            outputs[pending] = self._converted(currents) * size
-            pending = pending[reached]
+            currents = self._currents(
+                X[pending] / (divisor[pending] * size), crossbar, _Normals(rng, len(X), pending, X.dtype)
+            )
+            reached = self._reached(currents)
+            np.multiply(self._converted(currents), size, out=currents)
+            outputs[pending] = currents
+            pending = rows[pending][reached]
             if pending.size == 0:
                 break
-        return outputs * scale
+        outputs *= scale
+        return outputs
 
-    def _currents(self, x: NDArray[np.float64], crossbar: _Crossbar, noise: _Normals) -> NDArray[np.float64]:
+    def _currents(self, x: NDArray[Any], crossbar: _Crossbar, noise: _Normals) -> NDArray[Any]:
+        """Return what comes out of the tile before the converter; `x` is overwritten."""
         if self.in_bits is not None:
-            x = _rounded(x, 2.0 / (2**self.in_bits - 2))
-        x = np.clip(x, -1.0, 1.0)
+            _round(x, 2.0 / (2**self.in_bits - 2))
+        np.clip(x, -1.0, 1.0, out=x)
         if self.in_noise:
-            x = x + self.in_noise * noise(x.shape[1])
-        currents = x @ crossbar.weights.T
+            x += self.in_noise * noise(x.shape[1])
+        currents = np.asarray(x @ crossbar.weights.T)
         if self.ir_drop:
             lost = wire_loss(np.abs(x) @ crossbar.sizes.T, x.shape[1])
             currents -= self.ir_drop * lost * (x @ crossbar.by_place.T)
@@ -293,10 +300,18 @@ class Periphery:
             currents += self.out_noise * noise(currents.shape[1])
         return currents
 
-    def _converted(self, currents: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _reached(self, currents: NDArray[Any]) -> NDArray[np.intp]:
+        """Return the rows of which an output reaches the bound."""
+        # Mostly there are none, and whole arrays are looked through faster than rows.
+        if max(currents.max(initial=0.0), -currents.min(initial=0.0)) < self.out_bound:
+            return np.empty(0, dtype=np.intp)
+        return np.flatnonzero((np.abs(currents) >= self.out_bound).any(axis=1))
+
+    def _converted(self, currents: NDArray[Any]) -> NDArray[Any]:
+        """Return what the converter makes of the currents, which are overwritten."""
         if self.out_bits is not None:
-            currents = _rounded(currents, 2.0 * self.out_bound / (2**self.out_bits - 2))
-        return np.clip(currents, -self.out_bound, self.out_bound)
+            _round(currents, 2.0 * self.out_bound / (2**self.out_bits - 2))
+        return np.clip(currents, -self.out_bound, self.out_bound, out=currents)
 
 
 def wire_loss(currents: Any, n_inputs: int) -> Any:
@@ -308,9 +323,9 @@ def wire_loss(currents: Any, n_inputs: int) -> Any:
 class _Crossbar(NamedTuple):
     """Weights of a tile, in units of the greatest: as they are, without sign, and times what the wires make of them."""
 
-    weights: NDArray[np.float64]
-    sizes: NDArray[np.float64]
-    by_place: NDArray[np.float64]
+    weights: NDArray[Any]
+    sizes: NDArray[Any]
+    by_place: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,15 +334,18 @@ class _Normals:
 
     rng: np.random.Generator
     n_rows: int
-    rows: NDArray[np.intp]
+    rows: slice | NDArray[np.intp]
+    dtype: Any
 
-    def __call__(self, width: int) -> NDArray[np.float64]:
-        numbers = self.rng.standard_normal((self.n_rows, width))
-        return numbers if len(self.rows) == self.n_rows else numbers[self.rows]
+    def __call__(self, width: int) -> NDArray[Any]:
+        return self.rng.standard_normal((self.n_rows, width), dtype=self.dtype)[self.rows]
 
 
-def _rounded(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    return np.asarray(np.rint(values / step) * step)
+def _round(values: NDArray[Any], step: float) -> None:
+    """Replace the values by the nearest multiples of a step."""
+    values /= step
+    np.rint(values, out=values)
+    values *= step
 
 
 def _warn_of_clipping(share: float) -> None:

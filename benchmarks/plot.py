@@ -40,6 +40,8 @@ def main() -> None:
         plot_analog.draw(RESULTS / "analog_studies.json")
     if (RESULTS / "drift.json").exists():
         plot_drift.draw(RESULTS / "drift.json")
+    if (RESULTS / "vs_aihwkit.json").exists():
+        plot_analog.versus(RESULTS / "vs_aihwkit.json")
 
 
 def construction(path: Path) -> None:

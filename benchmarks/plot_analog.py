@@ -1,4 +1,4 @@
-"""Pictures of ``results/analog_studies.json``, one a study; ``plot.py`` draws them with all others."""
+"""Pictures of ``results/analog_studies.json``, one a study, and of ``vs_aihwkit.json``; ``plot.py`` draws them all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from analog_findings import LEARNT
 from analog_plan import PARTLY, SIZES
@@ -133,6 +134,55 @@ PICTURES: dict[str, Callable[[pd.DataFrame, pd.DataFrame], Figure]] = {
     "kinds": kinds,
     "summaries": summaries,
 }
+
+
+def versus(path: Path) -> None:
+    """Accuracy against time by both sides with two standard errors, and the seconds that they take."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    cases, times = results["cases"], results["times"]
+    sides = [side for side in cases[0] if isinstance(cases[0][side], dict)]
+    figure = Figure(figsize=(3.6 * len(cases), 6.2), layout="constrained")
+    grid = figure.subplots(2, len(cases), height_ratios=(2, 1), squeeze=False)
+    for case, (curves, bars) in zip(cases, grid.T, strict=True):
+        curves.axhline(case["clean"], color="0.6", lw=1, ls="--", label="digital")
+        for i, (side, color) in enumerate(zip(sides, COLORS, strict=False)):
+            known = case[side]
+            places = np.arange(len(times)) + 0.14 * (i - 1)
+            curves.errorbar(
+                places,
+                known["mean"],
+                2 * np.array(known["se"]),
+                fmt="o-",
+                ms=4,
+                lw=1,
+                capsize=3,
+                color=color,
+                label=side,
+            )
+            seconds = float(np.median(known["seconds"]))
+            bars.barh(i, seconds, color=color)
+            bars.text(seconds, i, f" {seconds:.2g}", va="center", fontsize=8)
+        worst = max(abs(z) for side in sides for z in case[side].get("z", [0.0]))
+        curves.set_title(f"{case['net']}\nperiphery: {case['periphery']}; greatest |z| {worst:.1f}", fontsize=9)
+        curves.set_xticks(range(len(times)), times)
+        curves.grid(alpha=0.3)
+        bars.set_yticks(range(len(sides)), sides, fontsize=8)
+        bars.set(xlabel=f"CPU seconds of {results['draws']} programmings x {len(times)} times")
+        bars.xaxis.label.set_fontsize(8)
+        bars.margins(x=0.18)
+        bars.invert_yaxis()
+    grid[0, 0].set_ylabel("accuracy, mean ± 2 standard errors")
+    grid[0, 0].legend(frameon=False, fontsize=8, loc="lower left")
+    versions = f"aihwkit {results['versions']['aihwkit']}, torch {results['versions']['torch']}"
+    figure.suptitle(
+        f"Digits on phase-change memory with global drift compensation, {results['draws'] * results['rounds']} "
+        f"programmings a side, one thread\n({results['date']}, {results['machine']}; {versions}; "
+        f"load {results['load']['before']:.1f} to {results['load']['after']:.1f} on {results['load']['cores']} cores)",
+        fontsize=9,
+    )
+    target = path.with_suffix(".png")
+    figure.savefig(target, dpi=110)
+    print(f"wrote {target}")
 
 
 def _grid(cells: pd.DataFrame, columns: int) -> tuple[Figure, dict[str, list[Axes]]]:

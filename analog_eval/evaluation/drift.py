@@ -112,9 +112,10 @@ def drift_sweep(
 
     With a periphery the greatest programmed weight stands for its unit, and drifts with the device; the compensation
     multiplies what comes out of the converters.  A convolution is the product of its unfolded patches and its kernel,
-    each group a matrix of its own.  Noise of inputs, outputs and short-term reading is new for every draw, layer and
-    row, and the same at all times of a draw, as the device's own is; the devices are those of the sweep without a
-    periphery.  Without one a tensor is one crossbar, however large.
+    each group a matrix of its own; products are in the precision of model and inputs, float32 at least.  Noise of
+    inputs, outputs and short-term reading is new for every draw, layer and row, and the same at all times of a draw, as
+    the device's own is; the devices are those of the sweep without a periphery.  Without one a tensor is one crossbar,
+    however large.
 
     One programming is held in memory at a time, with three numbers a device in the precision of the weights: for one
     pair of devices 24 bytes a weight of float32, 48 of float64; what is computed on the way adds a few megabytes.

@@ -95,9 +95,8 @@ class Crossbar:
         def multiply(rows: NDArray[Any], orient: Orient) -> NDArray[Any]:
             self.n_inputs += rows.size
             self.n_clipped += self.periphery.clipped(rows)
-            outputs = self.periphery.unchecked_product(
-                rows.astype(np.float64, copy=False), orient(stored), rng, self._peak
-            )
+            inputs = rows.astype(np.result_type(rows, stored, np.float32), copy=False)
+            outputs = self.periphery.unchecked_product(inputs, orient(stored), rng, self._peak)
             if factors.size == 1:
                 return outputs * factors.item()
             outputs *= _by_output(orient(np.broadcast_to(factors, stored.shape)))

@@ -190,6 +190,29 @@ class TestTiles:
         assert np.array_equal(whole, product(X, W, in_bits=4, tile_shape=(1000, 1000)))
 
 
+class TestPrecision:
+    """What a torch module's products are computed in."""
+
+    def both(self, rng, **settings):
+        X, W = rng.normal(size=(50, 20)), rng.normal(size=(10, 20))
+        for dtype in (np.float64, np.float32):
+            narrow = X.astype(np.float32).astype(dtype), W.astype(np.float32).astype(dtype)
+            yield Periphery(**(BARE | settings)).unchecked_product(*narrow, np.random.default_rng(0), 2.0)
+
+    @pytest.mark.parametrize("settings", [{}, {"ir_drop": 100.0}, {"in_bits": 24}, {"tile_shape": (3, 7)}])
+    def test_float32_is_as_good_as_it_can_be(self, rng, settings):
+        double, single = self.both(rng, **settings)
+        assert (double.dtype, single.dtype) == (np.float64, np.float32)
+        # Of sums of 20 products of up to 3 x 3.
+        np.testing.assert_allclose(single, double, rtol=0, atol=20 * 9 * 2.0**-23)
+
+    def test_noise_of_float32_has_its_size(self, rng):
+        X, W, noise = np.ones((20_000, 4), np.float32), np.ones((3, 4), np.float32), 0.05
+        outputs = Periphery(**(BARE | {"out_noise": noise})).unchecked_product(X, W, rng, 1.0)
+        assert outputs.dtype == np.float32
+        TestNoise.check(outputs, np.full(3, 4.0), np.full(3, noise))
+
+
 class TestEdges:
     def test_zeros_and_nothing(self, rng):
         periphery = Periphery.standard()
