@@ -108,7 +108,7 @@ def test_options_of_the_command_are_on_its_page():
 @pytest.mark.parametrize("package", REFERENCE)
 def test_reference_has_every_public_name(package):
     page = (DOCS / f"api/{REFERENCE[package]}.md").read_text(encoding="utf-8")
-    described = re.findall(rf"^\.\. auto(?:class|function|data|exception):: {package}\.(\w+)$", page, re.MULTILINE)
+    described = re.findall(rf"^\.\. (?:auto(?:class|function|data|exception)|py:data):: {package}\.(\w+)$", page, re.MULTILINE)
     linked = re.findall(rf"\{{py:obj\}}`{package}\.(\w+) <[\w.]+>`", page)
     assert sorted(described + linked) == sorted(importlib.import_module(package).__all__)
 
@@ -117,3 +117,10 @@ def test_links_of_the_reference_lead_somewhere():
     every = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     for target in re.findall(r"\{py:obj\}`[\w.]+ <([\w.]+)>`", every):
         assert re.search(rf"^\.\. auto\w+:: {re.escape(target)}$", every, re.MULTILINE), target
+
+
+def test_tests_that_a_promise_names_exist():
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (DOCS / "reliability.md").read_text(encoding="utf-8"))
+    assert len(named) > 40
+    for path, test in named:
+        assert re.search(rf"^\s*def {test}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), (path, test)

@@ -37,6 +37,6 @@ def _block(translator: Any, node: nodes.math_block) -> None:
 def _converted(code: str, node: nodes.Node, *, as_block: bool) -> str:
     try:
         return latex2mathml.tex2mathml(code.replace("\\dots", "\\ldots"), as_block=as_block)
-    except docutils_math.MathError as error:
+    except (docutils_math.MathError, IndexError) as error:  # the latter of bare digits after \\frac
         _LOGGER.warning("%s in the formula %s", error, code, location=node)
         return f"<code>{html.escape(code)}</code>"
