@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
@@ -20,11 +21,7 @@ templates_path: list[str] = []
 
 # Docstrings name things in single backquotes: links where there is something to link to, plain code elsewhere.
 default_role = "py:obj"
-autodoc_default_options = {
-    "members": True,
-    # scikit-learn makes these for metadata routing; they say nothing of the estimator.
-    "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request, set_predict_request",
-}
+autodoc_default_options = {"members": True, "inherited-members": True}
 autodoc_typehints = "none"  # types stand in the docstrings, with shapes and units
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
@@ -46,3 +43,14 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 pygments_style = "friendly"
+
+
+def setup(app: Any) -> None:
+    """Leave out what classes inherit from foreign ones: scikit-learn, torch and Python document that themselves."""
+    app.connect("autodoc-skip-member", _is_foreign)
+
+
+def _is_foreign(app: Any, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:
+    member = member.fget if isinstance(member, property) else member
+    root = (getattr(member, "__module__", None) or "").partition(".")[0]
+    return None if root in ("coreset", "imputation_eval", "analog_eval") else True

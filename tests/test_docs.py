@@ -42,20 +42,15 @@ def blocks(path: Path, *languages: str) -> list[str]:
 
 def commands(path: Path) -> list[list[str]]:
     """Words of every command of the page; what a command prints is left out."""
-    lines = [line for block in blocks(path, "console", "bash") for line in block.splitlines()]
-    prompted = [line[2:] for line in lines if line.startswith("$ ")]
-    return [shlex.split(line, comments=True) for line in prompted or lines]
+    found = []
+    for block in blocks(path, "console", "bash"):
+        lines = block.splitlines()
+        found += [line[2:] for line in lines if line.startswith("$ ")] or lines
+    return [shlex.split(line, comments=True) for line in found]
 
 
-SLOW = {"docs/start/ray.md", "docs/start/notebook.md", "docs/start/noise.md"}
-WITH_PYTHON = [
-    pytest.param(page, marks=pytest.mark.slow if name_of(page) in SLOW else (), id=name_of(page))
-    for page in PAGES
-    if blocks(page, "python")
-]
-
-
-@pytest.mark.parametrize("page", WITH_PYTHON)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
 @pytest.mark.timeout(300)
 def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
     mpl.use("Agg")
@@ -70,7 +65,7 @@ def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=name_of)
-def test_commands_are_ones_that_exist(page, capsys):
+def test_commands_are_ones_that_exist(page):
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     for words in commands(page):
@@ -78,10 +73,7 @@ def test_commands_are_ones_that_exist(page, capsys):
             words = words[words.index("--") + 1 :]
         match words:
             case ["coreset", *arguments]:
-                try:
-                    _parser().parse_args(arguments)
-                except SystemExit as end:
-                    assert end.code == 0, capsys.readouterr().err
+                _parser().parse_args(arguments)
             case ["make", target]:
                 assert target in targets
             case ["pip", "install", what]:
@@ -108,7 +100,9 @@ def test_options_of_the_command_are_on_its_page():
 @pytest.mark.parametrize("package", REFERENCE)
 def test_reference_has_every_public_name(package):
     page = (DOCS / f"api/{REFERENCE[package]}.md").read_text(encoding="utf-8")
-    described = re.findall(rf"^\.\. (?:auto(?:class|function|data|exception)|py:data):: {package}\.(\w+)$", page, re.MULTILINE)
+    described = re.findall(
+        rf"^\.\. (?:auto(?:class|function|data|exception)|py:data):: {package}\.(\w+)$", page, re.MULTILINE
+    )
     linked = re.findall(rf"\{{py:obj\}}`{package}\.(\w+) <[\w.]+>`", page)
     assert sorted(described + linked) == sorted(importlib.import_module(package).__all__)
 
