@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 from docutils import nodes
@@ -35,8 +36,9 @@ def _block(translator: Any, node: nodes.math_block) -> None:
 
 
 def _converted(code: str, node: nodes.Node, *, as_block: bool) -> str:
+    known = re.sub(r"\\frac(\d)(\d)", r"\\frac{\1}{\2}", code.replace("\\dots", "\\ldots"))  # which it would misread
     try:
-        return latex2mathml.tex2mathml(code.replace("\\dots", "\\ldots"), as_block=as_block)
-    except (docutils_math.MathError, IndexError) as error:  # the latter of bare digits after \\frac
+        return latex2mathml.tex2mathml(known, as_block=as_block)
+    except (docutils_math.MathError, IndexError) as error:
         _LOGGER.warning("%s in the formula %s", error, code, location=node)
         return f"<code>{html.escape(code)}</code>"

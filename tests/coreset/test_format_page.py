@@ -182,9 +182,9 @@ def names_of(block: Bytes, d: int, *, squeezed: bool) -> list[str]:
         if length:
             names.append(inflated.take(length - 1).decode())
         else:
-            stem = names[-1].rstrip("0123456789")
-            digits = names[-1][len(stem) :]
-            names.append(stem + str(int(digits) + 1).zfill(len(digits)))
+            end = names[-1][-18:]
+            digits = end[len(end.rstrip("0123456789")) :]
+            names.append(names[-1][: -len(digits)] + str(int(digits) + 1).zfill(len(digits)))
     return names
 
 
