@@ -6,13 +6,14 @@ READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 export MPLBACKEND = Agg
 
-.PHONY: help demo test test-fast lint bench bench-all clean
+.PHONY: help demo test test-fast lint docs bench bench-all clean
 
 help:
 	@echo "make demo       the whole chain on real data; writes out/report.html"
 	@echo "make test       every test, the slow ones too"
 	@echo "make test-fast  the tests that take seconds"
 	@echo "make lint       ruff, import-linter, mypy"
+	@echo "make docs       the documentation site, half a minute; open out/docs/index.html"
 	@echo "make bench      speed and quality, five minutes: JSON and pictures in benchmarks/results"
 	@echo "make bench-all  also streams, bytes, peers (in environments of their own), the robustness study and weight noise, hours more"
 
@@ -36,6 +37,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs out/docs
 
 bench: $(READY)
 	$(BIN)/python benchmarks/construction.py

@@ -139,7 +139,7 @@ def energy_iscore(
 
     Scores are in the encoded unit of :class:`~imputation_eval.TableEncoder`, so that columns can be averaged. For
     numbers that is the same as scaling the columns first, except that the imputer sees them in their own unit. For
-    nominal columns |.| is the Euclidean distance of indicators over sqrt(2) (the energy score), so that a mismatch
+    nominal columns ``|.|`` is the Euclidean distance of indicators over sqrt(2) (the energy score), so that a mismatch
     counts 1. The limit of 10 is that of the authors' R code.
 
     References

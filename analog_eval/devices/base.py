@@ -126,7 +126,7 @@ class Device(ABC):
 
         Returns
         -------
-        ndarray of shape (n_devices, *shape)
+        ndarray of shape ``(n_devices, *shape)``
             In uS; the positive and the negative device of each pair in turn.  For a tensor of zeros all are `g_min`.
 
         Raises
@@ -196,7 +196,7 @@ class Device(ABC):
 
         Returns
         -------
-        ndarray of shape (n, n_devices, *shape)
+        ndarray of shape ``(n, n_devices, *shape)``
             In uS.
 
         Raises
@@ -221,7 +221,7 @@ class Device(ABC):
 
         Returns
         -------
-        ndarray of shape (n, *shape)
+        ndarray of shape ``(n, *shape)``
             In the unit of the weights; all zero if the weights were.
 
         Raises

@@ -43,7 +43,7 @@ class TableEncoder:
         Column name to ``"numeric"``, ``"nominal"``, ``"ordinal"`` or ``"constant"``.
     n_features_ : int
         Width of the encoded space.
-    redundant_ : bool ndarray of shape (n_features_,)
+    redundant_ : bool ndarray of shape ``(n_features_,)``
         True for the last indicator of each nominal column, which the others imply.
 
     Examples
@@ -103,7 +103,7 @@ class TableEncoder:
 
         Returns
         -------
-        ndarray of shape (n_rows, n_features_)
+        ndarray of shape ``(n_rows, n_features_)``
             NaN where a cell is missing.
 
         Raises
@@ -140,7 +140,7 @@ class TableEncoder:
 
         Parameters
         ----------
-        encoded : ndarray of shape (n_rows, n_features_)
+        encoded : ndarray of shape ``(n_rows, n_features_)``
             Rows without NaN, except that redundant indicators may be NaN.
 
         Returns
@@ -161,7 +161,7 @@ class TableEncoder:
         return None if found is None else list(found)
 
     def expand(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Widen a mask over cells (n_rows, n_columns) to one over encoded features (n_rows, n_features_)."""
+        """Widen a mask over cells ``(n_rows, n_columns)`` to one over encoded features ``(n_rows, n_features_)``."""
         return np.repeat(mask, self.widths_, axis=1)
 
     def column_cells(self, encoded: _Array, mask: NDArray[np.bool_]) -> Iterator[tuple[int, _Array]]:
@@ -169,7 +169,7 @@ class TableEncoder:
 
         Parameters
         ----------
-        encoded : ndarray of shape (n_rows, n_features_)
+        encoded : ndarray of shape ``(n_rows, n_features_)``
             Encoded rows.
         mask : bool ndarray of shape (n_rows, n_columns)
             The cells to collect.

@@ -28,8 +28,8 @@ def mmd(
 ) -> float:
     r"""Squared maximum mean discrepancy of two samples, unbiased.
 
-    MMD^2 = E k(X, X') + E k(Y, Y') - 2 E k(X, Y) with k(u, v) = exp(-|u - v|^2 / (2 h^2)) [1]_; zero only if the
-    distributions agree. Means are over pairs of different rows (U-statistic).
+    ``MMD^2 = E k(X, X') + E k(Y, Y') - 2 E k(X, Y)`` with ``k(u, v) = exp(-|u - v|^2 / (2 h^2))`` [1]_; zero only if
+    the distributions agree. Means are over pairs of different rows (U-statistic).
 
     Parameters
     ----------

@@ -84,8 +84,8 @@ def marginal_ks(x: Sample, y: Sample) -> float:
 def marginal_total_variation(x: Sample, y: Sample) -> float:
     """Mean over the columns of their total variation; marginal only.
 
-    Half the sum of |p - q| over the values of a column, where `x` and `y` together have at most 20; else over the 20
-    bins that the quantiles of `x` bound.
+    Half the sum of ``|p - q|`` over the values of a column, where `x` and `y` together have at most 20; else over the
+    20 bins that the quantiles of `x` bound.
 
     Parameters
     ----------

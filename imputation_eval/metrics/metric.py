@@ -16,7 +16,7 @@ _Array = NDArray[np.float64]
 class Metric:
     """How the ranking calls a metric and reads its value.
 
-    Attributes
+    Parameters
     ----------
     name : str
         What ``metrics=`` of :func:`~imputation_eval.rank_imputers` accepts.
