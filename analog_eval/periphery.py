@@ -75,7 +75,9 @@ class InputScale:
     def of(self, X: NDArray[Any]) -> NDArray[Any]:
         """Return the scale of each row of `X`, of shape (n_rows, 1) and the type of `X`."""
         if self.value is not None:
-            return np.full((len(X), 1), self.value, X.dtype)
+            # What the type cannot hold would be 0 or infinite.
+            limits = np.finfo(X.dtype)
+            return np.full((len(X), 1), np.clip(self.value, limits.tiny, limits.max), X.dtype)
         return np.abs(X).max(axis=1, keepdims=True, initial=0.0)
 
 

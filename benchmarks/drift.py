@@ -2,10 +2,12 @@
 
 A perceptron and a convolutional net on scikit-learn's digits, and a residual net with batch normalizations on images of
 MNIST. Each is trained; then copies of it train on for as many steps again: without noise (``plain``, the control), with
-noise and clipping (``hardened``), and with these through the converters, whose input scales are learned (``through
-converters``). All are programmed into PCM with default converters (`Periphery()`), drift compensated globally; input
-scales are calibrated on training rows, or those that were learned. The same seeds, so the same devices, for all three.
-Intervals are Student's 95 % over training seeds, each with its own split and initial weights, one at a time.
+noise and clipping by channel (``hardened``), and with these through the converters, whose input scales are learned
+(``through converters``). When training is over the channels of the latter two are remapped; those of the control are
+measured as they are and remapped, and gains are over the remapped ones. All are programmed into PCM with default
+converters (`Periphery()`), drift compensated globally; input scales are calibrated on training rows, or those that were
+learned. The same seeds, so the same devices, for all. Intervals are Student's 95 % over training seeds, each with its
+own split and initial weights, one at a time.
 
 Then the nonidealities one by one (`sensitivity`), on the plain nets: how much noise of weights, of inputs, of outputs,
 each in units of the greatest weight, input and product, costs 1 % of the accuracy above chance. Rasch et al., arXiv
@@ -31,7 +33,7 @@ from threadpoolctl import threadpool_limits
 
 from analog_eval import PCM, Periphery, drift_sweep, sensitivity
 from analog_eval.devices import to_seconds
-from analog_eval.training import AddNormal, Clip, InputRanges, harden, remap_channels
+from analog_eval.training import AddNormal, Clip, InputRanges, harden
 
 CASES = {
     "perceptron": ("digits", Net("mlp", 2, 64)),
@@ -53,8 +55,8 @@ ARMS: dict[str, dict[str, Any]] = {
         "input_ranges": InputRanges(learning_rate=0.02),
     },
 }
+CONTROL = "plain, remapped"
 NONIDEALITIES = ("programming_noise", "in_noise", "out_noise", "read_noise", "ir_drop", "in_bits", "out_bits")
-GOAL = 0.99
 CHANCE = 0.1
 
 
@@ -72,10 +74,7 @@ def main() -> None:
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     results |= {
         "command": "python benchmarks/drift.py",
-        "n_seeds": arguments.seeds,
-        "n_draws": arguments.draws,
         "machine": f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
         "times": {name: to_seconds(name) for name in TIMES},
         "device": repr(PCM()),
         "periphery": repr(PERIPHERY),
@@ -86,7 +85,8 @@ def main() -> None:
         runs = Parallel(n_jobs=arguments.jobs)(
             delayed(measure)(case, seed, arguments.draws) for seed in range(arguments.seeds)
         )
-        cases[case] = summarized(case, runs)
+        run = {"n_seeds": arguments.seeds, "n_draws": arguments.draws, "date": time.strftime("%Y-%m-%d")}
+        cases[case] = run | summarized(case, runs)
         show(case, cases[case])
         path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {path} after {time.monotonic() - started:.0f} s")
@@ -105,12 +105,12 @@ def measure(case: str, seed: int, n_draws: int) -> dict[str, Any]:
         answers: dict[str, Any] = {}
         for arm, options in ARMS.items():
             done = harden(trained, **common, **options, random_state=1000 + seed)
-            model, scales = done.model, done.input_scales or X
-            if options.get("recipe") is RECIPE:
-                # The noise that they were trained for is relative to the channel.
-                model, scales = remapped(model, scales)
-            answers[arm] = drifted(model, test_X, test_y, scales, n_draws, seed)
+            remapped = done.remapped()
+            name = CONTROL if arm == "plain" else arm
+            answers[name] = drifted(remapped.model, test_X, test_y, remapped.input_scales or X, n_draws, seed)
             if arm == "plain":
+                model = done.model
+                answers[arm] = drifted(model, test_X, test_y, X, n_draws, seed)
                 critical = sensitivity(
                     model,
                     test_X,
@@ -123,13 +123,6 @@ def measure(case: str, seed: int, n_draws: int) -> dict[str, Any]:
         return {"arms": answers, "critical": critical["critical"].to_dict()}
 
 
-def remapped(model: Any, scales: Any) -> tuple[Any, Any]:
-    """The net with its channels remapped, and learned scales by the names that its kernels have then."""
-    if isinstance(scales, dict):
-        scales = {name.removesuffix("weight") + "product.weight": scale for name, scale in scales.items()}
-    return remap_channels(model), scales
-
-
 def drifted(model: Any, X: np.ndarray, y: np.ndarray, scales: Any, n_draws: int, seed: int) -> dict[str, float]:
     report = drift_sweep(
         model, X, y, device=PCM(), times=TIMES, periphery=PERIPHERY, calibration=scales, n_draws=n_draws,
@@ -139,18 +132,18 @@ def drifted(model: Any, X: np.ndarray, y: np.ndarray, scales: Any, n_draws: int,
 
 
 def summarized(case: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over seeds with intervals: accuracies, normalized by the digital one of the net, and gains over plain."""
+    """Means over seeds with intervals: accuracies, normalized by the digital one of the net, and gains."""
     data, net = CASES[case]
-    arms: dict[str, dict[str, Any]] = {arm: {} for arm in ARMS}
+    arms: dict[str, dict[str, Any]] = {arm: {} for arm in runs[0]["arms"]}
     for arm, rows in arms.items():
         for condition in runs[0]["arms"][arm]:
             values = np.array([run["arms"][arm][condition] for run in runs])
             digital = np.array([run["arms"][arm]["digital"] for run in runs])
-            plain = np.array([run["arms"]["plain"][condition] for run in runs])
+            control = np.array([run["arms"][CONTROL][condition] for run in runs])
             rows[condition] = {
                 "accuracy": interval(values),
                 "normalized": interval((values - CHANCE) / (digital - CHANCE)),
-                "gain": interval(values - plain),
+                "gain": interval(values - control),
             }
     levels = {name: np.array([run["critical"][name] for run in runs]) for name in NONIDEALITIES}
     critical = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-COLORS = {"plain": "#000000", "hardened": "#0072B2", "through converters": "#D55E00"}
+COLORS = {"plain": "#000000", "plain, remapped": "#009E73", "hardened": "#0072B2", "through converters": "#D55E00"}
 
 
 def draw(path: Path) -> None:
@@ -32,8 +32,8 @@ def draw(path: Path) -> None:
         axes.legend(frameon=False, fontsize=8, loc="lower left")
     figure.axes[0].set_ylabel("accuracy above chance, over the digital one's")
     figure.suptitle(
-        f"PCM, default converters; mean and 95 % interval over {results['n_seeds']} training seeds, "
-        f"{results['n_draws']} programmings each ({results['date']}, {results['machine']})",
+        f"PCM, default converters; mean and 95 % interval over {cases[case]['n_seeds']} training seeds, "
+        f"{cases[case]['n_draws']} programmings each ({cases[case]['date']}, {results['machine']})",
         fontsize=9,
     )
     target = path.with_name("drift.png")

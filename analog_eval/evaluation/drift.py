@@ -6,15 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from analog_eval.devices import PCM, Device, Time, in_words
 from analog_eval.drifting import Compensation, DeviceNoise
+from analog_eval.evaluation import peripheral
 from analog_eval.evaluation.draws import plan_draws, run
 from analog_eval.evaluation.drift_report import DriftReport
 from analog_eval.evaluation.inputs import check_count
 from analog_eval.evaluation.metrics import MetricArgument
-from analog_eval.evaluation.peripheral import AnalogSubject, check_periphery, warn_of_clipping, with_periphery
 from analog_eval.evaluation.subject import prepare
 from analog_eval.evaluation.sweep import sweep_report
 from analog_eval.noise import RandomState, one_seed
@@ -72,9 +73,9 @@ def drift_sweep(
         kernel``, ``X @ kernel.T``, `numpy.dot`) go through it; all others are exact, and the report lists both.
     calibration : array-like of shape (n_rows, n_features), "test", dict of str to float, or None, default=None
         Rows, best training rows, that give every layer an input scale of its own: the greatest absolute input it gets
-        for them in the digital model.  ``"test"``: the first 256 rows of `X`.  A dict: the scales themselves, by the
-        name of the kernel, such as `harden` learns; other kernels have that of `periphery`.  None: all have the scale
-        of `periphery`, dynamic unless it is set.
+        for them in the digital model.  ``"test"``: the first 256 rows of `X`.  A dict, or a Series: the scales
+        themselves, by the name of the kernel, such as `harden` learns; other kernels have that of `periphery`.  None:
+        all have the scale of `periphery`, dynamic unless it is set.
     n_draws : int, default=25
         Programmings.
     metric : str, callable or None, default=None
@@ -143,20 +144,21 @@ def drift_sweep(
     noise = DeviceNoise(device, compensation)
     grid = _check_times(times, device)
     plan = plan_draws(check_count(n_draws, "n_draws"), None, n_draws)
-    check_periphery(periphery, calibration)
+    calibration = calibration.to_dict() if isinstance(calibration, pd.Series) else calibration
+    peripheral.check_periphery(periphery, calibration)
     seed = random_state if periphery is None else one_seed(random_state)
     subject = prepare(model, X, y, sample_weight, noise, metric, "weights", seed)
     if periphery is not None:
-        subject = with_periphery(subject, periphery, calibration, seed)
+        subject = peripheral.with_periphery(subject, periphery, calibration, seed)
     estimates = run([subject], grid, plan, lambda every: every[0][1:], label="drift sweep", progress=progress)[0]
     report = sweep_report(subject, estimates, grid, noise, "weights", plan.text(n_draws))
     settings = {"model": subject.adapter.name, "device": repr(device), "compensation": str(compensation)}
     layers: dict[str, tuple[str, ...]] = {}
-    if isinstance(subject, AnalogSubject):
-        settings["periphery"] = repr(periphery)
+    if isinstance(subject, peripheral.AnalogSubject):
+        settings |= {"periphery": repr(periphery), "calibration": peripheral.in_words(calibration)}
         layers = {"analog_layers": subject.analog_layers(), "digital_layers": subject.digital_layers()}
         if not isinstance(calibration, Mapping):
-            warn_of_clipping(subject)
+            peripheral.warn_of_clipping(subject)
     return DriftReport(
         **vars(report)
         | {

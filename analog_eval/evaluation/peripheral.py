@@ -18,7 +18,7 @@ from analog_eval.evaluation.subject import Subject
 from analog_eval.noise import RandomState, generators
 from analog_eval.periphery import CLIPPED_SHARE, InputScale, Periphery
 
-__all__ = ["AnalogSubject", "check_periphery", "warn_of_clipping", "with_periphery"]
+__all__ = ["AnalogSubject", "check_periphery", "in_words", "warn_of_clipping", "with_periphery"]
 
 _CALIBRATION_ROWS = 256
 
@@ -214,6 +214,13 @@ def _by_output(factors: NDArray[np.float64]) -> NDArray[np.float64]:
             "output_axis says"
         )
     return factors[:, 0]
+
+
+def in_words(calibration: Any) -> str:
+    """Return what a calibration was, for the settings of a report."""
+    if isinstance(calibration, Mapping):
+        return ", ".join(f"{name} {scale:.4g}" for name, scale in calibration.items())
+    return calibration if isinstance(calibration, str) else "none" if calibration is None else "rows"
 
 
 def warn_of_clipping(subject: AnalogSubject) -> None:

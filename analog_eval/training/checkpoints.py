@@ -13,7 +13,7 @@ from analog_eval.training.states import fingerprint, plain
 
 __all__ = ["Checkpoint"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Checkpoint:

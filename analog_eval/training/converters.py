@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +66,7 @@ class Converters(nn.Module):
     ranges : InputRanges or None
         How input scales are learned; None: they are what the periphery says.
     kernels : sequence of Kernel
-        The kernels that lie in crossbars.
+        The kernels that lie in crossbars, at least one.
     module : torch.nn.Module
         Whose they are.
     rows : iterable of Tensor
@@ -82,12 +82,12 @@ class Converters(nn.Module):
         self,
         periphery: Periphery,
         ranges: InputRanges | None,
-        kernels: Iterable[Kernel],
+        kernels: Sequence[Kernel],
         module: nn.Module,
         rows: Iterable[torch.Tensor],
     ) -> None:
         super().__init__()
-        self._periphery, self._kernels = periphery, list(kernels)
+        self._periphery, self._kernels = periphery, kernels
         seen = _inputs_of(module, self._kernels, rows)
         if not seen:
             names = ", ".join(kernel.name for kernel in self._kernels)
@@ -155,12 +155,20 @@ def converted(
     """
     if peak == 0.0:
         return X @ W.T
+    with torch.autocast(X.device.type, enabled=False):
+        rows, weights = X.to(W.dtype), W / peak
+        return (_tiles(rows, weights, periphery, generator, scale) * peak).to(X.dtype)
+
+
+def _tiles(
+    X: torch.Tensor, W: torch.Tensor, periphery: Periphery, generator: torch.Generator, scale: torch.Tensor | None
+) -> torch.Tensor:
     height, width = W.shape if periphery.tile_shape is None else periphery.tile_shape
     bands = []
     for part in W.split(max(1, height)):
         pairs = zip(X.split(max(1, width), dim=1), part.split(max(1, width), dim=1), strict=True)
-        bands.append(sum(_tile(own, tile / peak, periphery, generator, scale) for own, tile in pairs))
-    return torch.cat(bands, dim=1) * peak
+        bands.append(sum(_tile(own, tile, periphery, generator, scale) for own, tile in pairs))
+    return torch.cat(bands, dim=1)
 
 
 def _tile(
@@ -234,7 +242,7 @@ class _Seen:
         return min(self.greatest, sigmas * float(np.sqrt(self.squares / max(1, self.count))))
 
 
-def _inputs_of(module: nn.Module, kernels: Iterable[Kernel], rows: Iterable[torch.Tensor]) -> Mapping[str, _Seen]:
+def _inputs_of(module: nn.Module, kernels: Sequence[Kernel], rows: Iterable[torch.Tensor]) -> Mapping[str, _Seen]:
     """Return what is seen of the inputs of each kernel that multiplies any, in the digital module in eval mode."""
     seen: dict[str, _Seen] = {}
 
@@ -250,7 +258,7 @@ def _inputs_of(module: nn.Module, kernels: Iterable[Kernel], rows: Iterable[torc
     try:
         with torch.no_grad(), AnalogProducts({id(kernel.tensor): watched(kernel) for kernel in kernels}):
             for part in rows:
-                module(part.to(next(iter(kernels)).tensor.device))
+                module(part.to(kernels[0].tensor.device))
     finally:
         for part, training in modes:
             part.training = training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -21,6 +21,7 @@ from analog_eval.training.loop import Progress, Trainer
 from analog_eval.training.losses import Distillation, Loss
 from analog_eval.training.plan import OptimizerFactory, Plan
 from analog_eval.training.recipes import AddNormal, Recipe
+from analog_eval.training.remapping import Remapped, remap_channels
 from analog_eval.training.states import fingerprint, put_state
 
 __all__ = ["Hardened", "harden"]
@@ -60,6 +61,33 @@ class Hardened:
     best_epoch: int
     seed: int
     input_scales: dict[str, float]
+
+    def remapped(self) -> Hardened:
+        """Return the same with `remap_channels` of the model, and input scales by the names that kernels have there.
+
+        Returns
+        -------
+        Hardened
+
+        Raises
+        ------
+        ValueError
+            If no layer can be scaled.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from analog_eval import Periphery
+        >>> options = dict(periphery=Periphery(), input_ranges=InputRanges(), loss="mse", epochs=1)
+        >>> result = harden(torch.nn.Linear(2, 1), torch.eye(2), [0.5, 1.0], **options)
+        >>> list(result.input_scales), list(result.remapped().input_scales)
+        (['weight'], ['product.weight'])
+        """
+        model = remap_channels(self.model)
+        paths = [path and f"{path}." for path, part in model.named_modules() if isinstance(part, Remapped)]
+        names = {f"{path}weight": f"{path}product.weight" for path in paths}
+        scales = {names.get(name, name): scale for name, scale in self.input_scales.items()}
+        return replace(self, model=model, input_scales=scales)
 
 
 def harden(
@@ -168,6 +196,11 @@ def harden(
 
     Noise on kernels only, as with ``targets="weights"`` in `noise_sweep`; tied kernels get it once.  For noise relative
     to the largest weight of a channel, on the crossbar too, see `remap_channels`.
+
+    A periphery works on what a recipe has made of the weights: `Simulated` devices that have drifted are compensated
+    before the converters, but on a chip after them, where after a year noise of outputs weighs twice as much.  Layers
+    whose activations are computed a second time in the backward pass (``torch.utils.checkpoint``) cannot be trained
+    through a periphery, whose noise would not be the same.
 
     After Rasch et al., arXiv 2302.08469 (noise fresh in every batch, forward and backward, steps from clean weights,
     clipping, converters, learned input ranges).  Rounding passes gradients on as they are, and clipping those of what

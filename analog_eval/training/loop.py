@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import nn
 
 from analog_eval._progress import ProgressLine
 from analog_eval.adapters.modules import unchanged_rng
-from analog_eval.training.batches import ArrayBatches, LoaderBatches, Rows, epoch_seeds
+from analog_eval.training.batches import ArrayBatches, Batch, LoaderBatches, Rows, epoch_seeds
 from analog_eval.training.converters import Converters
 from analog_eval.training.kernels import Kernels
 from analog_eval.training.plan import Plan
@@ -49,6 +49,13 @@ class Progress:
         if not rank or rank > self.best_rank:
             self.best_rank, self.best_epoch = rank, self.epoch
             self.best, self.best_scales = state_of(module), scales
+
+
+class _Noises(NamedTuple):
+    """Sources of random numbers; two, because how many the converters take depends on the weights."""
+
+    weights: torch.Generator
+    converters: torch.Generator
 
 
 class Trainer:
@@ -92,9 +99,10 @@ class Trainer:
         self.optimizer = plan.optimizer_for(trained)
         self.converters = self._converters()
         self._optimizers = [self.optimizer]
-        if self.converters is not None and plan.input_ranges is not None:
+        ranges = [] if self.converters is None else list(self.converters.parameters())
+        if ranges and plan.input_ranges is not None:
             # Of their own: what is set for weights, such as their decay, is not meant for them.
-            self._optimizers.append(torch.optim.Adam(self.converters.parameters(), plan.input_ranges.learning_rate))
+            self._optimizers.append(torch.optim.Adam(ranges, plan.input_ranges.learning_rate))
         self._rates = [[float(group["lr"]) for group in own.param_groups] for own in self._optimizers]
 
     def state(self) -> dict[str, Any]:
@@ -117,22 +125,14 @@ class Trainer:
         return f"{type(self.optimizer).__name__} {text(plain(groups))}"
 
     def _converters(self) -> Converters | None:
-        if self._plan.periphery is None:
+        plan = self._plan
+        if plan.periphery is None:
             return None
-        return Converters(
-            self._plan.periphery, self._plan.input_ranges, self.kernels.all, self.module, self._first_rows()
-        )
-
-    def _first_rows(self) -> Iterator[torch.Tensor]:
         order, _, module = epoch_seeds(self._seed, 0)
         with unchanged_rng(self.kernels.device):
             torch.manual_seed(module)
-            n_rows = 0
-            for X, *_ in self._batches.epoch(order):
-                yield X
-                n_rows += len(X)
-                if n_rows >= _FIRST_ROWS:
-                    break
+            first = _first_rows(self._batches.epoch(order))
+            return Converters(plan.periphery, plan.input_ranges, self.kernels.all, self.module, first)
 
     def run(self, progress: Progress, after_epoch: Callable[[], None] = lambda: None, *, show: bool) -> None:
         """Train from where `progress` is to the end."""
@@ -174,7 +174,7 @@ class Trainer:
         """Train for one epoch and return the mean loss of its rows, at the noisy weights."""
         # From the epoch alone, so that a run that goes on from here draws what it would have drawn.
         order, noise, module = epoch_seeds(self._seed, epoch)
-        generator = self.kernels.generator(noise)
+        noises = self._noises(noise)
         total, count = 0.0, 0.0
         self.module.train()
         for part in self._still:
@@ -182,7 +182,7 @@ class Trainer:
         with unchanged_rng(self.kernels.device):
             torch.manual_seed(module)  # of dropout, and of loaders that shuffle
             for number, batch in enumerate(self._batches.epoch(order), start=1):
-                loss = self._step(batch, generator)
+                loss = self._step(batch, noises)
                 if not math.isfinite(loss):
                     raise ValueError(
                         f"the loss is {loss} in batch {number} of epoch {epoch}; a lower learning_rate, less noise "
@@ -193,7 +193,7 @@ class Trainer:
             part.rescale()
         return total / count if count else math.nan
 
-    def _step(self, batch: Any, generator: torch.Generator) -> float:
+    def _step(self, batch: Any, noises: _Noises) -> float:
         X, y, weights = (None if part is None else part.to(self.kernels.device) for part in batch)
         for optimizer in self._optimizers:
             optimizer.zero_grad()
@@ -201,7 +201,7 @@ class Trainer:
         if self._digital is not None:
             with torch.no_grad():
                 taught = self._digital(X)
-        with self._noisy(generator):
+        with self._noisy(noises):
             outputs = self.module(X)
             losses = self._criterion.training_rows(outputs, y, taught, weighted=weights is not None)
             if weights is not None:
@@ -218,11 +218,14 @@ class Trainer:
                 self.kernels.clip(self._plan.clip)
         return value
 
+    def _noises(self, seed: int) -> _Noises:
+        return _Noises(self.kernels.generator(seed), self.kernels.generator(seed ^ 1))
+
     @contextmanager
-    def _noisy(self, generator: torch.Generator) -> Iterator[None]:
+    def _noisy(self, noises: _Noises) -> Iterator[None]:
         """Make kernels noisy, and put them in crossbars, for the length of a ``with`` block."""
-        around = nullcontext() if self.converters is None else self.converters.around(generator)
-        with around, self.kernels.noisy(self._plan.recipe, generator):
+        around = nullcontext() if self.converters is None else self.converters.around(noises.converters)
+        with around, self.kernels.noisy(self._plan.recipe, noises.weights):
             yield
 
     def _validate(self) -> dict[str, float]:
@@ -230,13 +233,13 @@ class Trainer:
         if self._validation is None:
             return {}
         plan, scores = self._plan, {}
-        generator = self.kernels.generator(epoch_seeds(self._seed, 0)[1])
+        noises = self._noises(epoch_seeds(self._seed, 0)[1])
         self.module.eval()
         n_draws = 1 if plan.recipe is None and self.converters is None else plan.n_draws
         for name, n_looks in (("clean", 1), ("noisy", n_draws)):
             draws = []
             for _ in range(n_looks):
-                with nullcontext() if name == "clean" else self._noisy(generator):
+                with nullcontext() if name == "clean" else self._noisy(noises):
                     draws.append(self._look_at(self._validation))
             loss, accuracy = np.mean(draws, axis=0).tolist()
             scores[f"{name}_loss"] = loss
@@ -252,9 +255,19 @@ class Trainer:
             torch.manual_seed(0)
             for first in range(0, len(rows), _VALIDATION_ROWS):
                 part = rows[slice(first, first + _VALIDATION_ROWS)]
-                outputs, y = self.module(part.X.to(device)), part.y.to(device)
+                # Modules may write to their rows.
+                outputs, y = self.module(part.X.to(device, copy=True)), part.y.to(device)
                 losses.append(criterion.rows(outputs, y, weighted=rows.weights is not None).double().cpu())
                 hits.append(criterion.hits(outputs, y).double().cpu() if criterion.classifies else losses[-1])
         weights = torch.ones(len(rows), dtype=torch.float64) if rows.weights is None else rows.weights
         shares = weights / weights.sum()
         return float(shares @ torch.cat(losses)), float(shares @ torch.cat(hits))
+
+
+def _first_rows(batches: Iterable[Batch]) -> Iterator[torch.Tensor]:
+    n_rows = 0
+    for X, *_ in batches:
+        yield X
+        n_rows += len(X)
+        if n_rows >= _FIRST_ROWS:
+            break

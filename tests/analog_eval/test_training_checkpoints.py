@@ -214,7 +214,7 @@ class Evil:
 
 def test_what_is_no_checkpoint_is_refused(tmp_path, capsys):
     path = tmp_path / "run.pt"
-    for content in ("garbage", {"version": 1}, {"version": 1, "settings": Evil(), "state": {}}):
+    for content in ("garbage", {"version": 2}, {"version": 1, "settings": Evil(), "state": {}}):
         torch.save(content, path)
         with pytest.raises(ValueError, match="is no checkpoint of hardening"):
             harden(**arguments(), checkpoint=path)

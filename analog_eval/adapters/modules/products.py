@@ -89,7 +89,8 @@ def _conv(
     if n_axes == 1:
         # An image of one line.
         images, sizes, steps, gaps = images[:, :, None], (1, *sizes), (1, *steps), (1, *gaps)
-    parts = _parts(images, sizes)
+    # Autograd keeps all patches, and would keep what belongs to the kernel once a part.
+    parts = [images] if torch.is_grad_enabled() else _parts(images, sizes)
     outputs = torch.cat([_convolved(product, part, weight, sizes, steps, gaps, groups) for part in parts])
     outputs = outputs.reshape(len(images), weight.shape[0], *shape)
     if bias is not None:
