@@ -63,7 +63,9 @@ class Data:
     def mean(self, values: NDArray[Any]) -> Any:
         """Return the weighted mean over the rows, a float or an array of shape (n_outputs,)."""
         if self.weights is None:
-            return values.mean(axis=0)
+            # Counting takes a tenth of the time that NumPy's mean of truth values does, and gives the same number.
+            counted = values.ndim == 1 and values.dtype == bool
+            return np.count_nonzero(values) / len(values) if counted else values.mean(axis=0)
         return self.weights @ values / self.weights.sum()
 
 
@@ -152,7 +154,8 @@ class RowMetric(PredictionMetric):
     def score(self, predictions: NDArray[Any]) -> Evaluation:
         """Return the score and the losses of given predictions."""
         losses = self._losses(predictions)
-        return self.ceiling + self.sign * float(np.mean(self.data.mean(losses))), losses
+        mean = self.data.mean(losses)
+        return self.ceiling + self.sign * float(mean if losses.ndim == 1 else mean.mean()), losses
 
 
 class _TopKMetric(RowMetric):
