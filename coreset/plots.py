@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def new_axes(width: float = 7.0, height: float = 4.5) -> Axes:
-    """Empty axes of a size in inches.
+    """Empty axes of a size in inches, of a figure that notebooks show.
 
     Raises
     ------
@@ -19,10 +19,10 @@ def new_axes(width: float = 7.0, height: float = 4.5) -> Axes:
         When matplotlib is missing, naming the extra that brings it.
     """
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install 'coreset-eval[plots]'") from error
-    return Figure(figsize=(width, height), layout="constrained").subplots()
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def plot_plan(table: pd.DataFrame, ax: Axes | None = None) -> Axes:

@@ -28,7 +28,7 @@ def _run(source, namespace):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path, capsys):
+def test_notebook_runs(path):
     mpl.use("Agg")
     namespace = {}
     shown = []
@@ -37,9 +37,8 @@ def test_notebook_runs(path, capsys):
         if value is not None:
             shown.append(value._repr_html_() if hasattr(value, "_repr_html_") else repr(value))
     assert len(shown) >= 3
-    assert len(plt.get_fignums()) >= 3
+    assert len(plt.get_fignums()) >= 2
     plt.close("all")
-    assert "ranks first" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -47,5 +46,5 @@ def test_no_outputs_are_stored(path):
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in _code(path))
 
 
-def test_there_is_a_notebook():
-    assert NOTEBOOKS
+def test_each_package_and_the_chain_of_all_have_one():
+    assert {path.stem for path in NOTEBOOKS} == {"chain", "hardening", "imputation", "summaries"}
