@@ -47,6 +47,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/allocation.py
 	$(BIN)/python benchmarks/plot.py
+	$(BIN)/python benchmarks/scoreboard.py
 
 bench-all: bench
 	$(BIN)/python benchmarks/streaming.py
