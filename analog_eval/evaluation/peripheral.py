@@ -151,7 +151,9 @@ def _scales(subject: Subject, positions: Sequence[int], calibration: Any) -> dic
     by_name = {subject.adapter.tensors[i].name: i for i in positions}
     unknown = [name for name in calibration if name not in by_name]
     if unknown:
-        raise ValueError(f"calibration names {unknown}, but the kernels of the model are {list(by_name)}")
+        remapped = any(name.endswith("product.weight") for name in by_name)
+        hint = "; result.remapped() of harden has net and scales by these names" if remapped else ""
+        raise ValueError(f"calibration names {unknown}, but the kernels of the model are {list(by_name)}{hint}")
     return {by_name[name]: float(scale) for name, scale in calibration.items()}
 
 

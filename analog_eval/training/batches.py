@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from analog_eval.adapters import as_array
 from analog_eval.adapters.modules import module_rows, unchanged_rng
-from analog_eval.training.recipes import check_number
 
 __all__ = ["ArrayBatches", "Batch", "LoaderBatches", "Rows", "check_rows", "epoch_seeds", "training_data"]
 
@@ -159,21 +160,25 @@ class LoaderBatches:
         self.mean_weight = self._mean_weight(epoch_seeds(seed, 0)[2])
 
     def epoch(self, seed: int) -> Iterator[Batch]:
-        """Yield the batches of the loader, which shuffles by torch's global random numbers, if at all."""
-        for batch in self._loader:
-            if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-                kind = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
-                raise TypeError(f"X: a batch must be (X, y) or (X, y, sample_weight), got {kind}")
-            if len(batch) != (self._n_parts or len(batch)):
-                raise ValueError(f"X: a batch has {len(batch)} parts, but the first one had {self._n_parts}")
-            self._n_parts = len(batch)
-            if len(batch) == 3 and not as_array(batch[2]).any():
-                continue
-            yield check_rows(self._module, *batch, what="batch ").batch
+        """Yield the batches of the loader; `seed` is of its own generators, others shuffle by torch's global one."""
+        with _seeded(self._loader, seed):
+            for batch in self._loader:
+                self._check_parts(batch)
+                if len(batch) == 3 and not as_array(batch[2]).any():
+                    continue
+                yield check_rows(self._module, *batch, what="batch ").batch
 
     def digest(self) -> str:
         """Say that the contents are not known."""
         return "a loader"
+
+    def _check_parts(self, batch: Any) -> None:
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            kind = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+            raise TypeError(f"X: a batch must be (X, y) or (X, y, sample_weight), got {kind}")
+        if len(batch) != (self._n_parts or len(batch)):
+            raise ValueError(f"X: a batch has {len(batch)} parts, but the first one had {self._n_parts}")
+        self._n_parts = len(batch)
 
     def _mean_weight(self, seed: int) -> float:
         total, count = 0.0, 0
@@ -184,9 +189,33 @@ class LoaderBatches:
                 if weights is None:
                     return 1.0
                 total, count = total + float(weights.sum()), count + len(rows)
+        if self._n_parts is None:
+            raise ValueError("X holds no batches: it is empty, or drop_last leaves none")
         if count == 0:
             raise ValueError("X holds no batches with weights above 0")
         return total / count
+
+
+@contextmanager
+def _seeded(loader: Any, seed: int) -> Iterator[None]:
+    """Seed a loader's own generators for the length of a ``with`` block; afterwards they are where they were."""
+    before = [(generator, generator.get_state()) for generator in _generators(loader)]
+    try:
+        for number, (generator, _) in enumerate(before):
+            generator.manual_seed(seed ^ number)
+        yield
+    finally:
+        for generator, state in before:
+            generator.set_state(state)
+
+
+def _generators(loader: Any) -> list[torch.Generator]:
+    """Return torch's generators that a loader, its samplers and its data set hold, each once."""
+    by_batch = getattr(loader, "batch_sampler", None)
+    samplers = (getattr(loader, "sampler", None), by_batch, getattr(by_batch, "sampler", None))
+    holders = (loader, *samplers, getattr(loader, "dataset", None))
+    held = [value for holder in holders for value in getattr(holder, "__dict__", {}).values()]
+    return list({id(value): value for value in held if isinstance(value, torch.Generator)}.values())
 
 
 def training_data(
@@ -195,6 +224,8 @@ def training_data(
     """Return what to train on and what to validate with, from the arguments of `analog_eval.training.harden`."""
     held_out = _given_rows(module, validation)
     if y is not None:
+        if isinstance(X, DataLoader):
+            raise TypeError("X is a DataLoader, whose batches are (X, y) or (X, y, sample_weight): leave y out")
         rows = check_rows(module, X, y, sample_weight)
         if held_out is None and validation is not None:
             rows, held_out = _split(rows, validation, seed)
@@ -209,19 +240,23 @@ def training_data(
 
 
 def _given_rows(module: nn.Module, validation: Any) -> Rows | None:
-    if not isinstance(validation, tuple | list):
+    if validation is None or (isinstance(validation, int | float | np.number) and not isinstance(validation, bool)):
         return None
+    if not isinstance(validation, tuple | list):
+        raise TypeError(f"validation must be a share of the rows, or (X, y), got {type(validation).__name__}")
     if len(validation) not in (2, 3):
         raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), got {len(validation)} parts")
     return check_rows(module, *validation, what="validation ")
 
 
-def _split(rows: Rows, share: Any, seed: int) -> tuple[Rows, Rows]:
+def _split(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
     """Return rows to train on and rows to validate with."""
-    check_number(share, "validation", below=1.0)
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"validation={share} must be > 0 and < 1, the share of the rows held out; None: none of them")
     n_held = round(share * len(rows))
-    if not 0 < n_held < len(rows):
-        raise ValueError(f"validation={share} of {len(rows)} rows leaves {n_held} to validate with, and the others")
+    n_left = len(rows) - n_held
+    if not (n_held and n_left):
+        raise ValueError(f"validation={share} of {len(rows)} rows: {n_held} to validate with, {n_left} to train on")
     # A stream of its own: epochs have one number more.
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows)))
     return rows[order[n_held:]], rows[order[:n_held]]

@@ -14,6 +14,12 @@ from analog_eval.training.states import fingerprint, plain
 __all__ = ["Checkpoint"]
 
 _VERSION = 2
+# Settings that are fingerprints, which tell nobody anything, by what they are taken of.
+_FINGERPRINTED = {
+    "model": "the model's weights",
+    "rows": "the rows to train on",
+    "validation": "the rows to validate with",
+}
 
 
 class Checkpoint:
@@ -67,8 +73,10 @@ class Checkpoint:
         for name, value in settings.items():
             stored = self._content["settings"].get(name)
             if stored != value:
+                whose = _FINGERPRINTED.get(name)
+                difference = f"{whose} differ" if whose else f"{name} was {stored}, now it is {value}"
                 raise ValueError(
-                    f"checkpoint={str(self._path)!r} is of another run: {name} was {stored}, now it is {value}. "
+                    f"checkpoint={str(self._path)!r} is of another run: {difference}. "
                     "Delete the file, or give another one"
                 )
         try:
@@ -122,6 +130,8 @@ class _OtherVersion(Exception):
 
 def _load(path: Path) -> dict[str, Any]:
     """Return the content of a file, or raise whatever comes if it is damaged."""
+    if path.stat().st_size == 0:
+        raise ValueError("it is empty")
     # Nothing but tensors and plain values is unpickled, whoever wrote the file.
     content = dict(torch.load(path, map_location="cpu", weights_only=True))
     if content["version"] != _VERSION:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any, Literal
 
 import pandas as pd
@@ -27,7 +28,7 @@ from analog_eval.training.states import fingerprint, put_state
 __all__ = ["Hardened", "harden"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Hardened:
     """What `harden` returns.
 
@@ -47,6 +48,8 @@ class Hardened:
         From which all random numbers derive.
     input_scales : dict of str to float
         Learned input scales by the name of the kernel, which `drift_sweep` takes for ``calibration``; empty without.
+    recipe : Recipe or None
+        Noise that it was trained with.
 
     Examples
     --------
@@ -61,6 +64,17 @@ class Hardened:
     best_epoch: int
     seed: int
     input_scales: dict[str, float]
+    recipe: Recipe | None
+
+    def __repr__(self) -> str:
+        best, ranked = self.history.loc[self.best_epoch], ("noisy_accuracy", "noisy_loss")
+        parts = {"model": type(self.model).__name__, "epochs": self.history.index[-1], "best_epoch": self.best_epoch}
+        parts |= {name: f"{best[name]:.4g}" for name in ranked if name in best}
+        parts |= {"recipe": self.recipe, "seed": self.seed}
+        return f"Hardened({', '.join(f'{name}={value}' for name, value in parts.items())})"
+
+    def _repr_html_(self) -> str:
+        return f"<p><b>{escape(repr(self))}</b></p>{self.history.to_html(max_rows=20, float_format='{:.4g}'.format)}"
 
     def remapped(self) -> Hardened:
         """Return the same with `remap_channels` of the model, and input scales by the names that kernels have there.
@@ -127,7 +141,7 @@ def harden(
         that are in eval mode stay in it.
     X : array-like or Tensor of shape (n_rows, ...), or iterable of batches
         Rows to train on.  Without `y`: a ``DataLoader``, or anything that can be iterated anew in every epoch, whose
-        batches are ``(X, y)`` or ``(X, y, sample_weight)``.
+        batches are ``(X, y)`` or ``(X, y, sample_weight)``; see Notes for its random numbers.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
         Class numbers or targets.
     sample_weight : array-like of shape (n_rows,), optional
@@ -167,6 +181,7 @@ def harden(
     checkpoint : str or path, optional
         File that is written after every epoch.  If it is there already the run goes on from it, with the same result as
         if it had never stopped; a file of a run with other arguments is an error.
+        What a loader yields is not among them: it is taken to be the same.
     progress : bool, default=True
         Show how far training is, on standard error.
     random_state : None, int, RandomState or Generator, default=None
@@ -184,8 +199,8 @@ def harden(
         If an argument is of a wrong kind.
     ValueError
         If rows disagree in number, an argument is out of range, the module has no kernel or nothing to train, no
-        product of it goes through `periphery`, `input_ranges` has no periphery or one whose scale is set, a loss is NaN
-        or infinite, or `checkpoint` is damaged, belongs to another run or cannot hold this one's state.
+        product of it goes through `periphery`, `input_ranges` has no periphery or one whose scale is set, a weight or a
+        loss is NaN or infinite, or `checkpoint` is damaged, belongs to another run or cannot hold this one's state.
 
     Notes
     -----
@@ -196,6 +211,14 @@ def harden(
 
     Noise on kernels only, as with ``targets="weights"`` in `noise_sweep`; tied kernels get it once.  For noise relative
     to the largest weight of a channel, on the crossbar too, see `remap_channels`.
+
+    In every epoch torch's global random numbers, and each ``torch.Generator`` that is an attribute of a loader, of its
+    samplers or of its data set, start from a seed that derives from `random_state` and the epoch; afterwards they are
+    where they were.  So a loader that shuffles follows `random_state` instead of the seed of its own ``generator``, and
+    goes on from a checkpoint in the order that it would have had.  Nothing else of a loader is seen: random numbers of
+    NumPy and Python (other than in worker processes of a ``DataLoader``, which torch seeds), what a sampler or data
+    set remembers from pass to pass, or workers that persist.  Where batches depend on these, neither an equal
+    `random_state` nor a checkpoint makes runs equal.
 
     A periphery works on what a recipe has made of the weights: `Simulated` devices that have drifted are compensated
     before the converters, but on a chip after them, where after a year noise of outputs weighs twice as much.  Layers
@@ -265,26 +288,28 @@ def harden(
     if file is None:
         trainer.run(state, show=progress)
     else:
-        settings = plan.settings() | {
+        # The first that differs is told, and with another seed the rows that are held out are others, too.
+        settings = {
+            "random_state": str(seed),
+            **plan.settings(),
             "model": fingerprint(digital.state_dict()),
             "optimizer settings": trainer.optimizer_settings(),
             "rows": batches.digest(),
             "validation": "none" if held_out is None else held_out.digest(),
-            "random_state": str(seed),
         }
         file.restore(trainer, state, settings)
         trainer.run(state, lambda: file.write(trainer, state, settings), show=progress)
-    return _finished(trainer, digital, state, seed)
+    return _finished(trainer, digital, state, plan, seed)
 
 
-def _finished(trainer: Trainer, digital: nn.Module, state: Progress, seed: int) -> Hardened:
+def _finished(trainer: Trainer, digital: nn.Module, state: Progress, plan: Plan, seed: int) -> Hardened:
     twin = trainer.module
     put_state(twin, state.best)
     trainer.optimizer.zero_grad()
     for part, own in zip(digital.modules(), twin.modules(), strict=True):
         own.training = part.training
     history = pd.DataFrame(state.history).astype({"epoch": int}).set_index("epoch")
-    return Hardened(twin, history, state.best_epoch, seed, state.best_scales)
+    return Hardened(twin, history, state.best_epoch, seed, state.best_scales, plan.recipe)
 
 
 def _copied(module: nn.Module) -> nn.Module:

@@ -96,12 +96,15 @@ class Kernels:
     TypeError
         If the module's tensors are hidden (TorchScript, quantized).
     ValueError
-        If there is no kernel, or kernels lie on several devices.
+        If there is no kernel, kernels lie on several devices, or a weight of any kind is NaN or infinite.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        groups = [group for group in grouped(module) if group.role == "kernel"]
-        self.all = [Kernel(*group.members[0], group.output_axis) for group in groups if group.members[0][1].numel()]
+        groups = list(grouped(module))
+        for group in groups:
+            _check_finite(*group.members[0])
+        kernels = [(*group.members[0], group.output_axis) for group in groups if group.role == "kernel"]
+        self.all = [Kernel(name, tensor, axis) for name, tensor, axis in kernels if tensor.numel()]
         if not self.all:
             raise ValueError(f"model: {type(module).__name__} has no kernels, so there is nothing to harden")
         devices = {str(kernel.tensor.device) for kernel in self.all}
@@ -140,3 +143,9 @@ class Kernels:
             for kernel in self.all:
                 if kernel.tensor.requires_grad:
                     kernel.tensor.copy_(clip(kernel.tensor, kernel.output_axis))
+
+
+def _check_finite(name: str, tensor: torch.Tensor) -> None:
+    n_bad = int((~torch.isfinite(tensor)).sum())
+    if n_bad:
+        raise ValueError(f"model: {name} holds {n_bad} NaN or infinite entries of {tensor.numel()}")

@@ -14,7 +14,7 @@ from analog_eval.periphery import Periphery
 from analog_eval.training.converters import InputRanges
 from analog_eval.training.kernels import Clip
 from analog_eval.training.losses import Criterion, Distillation, Loss
-from analog_eval.training.recipes import Recipe, check_number
+from analog_eval.training.recipes import Recipe, check_number, refuse_noise
 from analog_eval.training.states import text
 
 __all__ = ["OptimizerFactory", "Plan"]
@@ -50,6 +50,7 @@ class Plan:
             "input_ranges": InputRanges,
             "distillation": Distillation,
         }
+        refuse_noise(self.recipe, "recipe=")
         for name, kind in kinds.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):

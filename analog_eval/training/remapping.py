@@ -43,6 +43,8 @@ class Remapped(nn.Module):
     Modules that read the weights of their layers, as ``nn.TransformerEncoderLayer`` does in eval mode, find the scaled
     ones in ``weight``, and sizes, strides and the like under their own names.  To write to them is of no effect.
 
+    How to save and load: see `remap_channels`.
+
     Examples
     --------
     >>> layer = Remapped(torch.nn.Linear(3, 2))
@@ -123,6 +125,11 @@ def remap_channels(module: nn.Module) -> nn.Module:
     -----
     Channel-wise weight scaling of Rasch et al., arXiv 2302.08469.
 
+    Kernels have other names than before, such as ``0.product.weight`` for ``0.weight``.  Input scales that `harden`
+    learned go by the old ones: ``result.remapped()`` remaps ``result.model`` and renames its ``input_scales``.  A
+    ``state_dict`` of the remapped net is loaded into one that was made in the same way: build the net, untrained,
+    remap it, load.
+
     Best remap when training is over, and train with noise and clipping by channel, ``AddNormal(0.1, "channel")``: that
     is the noise which the remapped net will have.  A remapped net can be trained, too, but its weights are larger, so
     the steps of Adam, which know no scale, are relatively smaller: it needs a greater learning rate.
@@ -131,7 +138,16 @@ def remap_channels(module: nn.Module) -> nn.Module:
     --------
     >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
     >>> x = torch.randn(5, 4)
-    >>> torch.allclose(remap_channels(net)(x), net(x), atol=1e-6)
+    >>> remapped = remap_channels(net)
+    >>> torch.allclose(remapped(x), net(x), atol=1e-6)
+    True
+
+    What was saved by ``torch.save(remapped.state_dict(), path)`` is loaded into an untrained net, remapped:
+
+    >>> fresh = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> again = remap_channels(fresh)
+    >>> _ = again.load_state_dict(remapped.state_dict())
+    >>> torch.equal(again(x), remapped(x))
     True
     """
     if not isinstance(module, nn.Module):

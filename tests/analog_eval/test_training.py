@@ -321,6 +321,56 @@ def test_a_shuffling_loader_follows_the_seed(rows):
     assert same(*runs)
 
 
+def with_generators(rows, kind, seed):
+    """Return a loader, and the generators that it, its sampler or its data set has."""
+    dataset, generator = torch.utils.data.TensorDataset(*map(torch.from_numpy, rows)), torch.Generator()
+    generator.manual_seed(seed)
+    if kind == "loader":
+        options = {"shuffle": True, "generator": generator}
+    elif kind == "sampler":
+        weights = torch.arange(1.0, 49.0)
+        options = {"sampler": torch.utils.data.WeightedRandomSampler(weights, 48, generator=generator)}
+    elif kind == "batch_sampler":
+        sampler = torch.utils.data.RandomSampler(dataset, generator=generator)
+        options = {"batch_sampler": torch.utils.data.BatchSampler(sampler, 16, drop_last=True)}
+    else:
+        dataset, options = Noisy(*rows, generator), {"shuffle": True}
+    options |= {} if kind == "batch_sampler" else {"batch_size": 16}
+    return torch.utils.data.DataLoader(dataset, **options), generator
+
+
+class Noisy(torch.utils.data.Dataset):
+    def __init__(self, X, y, generator):
+        self.X, self.y, self.generator = X, y, generator
+
+    def __len__(self):
+        return len(self.y)
+
+    def __getitem__(self, row):
+        return self.X[row] + torch.randn(5, generator=self.generator).numpy(), self.y[row]
+
+
+@pytest.mark.parametrize("kind", ["loader", "sampler", "batch_sampler", "dataset"])
+def test_generators_of_a_loader_follow_the_seed(rows, kind):
+    """Whatever they start from, and they are where they were afterwards; epochs differ, and so do other seeds."""
+    runs = []
+    for own_seed, seed in ((1, 0), (2, 0), (1, 1)):
+        seen = []
+
+        def loss(outputs, y, seen=seen):
+            seen.append(outputs.detach().clone())
+            return functional.cross_entropy(outputs, y, reduction="none")
+
+        loader, generator = with_generators(rows, kind, own_seed)
+        before = generator.get_state()
+        harden(net(), loader, loss=loss, recipe=None, optimizer=sgd(0.0), epochs=2, random_state=seed)
+        assert torch.equal(generator.get_state(), before)
+        runs.append(torch.stack(seen))
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+    assert not torch.equal(*runs[0].chunk(2))
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_loader_that_leaves_out_rows_depends_on_the_seed_alone(rows, rng, weighted):
     """Which rows the pass for the mean weight sees depends on the order; the program's own stream stays where it is."""
@@ -337,6 +387,17 @@ def test_a_loader_that_leaves_out_rows_depends_on_the_seed_alone(rows, rng, weig
 
 
 # What is kept
+
+
+def test_results_are_shown_in_a_line(rows):
+    done = harden(net(), *rows, recipe=AddNormal(0.1), validation=0.25, epochs=2, random_state=3)
+    score = done.history.loc[done.best_epoch, "noisy_accuracy"]
+    shown = f"Hardened(model=Sequential, epochs=2, best_epoch={done.best_epoch}, noisy_accuracy={score:.4g}, "
+    assert repr(done).startswith(shown)
+    assert repr(done).endswith("recipe=AddNormal(level=0.1, per='layer'), seed=3)")
+    assert len(repr(done)) < 200
+    assert "recipe=AddNormal(level=0.1, per=&#x27;layer&#x27;)" in done._repr_html_()
+    assert "noisy" not in repr(harden(net(), *rows, epochs=1))
 
 
 def test_the_best_epoch_is_kept(rows):
@@ -524,7 +585,7 @@ class NotATensor(nn.Module):
         ({"sample_weight": ["a"] * 48}, TypeError, "sample_weight must hold numbers"),
         ({"sample_weight": np.ones((48, 1))}, ValueError, r"shape \(n_rows,\)"),
         ({"recipe": 0.1}, TypeError, "recipe must be a Recipe or None, got 0.1"),
-        ({"recipe": GaussianNoise()}, TypeError, "recipe must be a Recipe"),
+        ({"recipe": GaussianNoise()}, TypeError, r"recipe=GaussianNoise.*; Simulated\(noise, level\) makes a recipe"),
         ({"clip": 2.5}, TypeError, "clip must be a Clip or None, got 2.5"),
         ({"distillation": 0.5}, TypeError, "distillation must be a Distillation"),
         ({"loss": "hinge"}, ValueError, "loss='hinge' is not one of 'cross_entropy', 'mse'"),
@@ -540,9 +601,13 @@ class NotATensor(nn.Module):
         ({"batch_size": 0}, ValueError, "batch_size=0"),
         ({"n_draws": True}, TypeError, "n_draws must be an int"),
         ({"patience": 2}, ValueError, "patience=2 needs validation rows"),
-        ({"validation": 1.0}, ValueError, "validation=1.0 must be >= 0 and < 1"),
-        ({"validation": 0.001}, ValueError, "leaves 0 to validate with"),
-        ({"validation": "some"}, TypeError, "validation must be a number"),
+        ({"validation": 1.0}, ValueError, "validation=1.0 must be > 0 and < 1"),
+        ({"validation": 0}, ValueError, "validation=0 must be > 0 and < 1"),
+        ({"validation": 0.001}, ValueError, "validation=0.001 of 48 rows: 0 to validate with, 48 to train on"),
+        ({"validation": 0.999}, ValueError, "validation=0.999 of 48 rows: 48 to validate with, 0 to train on"),
+        ({"validation": "some"}, TypeError, r"validation must be a share of the rows, or \(X, y\), got str"),
+        ({"validation": np.zeros((48, 5))}, TypeError, "or .* got ndarray$"),
+        ({"validation": True}, TypeError, "got bool"),
         ({"validation": (1, 2, 3, 4)}, ValueError, "got 4 parts"),
         ({"validation": (np.zeros((2, 5)), [0])}, ValueError, "validation y has shape"),
         ({"checkpoint": 3}, TypeError, "checkpoint must be a path, got 3"),
@@ -561,7 +626,7 @@ def test_bad_arguments(rows, change, error, message):
 @pytest.mark.parametrize(
     ("batches", "error", "message"),
     [
-        ([], ValueError, "X holds no batches"),
+        ([], ValueError, "X holds no batches: it is empty, or drop_last leaves none"),
         ([np.zeros((4, 5))], TypeError, r"a batch must be \(X, y\) or \(X, y, sample_weight\), got ndarray"),
         ([(np.zeros((4, 5)),)], TypeError, "got 1 parts"),
         ([(np.zeros((4, 5)), [0] * 3)], ValueError, "batch y has shape"),
@@ -578,10 +643,21 @@ def test_bad_batches(batches, error, message):
         harden(net(), Loader(), epochs=1)
 
 
-def test_no_share_of_a_loader_is_held_out(rows):
+def test_what_a_loader_goes_without(rows):
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*map(torch.from_numpy, rows)))
     with pytest.raises(ValueError, match="no share of a loader"):
         harden(net(), loader, validation=0.2)
+    with pytest.raises(TypeError, match=r"X is a DataLoader, whose batches are .* leave y out"):
+        harden(net(), loader, rows[1])
+
+
+@pytest.mark.parametrize("name", ["0.weight", "0.bias", "1.running_var"])
+def test_weights_that_are_no_numbers_are_named(rows, name):
+    model = net(norm=True)
+    model.state_dict()[name].view(-1)[1] = float("nan")
+    size = model.state_dict()[name].numel()
+    with pytest.raises(ValueError, match=f"model: {name} holds 1 NaN or infinite entries of {size}"):
+        harden(model, *rows, epochs=1)
 
 
 def test_distillation_settings():

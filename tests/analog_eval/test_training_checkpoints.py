@@ -192,18 +192,31 @@ def test_a_write_that_was_cut_short_spoils_nothing(tmp_path, monkeypatch):
         ({"batch_size": 13}, "batch_size"),
         ({"learning_rate": 0.01}, "learning_rate"),
         ({"schedule": "constant"}, "schedule"),
-        ({"random_state": 8}, "random_state|rows"),
-        ({"sample_weight": None}, "rows"),
-        ({"validation": 0.3}, "rows"),
+        ({"random_state": 8}, "random_state"),
         ({"loss": "cross_entropy"}, "loss"),
-        ({"model": nn.Linear(6, 3)}, "model"),
     ],
 )
 def test_files_of_other_runs_are_refused(tmp_path, change, name):
     path = tmp_path / "run.pt"
     with pytest.raises(Interrupted):
         harden(**arguments(), loss=interrupted_after(17), checkpoint=path)
-    with pytest.raises(ValueError, match=f"is of another run: ({name}) was .*, now it is"):
+    with pytest.raises(ValueError, match=f"is of another run: {name} was .*, now it is"):
+        harden(**({"loss": loss} | arguments() | change), checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"sample_weight": None}, "the rows to train on"),
+        ({"validation": 0.3}, "the rows to train on"),
+        ({"model": nn.Linear(6, 3)}, "the model's weights"),
+    ],
+)
+def test_files_of_other_rows_are_refused_without_fingerprints(tmp_path, change, what):
+    path = tmp_path / "run.pt"
+    with pytest.raises(Interrupted):
+        harden(**arguments(), loss=interrupted_after(17), checkpoint=path)
+    with pytest.raises(ValueError, match=rf"is of another run: {what} differ\. Delete"):
         harden(**({"loss": loss} | arguments() | change), checkpoint=path)
 
 
@@ -218,6 +231,9 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, capsys):
         torch.save(content, path)
         with pytest.raises(ValueError, match="is no checkpoint of hardening"):
             harden(**arguments(), checkpoint=path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="is no checkpoint of hardening: it is empty"):
+        harden(**arguments(), checkpoint=path)
     path.write_bytes(b"half of a")
     with pytest.raises(ValueError, match="is no checkpoint of hardening"):
         harden(**arguments(), checkpoint=path)
@@ -290,6 +306,27 @@ def test_a_loader_that_leaves_out_rows_goes_on_the_same(tmp_path):
     torch.rand(7)
     resumed = harden(**given, loss=loss, checkpoint=path)
     assert_same(resumed, harden(**(given | {"random_state": resumed.seed}), loss=loss))
+
+
+def loader_with_generators(given):
+    """Anew in every process: a loader with a generator, whose sampler, which leaves out rows, has another."""
+    rows = torch.utils.data.TensorDataset(*(torch.from_numpy(given[name]) for name in ("X", "y", "sample_weight")))
+    generators = [torch.Generator().manual_seed(seed) for seed in (5, 6)]
+    sampler = torch.utils.data.RandomSampler(rows, num_samples=50, generator=generators[0])
+    return torch.utils.data.DataLoader(rows, batch_size=25, sampler=sampler, generator=generators[1])
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_loader_with_generators_of_its_own_goes_on_the_same(tmp_path, again):
+    """Whether it is made anew, as after a kill, or is the one whose epoch was interrupted."""
+    given = arguments()
+    loader = loader_with_generators(given)
+    options = {name: value for name, value in given.items() if name not in ("X", "y", "sample_weight", "validation")}
+    path = tmp_path / "run.pt"
+    with pytest.raises(Interrupted):
+        harden(X=loader, **options, loss=interrupted_after(5), checkpoint=path)
+    resumed = harden(X=loader_with_generators(given) if again else loader, **options, loss=loss, checkpoint=path)
+    assert_same(resumed, harden(X=loader_with_generators(given), **options, loss=loss))
 
 
 def test_functions_that_make_other_optimizers_are_told_apart(tmp_path):

@@ -189,6 +189,14 @@ def test_sums_are_flat_and_say_what_they_are():
         AddNormal() + 1.0
 
 
+def test_sums_with_noises_of_the_sweeps_say_what_is_missing():
+    message = r"GaussianNoise\(scale='std'\) is a noise of the sweeps; Simulated\(noise, level\) makes a recipe of it"
+    with pytest.raises(TypeError, match=message):
+        AddNormal() + GaussianNoise()
+    with pytest.raises(TypeError, match=message):
+        GaussianNoise() + AddNormal()
+
+
 def test_simulated_noise_is_that_of_the_sweeps():
     weights = torch.linspace(-1.0, 1.0, 9, dtype=torch.float64)
     expected = QuantizationNoise()(weights.numpy(), 3)
@@ -365,6 +373,21 @@ def test_remapped_layers_show_weights_and_settings(name):
     assert pickle.loads(pickle.dumps(twin)).weight.equal(twin.weight)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = twin.nothing
+
+
+def test_remapped_nets_are_saved_and_loaded_into_untrained_ones(tmp_path, rng):
+    def net():
+        return nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4), nn.Flatten(), nn.Linear(16, 3, bias=False))
+
+    X, y = rng.normal(size=(20, 2, 6)), rng.integers(3, size=20)
+    trained = harden(net(), X, y, learning_rate=0.05, epochs=2, random_state=0, progress=False).remapped().model
+    torch.save(trained.state_dict(), tmp_path / "net.pt")
+    loaded = remap_channels(net())
+    loaded.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
+    rows = torch.tensor(X, dtype=torch.float32)
+    assert torch.equal(loaded.eval()(rows), trained.eval()(rows))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        net().load_state_dict(trained.state_dict())
 
 
 def test_layers_with_a_forward_of_their_own_stay():

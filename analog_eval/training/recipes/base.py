@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from analog_eval.noise import RandomState, one_seed
+from analog_eval.training.recipes.checks import refuse_noise
 
 __all__ = ["Recipe", "normal"]
 
@@ -65,7 +66,13 @@ class Recipe(ABC):
 
     def __add__(self, other: object) -> Recipe:
         """Return both, this one first."""
+        refuse_noise(other)
         return _Sum((*_parts(self), *_parts(other))) if isinstance(other, Recipe) else NotImplemented
+
+    def __radd__(self, other: object) -> Recipe:
+        """Say what to do with a noise of the sweeps; nothing else is added to a recipe but recipes."""
+        refuse_noise(other)
+        return NotImplemented
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,9 +7,10 @@ from typing import Any, get_args
 
 import numpy as np
 
+from analog_eval.noise import WeightNoise
 from analog_eval.training.recipes.channels import Per
 
-__all__ = ["check_number", "check_per"]
+__all__ = ["check_number", "check_per", "refuse_noise"]
 
 
 def check_number(value: Any, name: str, *, low: float = 0.0, below: float = math.inf) -> None:
@@ -24,3 +25,9 @@ def check_per(per: Any) -> None:
     """Raise unless `per` is one of the two words."""
     if per not in get_args(Per):
         raise ValueError(f"per={per!r} is not one of {', '.join(map(repr, get_args(Per)))}")
+
+
+def refuse_noise(value: Any, what: str = "") -> None:
+    """Raise if `value` is a noise of the sweeps, which has no level to train at."""
+    if isinstance(value, WeightNoise):
+        raise TypeError(f"{what}{value!r} is a noise of the sweeps; Simulated(noise, level) makes a recipe of it")
