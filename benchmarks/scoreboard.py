@@ -75,7 +75,7 @@ def peers_section(results: Results) -> Iterator[str]:
     yield ""
     yield "Excess: by how much k-means costs more when it is solved on a summary of equally many points than on the"
     yield "data. Ratios are of medians over seeds, with 95 % intervals from 2,000 bootstrap samples of the seeds (3 of"
-    yield "most peers, so that they are rough). Below 1 is in favour of `RobustCoreset`. The best peer has the least one."
+    yield "most peers, so that they are rough). Below 1 is in favour of `RobustCoreset`. The best peer has the least."
     yield ""
     yield "| data | best peer | its excess | ours | ratio of excess | ratio of CPU time |"
     yield "|---|---|---|---|---|---|"
