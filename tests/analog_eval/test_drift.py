@@ -417,7 +417,9 @@ class TestShowing:
     def test_text(self):
         report = report_of([0.9, 0.9, 0.5])
         text = repr(report)
-        assert "as good as digital (normalized >= 99 %): holds at 25s, 1h; fails at 1mo" in text
+        assert "as good as digital (chance_corrected >= 99 %): holds at 25s, 1h; fails at 1mo" in text
+        unknown = repr(report_of([0.9, 0.9, 0.5], chance=float("nan")))
+        assert "as good as digital (normalized >= 99 %): holds at 25s, 1h; fails at 1mo" in unknown
         assert "from 25s to 1mo: -0.4000 [-0.4000, -0.4000]" in text
         assert "1mo" in report.to_markdown().splitlines()[-1]
         assert "<td>1mo</td>" in report._repr_html_()
