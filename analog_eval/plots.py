@@ -301,9 +301,11 @@ def _picture(ax: Axes | None, xlabel: str, ylabel: str, title: str | None = None
     axes.grid(visible=True, color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    # Drawing twice on the same axes must not list the common entries twice.
-    entries = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    axes.legend(entries.values(), entries.keys(), frameon=False, fontsize="small")
+    # Every curve, and behind them what curves of several sweeps have in common, once.
+    curves, entries = _curves(axes), list(zip(*axes.get_legend_handles_labels(), strict=True))
+    shared = {label: handle for handle, label in entries if handle not in curves}
+    handles = [*(handle for handle, _ in entries if handle in curves), *shared.values()]
+    axes.legend(handles, [handle.get_label() for handle in handles], frameon=False, fontsize="small")
 
 
 def _time_axis(axes: Any) -> None:
