@@ -93,7 +93,7 @@ def compare(
 
     ``p_holm`` is adjusted for the number of rows of its table (Holm 1979): if no two models differ anywhere, a table
     has a verdict with a probability of 5 % at most.  ``average`` compares the means over the noisy levels, a table and
-    a family of its own.
+    a family of its own.  Ratios take the chance score for known, as it is on these rows.
 
     Examples
     --------
