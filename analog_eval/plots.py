@@ -253,7 +253,7 @@ def _draw(axes: Any, label: str, table: pd.DataFrame, levels: Mapping[str, float
     axes.fill_between(x, table["ci_low"], table["ci_high"], color=style["color"], alpha=0.18, linewidth=0, zorder=2)
     (line,) = axes.plot(x, table["mean"], markersize=5, linewidth=1.8, label=label, zorder=3, **style)
     for linestyle, level in levels.items():
-        if level is not None and np.isfinite(level):
+        if level is not None:
             axes.axhline(level, color=style["color"], linestyle=linestyle, linewidth=1.1, alpha=0.8, zorder=1)
     return line
 
@@ -305,7 +305,8 @@ def _picture(ax: Axes | None, xlabel: str, ylabel: str, title: str | None = None
     curves, entries = _curves(axes), list(zip(*axes.get_legend_handles_labels(), strict=True))
     shared = {label: handle for handle, label in entries if handle not in curves}
     handles = [*(handle for handle, _ in entries if handle in curves), *shared.values()]
-    axes.legend(handles, [handle.get_label() for handle in handles], frameon=False, fontsize="small")
+    labels = [*(label for handle, label in entries if handle in curves), *shared]
+    axes.legend(handles, labels, frameon=False, fontsize="small")
 
 
 def _time_axis(axes: Any) -> None:
@@ -346,7 +347,7 @@ def _by_label(name: str, values: Mapping[str, float] | None, labels: Mapping[str
     unknown = sorted(set(values) - set(labels))
     if unknown:
         raise ValueError(f"{name} names {unknown}, but tables has {sorted(labels)}")
-    return {label: value for label, value in values.items() if np.isfinite(value)}
+    return {label: value for label, value in values.items() if value is not None and np.isfinite(value)}
 
 
 def _checked(label: str, table: pd.DataFrame) -> pd.DataFrame:

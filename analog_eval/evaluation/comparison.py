@@ -72,6 +72,10 @@ def compare(
     -------
     Comparison
 
+    See Also
+    --------
+    compare_drift : The same over the time since programming, in words, with converters around the devices.
+
     Raises
     ------
     TypeError
