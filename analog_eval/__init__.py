@@ -3,10 +3,10 @@
 `noise_sweep` measures a fitted model's score on noisy copies of its weights; `compare` does so for several models and
 tells which differences are certain; `layer_sensitivity` tells which layer costs most; `inject_noise` lends a model such
 weights for the length of a ``with`` block.  `drift_sweep` tells what is left of a score a while after the weights were
-programmed into devices such as `PCM`, with exact inputs and outputs or through a `Periphery`; `sensitivity` tells how
-much of each nonideality, alone, a model bears.  All take scikit-learn models, torch modules, and anything else through
-`ArrayModel`.  A model trained on a weighted summary is a model like any other: nothing but ``(X, y, sample_weight)``
-counts.
+programmed into devices such as `PCM`, with exact inputs and outputs or through a `Periphery`, and `compare_drift` which
+of several models keeps more; `sensitivity` tells how much of each nonideality, alone, a model bears.  All take
+scikit-learn models, torch modules, and anything else through `ArrayModel`.  A model trained on a weighted summary is a
+model like any other: nothing but ``(X, y, sample_weight)`` counts.
 
 With torch there are batch normalizations by other scales than the standard deviation, `L1BatchNorm1d`,
 `TopKBatchNorm1d` and the same for images, and `convert_batchnorm`, `fold_batchnorm` and `recalibrate_batchnorm`; and
@@ -38,6 +38,7 @@ from analog_eval.evaluation import (
     SweepReport,
     Variation,
     compare,
+    compare_drift,
     drift_sweep,
     layer_sensitivity,
     noise_sweep,
@@ -78,6 +79,7 @@ __all__ = [
     "Variation",
     "WeightNoise",
     "compare",
+    "compare_drift",
     "drift_sweep",
     "inject_noise",
     "layer_sensitivity",

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_eval.devices import PCM, Device, Programmed
+from analog_eval.devices import PCM, TIME_LABEL, Device, Programmed
 from analog_eval.noise import WeightNoise
 
 __all__ = ["Compensation", "DeviceNoise"]
@@ -121,7 +121,7 @@ class DeviceNoise(WeightNoise):
 
     def level_label(self) -> str:
         """Say what a level is, for axes and reports."""
-        return "time since programming (s)"
+        return TIME_LABEL
 
 
 class _Programming:

@@ -1,4 +1,7 @@
-"""Pictures of sweeps and comparisons.  A leaf: takes plain tables, knows nothing about models."""
+"""Pictures of sweeps and comparisons, of plain tables: nothing here knows about models.
+
+A level is a time in seconds where the index is called so, or the axis `analog_eval.devices.TIME_LABEL`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analog_eval.devices import TIME_LABEL, in_words
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -18,14 +23,18 @@ __all__ = ["plot_differences", "plot_draws", "plot_sweeps", "plot_uncertainty"]
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _NEEDED = ("mean", "ci_low", "ci_high")
+# Share of the height that curves keep beside the line of chance, at least: flatter, they would show nothing.
+_LEAST_HEIGHT = 0.25
+_CURVE = "curve "
 
 
 def plot_sweeps(
     tables: Mapping[str, pd.DataFrame],
     *,
     clean: Mapping[str, float] | None = None,
+    border: Mapping[str, float] | None = None,
     chance: float | None = None,
-    xlabel: str = "noise level",
+    xlabel: str | None = None,
     ylabel: str = "score",
     title: str | None = None,
     ax: Axes | None = None,
@@ -35,17 +44,24 @@ def plot_sweeps(
     Parameters
     ----------
     tables : mapping of label to DataFrame
-        Tables of sweeps: index (or column) ``level``, columns ``mean``, ``ci_low``, ``ci_high``.
+        Tables of sweeps: index (or column) ``level`` or ``seconds``, columns ``mean``, ``ci_low``, ``ci_high``.  Over
+        seconds the axis is logarithmic, and times are in words.
     clean : mapping of label to float, optional
         Scores without noise, drawn as dashed lines.
+    border : mapping of label to float, optional
+        Scores down to which a model counts as as good as without noise, drawn as dash-dotted lines; NaN draws nothing.
     chance : float, optional
-        Score of the best constant guess, drawn as a dotted line; NaN draws nothing.
-    xlabel, ylabel : str
-        Names of the axes.
+        Score of the best constant guess, drawn as a dotted line, unless the curves would have less than a quarter of
+        the height beside it; NaN draws nothing.
+    xlabel : str, optional
+        Name of the horizontal axis; default: by the index.
+    ylabel : str
+        Name of the vertical axis.
     title : str, optional
         Title of the picture.
     ax : matplotlib Axes, optional
-        Where to draw; default: a new figure.
+        Where to draw; default: a new figure.  Curves that were drawn there before keep their colours, and the next ones
+        get the next.
 
     Returns
     -------
@@ -56,7 +72,7 @@ def plot_sweeps(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If there is no table, a table lacks a column, or `clean` names a label that `tables` lacks.
+        If there is no table, a table lacks a column, or `clean` or `border` names a label that `tables` lacks.
     TypeError
         If a table is not a DataFrame.
 
@@ -69,17 +85,14 @@ def plot_sweeps(
     'accuracy'
     """
     checked = {str(label): _checked(label, table) for label, table in _mapping(tables).items()}
-    clean = dict(clean or {})
-    unknown = sorted(set(clean) - set(checked))
-    if unknown:
-        raise ValueError(f"clean names {unknown}, but tables has {sorted(checked)}")
-    with _picture(ax, xlabel, ylabel, title) as axes:
-        for i, (label, table) in enumerate(checked.items()):
-            _draw(axes, label, table, clean.get(label), i)
-        if chance is not None and np.isfinite(chance):
-            axes.axhline(chance, color="0.45", linestyle=":", linewidth=1.3, label="best constant guess", zorder=1)
-        if clean:
-            axes.plot([], [], color="0.3", linestyle="--", linewidth=1.1, label="without noise")
+    clean, border = _by_label("clean", clean, checked), _by_label("border", border, checked)
+    with _picture(ax, _name(xlabel, next(iter(checked.values())).index), ylabel, title) as axes:
+        for label, table in checked.items():
+            _draw(axes, label, table, {"--": clean.get(label), "-.": border.get(label)})
+        _chance_line(axes, chance)
+        for style, label, values in (("--", "without noise", clean), ("-.", "as good as without noise", border)):
+            if values:
+                axes.plot([], [], color="0.3", linestyle=style, linewidth=1.1, label=label)
         _band_entry(axes)
     return axes
 
@@ -89,7 +102,7 @@ def plot_draws(
     *,
     label: str = "mean",
     clean: float | None = None,
-    xlabel: str = "noise level",
+    xlabel: str | None = None,
     ylabel: str = "score",
     ax: Axes | None = None,
 ) -> Axes:
@@ -103,8 +116,10 @@ def plot_draws(
         Name of the mean.
     clean : float, optional
         Score without noise, drawn as a dashed line.
-    xlabel, ylabel : str
-        Names of the axes.
+    xlabel : str, optional
+        Name of the horizontal axis; default: by the table.
+    ylabel : str
+        Name of the vertical axis.
     ax : matplotlib Axes, optional
         Where to draw; default: a new figure.
 
@@ -124,19 +139,25 @@ def plot_draws(
     >>> len(plot_draws(draws).get_lines())
     3
     """
-    with _picture(ax, xlabel, ylabel) as axes:
-        level = draws.columns[0]
+    level = draws.columns[0]
+    with _picture(ax, _name(xlabel, pd.Index([], name=level)), ylabel) as axes:
+        style = _next_style(axes)
         wide = draws[np.isfinite(draws[level])].pivot(index=level, columns="draw", values="score")
         levels = wide.index.to_numpy(dtype=float)
         for column in wide:
-            axes.plot(levels, wide[column], color=_COLORS[0], alpha=max(0.08, 2.0 / wide.shape[1]), linewidth=0.8)
-        axes.plot(levels, wide.mean(axis=1), color=_COLORS[0], marker=_MARKERS[0], linewidth=1.8, label=label)
+            axes.plot(levels, wide[column], color=style["color"], alpha=max(0.08, 2.0 / wide.shape[1]), linewidth=0.8)
+        axes.plot(levels, wide.mean(axis=1), linewidth=1.8, label=label, **style)
         _clean_line(axes, clean)
     return axes
 
 
 def plot_uncertainty(
-    table: pd.DataFrame, *, xlabel: str = "noise level", ylabel: str = "score", ax: Axes | None = None
+    table: pd.DataFrame,
+    *,
+    label: str | None = None,
+    xlabel: str | None = None,
+    ylabel: str = "score",
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the two standard errors of a sweep: from the choice of devices, and from the choice of test rows.
 
@@ -144,8 +165,12 @@ def plot_uncertainty(
     ----------
     table : DataFrame
         Table of a sweep: index ``level``, columns ``draws_se``, ``rows_se`` (NaN draws nothing).
-    xlabel, ylabel : str
-        Name of the horizontal axis, and of the score.
+    label : str, optional
+        What to add to the names of the curves; default: nothing.
+    xlabel : str, optional
+        Name of the horizontal axis; default: by the table.
+    ylabel : str
+        Name of the score.
     ax : matplotlib Axes, optional
         Where to draw; default: a new figure.
 
@@ -165,17 +190,18 @@ def plot_uncertainty(
     >>> [line.get_label() for line in plot_uncertainty(table.set_index("level")).get_lines()]
     ['choice of test rows', 'choice of devices (draws)']
     """
-    with _picture(ax, xlabel, f"standard error of {ylabel}") as axes:
+    with _picture(ax, _name(xlabel, table.index), f"standard error of {ylabel}") as axes:
         shown = table[np.isfinite(table.index.to_numpy(dtype=float))].sort_index()
         sources = {"rows_se": "choice of test rows", "draws_se": "choice of devices (draws)"}
-        for i, (column, label) in enumerate(sources.items()):
-            axes.plot(shown.index, shown[column], color=_COLORS[i], marker=_MARKERS[i], linewidth=1.8, label=label)
+        for column, source in sources.items():
+            name = f"{source}, {label}" if label else source
+            axes.plot(shown.index, shown[column], linewidth=1.8, label=name, **_next_style(axes))
         axes.set_ylim(bottom=0.0)
     return axes
 
 
 def plot_differences(
-    table: pd.DataFrame, *, xlabel: str = "noise level", ylabel: str = "difference", ax: Axes | None = None
+    table: pd.DataFrame, *, xlabel: str | None = None, ylabel: str = "difference", ax: Axes | None = None
 ) -> Axes:
     """Draw paired differences against the level, a curve a pair, with a line where there is none.
 
@@ -184,8 +210,10 @@ def plot_differences(
     table : DataFrame
         Index ``a``, ``b``, ``level``; columns ``difference``, ``ci_low``, ``ci_high``, ``verdict``, such as
         ``comparison.table``.  Filled markers tell differences that have a verdict, open ones those that have none.
-    xlabel, ylabel : str
-        Names of the axes.
+    xlabel : str, optional
+        Name of the horizontal axis; default: by the table.
+    ylabel : str
+        Name of the vertical axis.
     ax : matplotlib Axes, optional
         Where to draw; default: a new figure.
 
@@ -206,12 +234,11 @@ def plot_differences(
     >>> plot_differences(table).get_legend_handles_labels()[1][0]
     'wide - deep'
     """
-    with _picture(ax, xlabel, ylabel) as axes:
+    with _picture(ax, _name(xlabel, table.index.get_level_values(-1)), ylabel) as axes:
         axes.axhline(0.0, color="0.45", linestyle=":", linewidth=1.3)
-        for i, ((a, b), part) in enumerate(table.groupby(level=["a", "b"], sort=False)):
+        for (a, b), part in table.groupby(level=["a", "b"], sort=False):
             rows = part.droplevel(["a", "b"]).rename(columns={"difference": "mean"})
-            _draw(axes, f"{a} - {b}", _checked(f"{a} - {b}", rows), None, i)
-            line = axes.get_lines()[-1]
+            line = _draw(axes, f"{a} - {b}", _checked(f"{a} - {b}", rows), {})
             line.set_markerfacecolor("white")
             found = rows[(rows["verdict"] != "") & np.isfinite(rows.index.to_numpy(dtype=float))]
             axes.plot(found.index, found["mean"], line.get_marker(), color=line.get_color(), markersize=5, zorder=4)
@@ -220,13 +247,34 @@ def plot_differences(
     return axes
 
 
-def _draw(axes: Any, label: str, table: pd.DataFrame, clean: float | None, i: int) -> None:
-    color, marker = _COLORS[i % len(_COLORS)], _MARKERS[i % len(_MARKERS)]
-    x = table.index.to_numpy(dtype=float)
-    axes.fill_between(x, table["ci_low"], table["ci_high"], color=color, alpha=0.18, linewidth=0, zorder=2)
-    axes.plot(x, table["mean"], color=color, marker=marker, markersize=5, linewidth=1.8, label=label, zorder=3)
-    if clean is not None and np.isfinite(clean):
-        axes.axhline(clean, color=color, linestyle="--", linewidth=1.1, alpha=0.8, zorder=1)
+def _draw(axes: Any, label: str, table: pd.DataFrame, levels: Mapping[str, float | None]) -> Any:
+    """Draw a curve with its interval, and levels across by their line style; return the line of the curve."""
+    style, x = _next_style(axes), table.index.to_numpy(dtype=float)
+    axes.fill_between(x, table["ci_low"], table["ci_high"], color=style["color"], alpha=0.18, linewidth=0, zorder=2)
+    (line,) = axes.plot(x, table["mean"], markersize=5, linewidth=1.8, label=label, zorder=3, **style)
+    for linestyle, level in levels.items():
+        if level is not None:
+            axes.axhline(level, color=style["color"], linestyle=linestyle, linewidth=1.1, alpha=0.8, zorder=1)
+    return line
+
+
+def _next_style(axes: Any) -> dict[str, str]:
+    """Return the style of the next curve, whichever sweep drew the ones before; its name marks a line as a curve."""
+    i = len(_curves(axes))
+    return {"color": _COLORS[i % len(_COLORS)], "marker": _MARKERS[i % len(_MARKERS)], "gid": f"{_CURVE}{i}"}
+
+
+def _curves(axes: Any) -> list[Any]:
+    return [line for line in axes.get_lines() if str(line.get_gid()).startswith(_CURVE)]
+
+
+def _chance_line(axes: Any, chance: float | None) -> None:
+    if chance is None or not np.isfinite(chance):
+        return
+    low, high = axes.dataLim.intervaly
+    if 0.0 <= high - low < _LEAST_HEIGHT * (max(high, chance) - min(low, chance)):
+        return
+    axes.axhline(chance, color="0.45", linestyle=":", linewidth=1.3, label="best constant guess", zorder=1)
 
 
 def _clean_line(axes: Any, clean: float | None) -> None:
@@ -243,6 +291,9 @@ def _picture(ax: Axes | None, xlabel: str, ylabel: str, title: str | None = None
     """Give axes to draw on, new ones for None, and name and dress them when all is drawn."""
     axes = _new_axes() if ax is None else ax
     yield axes
+    if xlabel == TIME_LABEL:
+        _time_axis(axes)
+        xlabel = xlabel.removesuffix(" (s)")
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     if title:
@@ -250,9 +301,28 @@ def _picture(ax: Axes | None, xlabel: str, ylabel: str, title: str | None = None
     axes.grid(visible=True, color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    # Drawing twice on the same axes must not list the common entries twice.
-    entries = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    axes.legend(entries.values(), entries.keys(), frameon=False, fontsize="small")
+    # Every curve, and behind them what curves of several sweeps have in common, once.
+    curves, entries = _curves(axes), list(zip(*axes.get_legend_handles_labels(), strict=True))
+    shared = {label: handle for handle, label in entries if handle not in curves}
+    handles = [*(handle for handle, _ in entries if handle in curves), *shared.values()]
+    labels = [*(label for handle, label in entries if handle in curves), *shared]
+    axes.legend(handles, labels, frameon=False, fontsize="small")
+
+
+def _time_axis(axes: Any) -> None:
+    """Make the horizontal axis logarithmic, with a mark at each time of a curve."""
+    times = np.unique(np.concatenate([line.get_xdata() for line in _curves(axes)]))
+    if (times > 0.0).any():
+        if times[0] == 0.0:
+            axes.set_xscale("symlog", linthresh=float(times[1]), linscale=0.5)
+        else:
+            axes.set_xscale("log")
+    axes.set_xticks(times, list(map(in_words, times.tolist())))
+    axes.set_xticks([], minor=True)
+
+
+def _name(xlabel: str | None, levels: pd.Index) -> str:
+    return xlabel or (TIME_LABEL if levels.name == "seconds" else "noise level")
 
 
 def _new_axes() -> Any:
@@ -271,11 +341,21 @@ def _mapping(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFrame]:
     return tables
 
 
+def _by_label(name: str, values: Mapping[str, float] | None, labels: Mapping[str, Any]) -> dict[str, float]:
+    """Return the values that are known, or raise where one belongs to no table."""
+    values = dict(values or {})
+    unknown = sorted(set(values) - set(labels))
+    if unknown:
+        raise ValueError(f"{name} names {unknown}, but tables has {sorted(labels)}")
+    return {label: value for label, value in values.items() if value is not None and np.isfinite(value)}
+
+
 def _checked(label: str, table: pd.DataFrame) -> pd.DataFrame:
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"tables[{label!r}] must be a DataFrame such as report.table, got {type(table).__name__}")
-    if "level" in table.columns:
-        table = table.set_index("level")
+    for name in ("level", "seconds"):
+        if name in table.columns:
+            table = table.set_index(name)
     missing = [name for name in _NEEDED if name not in table.columns]
     if missing:
         raise ValueError(f"tables[{label!r}] lacks the columns {missing}; it has {list(table.columns)}")

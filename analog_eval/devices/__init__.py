@@ -14,10 +14,11 @@ from analog_eval.devices.power_law import PowerLawDevice
 from analog_eval.devices.reram import ReRAM
 from analog_eval.devices.state_independent import StateIndependent
 from analog_eval.devices.tabulated import TabulatedDevice
-from analog_eval.devices.times import Time, in_words, to_seconds
+from analog_eval.devices.times import TIME_LABEL, Time, in_words, to_seconds
 
 __all__ = [
     "PCM",
+    "TIME_LABEL",
     "Device",
     "Hermes",
     "PowerLawDevice",

@@ -6,9 +6,12 @@ import re
 from numbers import Real
 from typing import TypeAlias
 
-__all__ = ["Time", "in_words", "to_seconds"]
+__all__ = ["TIME_LABEL", "Time", "in_words", "to_seconds"]
 
 Time: TypeAlias = str | float
+
+#: What a level in seconds is called.
+TIME_LABEL = "time since programming (s)"
 
 # A month is 30 days, a year 365.
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "mo": 30 * 86400.0, "y": 365 * 86400.0}

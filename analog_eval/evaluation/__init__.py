@@ -6,6 +6,7 @@ from analog_eval.evaluation.comparison import compare
 from analog_eval.evaluation.comparison_report import Comparison
 from analog_eval.evaluation.crossing import Crossing
 from analog_eval.evaluation.drift import DEFAULT_TIMES, drift_sweep
+from analog_eval.evaluation.drift_comparison import compare_drift
 from analog_eval.evaluation.drift_report import DriftReport, Variation
 from analog_eval.evaluation.inputs import DEFAULT_LEVELS
 from analog_eval.evaluation.layers import layer_sensitivity
@@ -22,6 +23,7 @@ __all__ = [
     "SweepReport",
     "Variation",
     "compare",
+    "compare_drift",
     "drift_sweep",
     "layer_sensitivity",
     "noise_sweep",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -12,18 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from analog_eval.adapters import Targets
 from analog_eval.evaluation.comparison_report import Comparison
-from analog_eval.evaluation.draws import plan_draws, run
+from analog_eval.evaluation.draws import DrawPlan, plan_draws, run
 from analog_eval.evaluation.inputs import DEFAULT_LEVELS, check_levels
 from analog_eval.evaluation.metrics import Metric, MetricArgument, RowMetric
+from analog_eval.evaluation.report import SweepReport
 from analog_eval.evaluation.statistics import CONFIDENCE, Estimate, holm
 from analog_eval.evaluation.subject import Subject, prepare
-from analog_eval.evaluation.sweep import coverage_text, sweep_report
+from analog_eval.evaluation.sweep import better_than_chance, coverage_text, sweep_report
 from analog_eval.injection import check_noise
 from analog_eval.noise import GaussianNoise, RandomState, WeightNoise, one_seed
 
-__all__ = ["compare"]
+__all__ = ["Pair", "Quantity", "check_models", "check_quantity", "compare", "compare_subjects"]
 
-Quantity: TypeAlias = Literal["score", "normalized"]
+Quantity: TypeAlias = Literal["score", "normalized", "chance_corrected"]
 Pair: TypeAlias = tuple[int, int]
 
 
@@ -58,9 +60,9 @@ def compare(
         See `noise_sweep`.
     n_draws, half_width, max_draws
         See `noise_sweep`; under ``"auto"`` the half-width is that of the differences.
-    quantity : {"score", "normalized"}, default="score"
-        What is compared: the scores under noise, or their ratios to the clean scores.  A model that guesses one class
-        keeps all of its useless score: look at the clean scores, too.
+    quantity : {"score", "normalized", "chance_corrected"}, default="score"
+        What is compared: the scores under noise, or one of their ratios to the clean scores, see `noise_sweep`.  By
+        ``normalized`` a model that guesses one class keeps all of its useless score.
     reference : str, optional
         Compare every other model with this one only.  Default: all pairs.
     random_state : None, int, RandomState or Generator, default=None
@@ -69,6 +71,10 @@ def compare(
     Returns
     -------
     Comparison
+
+    See Also
+    --------
+    compare_drift : The same over the time since programming, in words, with converters around the devices.
 
     Raises
     ------
@@ -91,7 +97,7 @@ def compare(
 
     ``p_holm`` is adjusted for the number of rows of its table (Holm 1979): if no two models differ anywhere, a table
     has a verdict with a probability of 5 % at most.  ``average`` compares the means over the noisy levels, a table and
-    a family of its own.
+    a family of its own.  Ratios take the chance score for known, as it is on these rows.
 
     Examples
     --------
@@ -108,45 +114,71 @@ def compare(
     check_noise(noise)
     grid = check_levels(levels, noise)
     plan = plan_draws(n_draws, half_width, max_draws)
-    names, pairs = _check_models(models, reference)
-    if quantity not in get_args(Quantity):
-        raise ValueError(f"quantity={quantity!r} is not one of {', '.join(map(repr, get_args(Quantity)))}")
+    names, pairs = check_models(models, reference)
+    check_quantity(quantity)
     seed = one_seed(random_state)
     subjects = [
         prepare(model, X, y, sample_weight, noise, metric, targets, seed) for model in map(models.__getitem__, names)
     ]
-    _check_tasks(names, subjects)
     plan.check(subjects)
 
+    def report(i: int, estimates: Sequence[Estimate]) -> SweepReport:
+        return sweep_report(subjects[i], estimates, grid, noise, targets, plan.text(len(estimates[0].scores)))
+
+    return compare_subjects(names, pairs, subjects, grid, plan, quantity, report, progress=progress)
+
+
+def compare_subjects(
+    names: Sequence[str],
+    pairs: Sequence[Pair],
+    subjects: Sequence[Subject],
+    levels: NDArray[np.float64],
+    plan: DrawPlan,
+    quantity: Quantity,
+    report: Callable[[int, Sequence[Estimate]], SweepReport],
+    *,
+    progress: bool,
+) -> Comparison:
+    """Compare models that are ready; `report` makes the report of one, given its position and its estimates."""
+    _check_tasks(names, subjects)
+    metric = subjects[0].metric
+
     def differences(every: Sequence[Sequence[Estimate]]) -> list[Estimate]:
-        shown = [_quantities(estimates, quantity) for estimates in every]
+        shown = [
+            _quantities(estimates, quantity, subject.metric) for subject, estimates in zip(subjects, every, strict=True)
+        ]
         return [one - other for a, b in pairs for one, other in zip(shown[a], shown[b], strict=True)]
 
-    every = run(subjects, grid, plan, differences, label="comparison", progress=progress)
-    text = plan.text(len(every[0][0].scores))
-    reports = {
-        name: sweep_report(subject, estimates, grid, noise, targets, text)
-        for name, subject, estimates in zip(names, subjects, every, strict=True)
-    }
+    every = run(subjects, levels, plan, differences, label="comparison", progress=progress)
+    reports = {name: report(i, estimates) for i, (name, estimates) in enumerate(zip(names, every, strict=True))}
     found = differences(every)
-    greater = subjects[0].metric.greater_is_better
-    noisy = [i for i, level in enumerate(grid.tolist()) if not noise.is_clean(level)]
+    # From chance to clean more is better, whatever the metric.
+    greater = metric.greater_is_better or quantity == "chance_corrected"
+    first = reports[names[0]]
+    averages = _averages(found, len(levels), np.flatnonzero(first.noisy).tolist())
     return Comparison(
-        table=_table(found, _index(names, pairs, grid), greater),
-        average=_table(_averages(found, len(grid), noisy), _index(names, pairs, None), greater),
+        table=_table(found, _index(names, pairs, first.table.index), greater),
+        average=_table(averages, _index(names, pairs, None), greater),
         reports=reports,
         quantity=quantity,
-        covers=coverage_text(subjects[0].metric),
-        notes=(*_notes(names, subjects, pairs), *_rows_note(subjects[0].metric), *plan.note(found)),
+        covers=coverage_text(metric),
+        notes=(*_notes(names, subjects, pairs), *_rows_note(metric), *plan.note(found)),
     )
 
 
-def _quantities(estimates: Sequence[Estimate], quantity: str) -> list[Estimate]:
-    clean, *noisy = estimates
+def _quantities(estimates: Sequence[Estimate], quantity: Quantity, metric: Metric) -> list[Estimate]:
+    noisy = estimates[1:]
     if quantity == "score":
-        return noisy
-    # Without a positive clean score there is no ratio: NaN, as in the reports.
-    return [estimate.over(clean) if clean.mean > 0.0 else estimate * float("nan") for estimate in noisy]
+        return list(noisy)
+    if quantity == "normalized":
+        start, defined = 0.0, estimates[0].mean > 0.0
+    else:
+        start, defined = metric.chance, better_than_chance(metric, estimates[0].mean)
+    if not defined:
+        # NaN, as in the reports.
+        return [estimate * float("nan") for estimate in noisy]
+    clean, *above = (replace(estimate, scores=estimate.scores - start) for estimate in estimates)
+    return [estimate.over(clean) for estimate in above]
 
 
 def _averages(differences: Sequence[Estimate], n_levels: int, noisy: Sequence[int]) -> list[Estimate]:
@@ -177,14 +209,14 @@ def _table(differences: Sequence[Estimate], index: pd.MultiIndex, greater_is_bet
     return table
 
 
-def _index(names: Sequence[str], pairs: Sequence[Pair], levels: NDArray[np.float64] | None) -> pd.MultiIndex:
+def _index(names: Sequence[str], pairs: Sequence[Pair], levels: pd.Index | None) -> pd.MultiIndex:
     # In the caller's order, which pandas takes for sorted: it warns when an unsorted index is looked up.
     firsts, seconds = ([pair[i] for pair in pairs] for i in (0, 1))
     if levels is None:
         return pd.MultiIndex(levels=[list(names)] * 2, codes=[firsts, seconds], names=["a", "b"])
     n = len(levels)
     codes = [np.repeat(firsts, n).tolist(), np.repeat(seconds, n).tolist(), list(range(n)) * len(pairs)]
-    return pd.MultiIndex(levels=[list(names), list(names), levels.tolist()], codes=codes, names=["a", "b", "level"])
+    return pd.MultiIndex(levels=[list(names), list(names), levels.tolist()], codes=codes, names=["a", "b", levels.name])
 
 
 def _notes(names: Sequence[str], subjects: Sequence[Subject], pairs: Sequence[Pair]) -> list[str]:
@@ -201,7 +233,8 @@ def _rows_note(metric: Metric) -> list[str]:
     return [f"verdicts on {metric.name} rest on the draws alone: they hold for these test rows, and others may differ"]
 
 
-def _check_models(models: Mapping[str, Any], reference: str | None) -> tuple[list[str], list[Pair]]:
+def check_models(models: Mapping[str, Any], reference: str | None) -> tuple[list[str], list[Pair]]:
+    """Return the names of the models and the pairs to compare, or raise naming the argument."""
     if not isinstance(models, Mapping):
         raise TypeError(f"models must map names to models, got {type(models).__name__}")
     names = list(models)
@@ -215,6 +248,12 @@ def _check_models(models: Mapping[str, Any], reference: str | None) -> tuple[lis
         raise ValueError(f"reference={reference!r} is not one of the models {names}")
     fixed = names.index(reference)
     return names, [(i, fixed) for i in range(len(names)) if i != fixed]
+
+
+def check_quantity(quantity: str) -> None:
+    """Raise unless a quantity can be compared."""
+    if quantity not in get_args(Quantity):
+        raise ValueError(f"quantity={quantity!r} is not one of {', '.join(map(repr, get_args(Quantity)))}")
 
 
 def _check_tasks(names: Sequence[str], subjects: Sequence[Subject]) -> None:

@@ -19,11 +19,11 @@ __all__ = ["Comparison"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Rendered):
-    """What `compare` returns.
+    """What `compare` and `compare_drift` return.
 
     Parameters
     ----------
-    table : DataFrame, index ``a``, ``b``, ``level``
+    table : DataFrame, index ``a``, ``b``, ``level`` (``seconds`` over time)
         ``difference``: `a` less `b`; ``ci_low``, ``ci_high``: its 95 % interval; ``draws_se``, ``rows_se``: the two
         standard errors that the interval is made of; ``p_value``: of no difference; ``p_holm``: adjusted for all rows
         of the table; ``verdict``: the name of the better model, empty where ``p_holm`` is 5 % or more.  Where
@@ -33,7 +33,7 @@ class Comparison(Rendered):
     reports : dict of str to SweepReport
         The sweep of each model.
     quantity : str
-        What is compared: ``score`` or ``normalized``.
+        What is compared: ``score``, ``normalized`` or ``chance_corrected``.
     covers : str
         What the intervals cover.
     notes : tuple of str
@@ -102,7 +102,7 @@ class Comparison(Rendered):
 
     @property
     def _what(self) -> str:
-        return f"normalized {self.metric}" if self.quantity == "normalized" else self.metric
+        return self.metric if self.quantity == "score" else f"{self.quantity.replace('_', '-')} {self.metric}"
 
     def _cells(self, digits: int = 4) -> Cells:
         """Return the rows of the averages behind those of the levels."""
@@ -110,8 +110,9 @@ class Comparison(Rendered):
         return cells(self.table, digits) + average
 
     def _title(self) -> str:
-        settings = {name: value for name, value in self._any.settings.items() if name != "model"}
-        return ", ".join(f"{name} {value}" for name, value in settings.items())
+        names = [name for name in self._any.settings if name != "model"]
+        values = {name: dict.fromkeys(report.settings[name] for report in self.reports.values()) for name in names}
+        return ", ".join(f"{name} {' | '.join(values[name])}" for name in names)
 
     def _summary(self) -> str:
         clean = ", ".join(f"{name} {number(report.clean, 4)}" for name, report in self.reports.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,13 @@ from analog_eval.evaluation.draws import plan_draws, run
 from analog_eval.evaluation.drift_report import DriftReport
 from analog_eval.evaluation.inputs import check_count
 from analog_eval.evaluation.metrics import MetricArgument
-from analog_eval.evaluation.subject import prepare
+from analog_eval.evaluation.statistics import Estimate
+from analog_eval.evaluation.subject import Subject, prepare
 from analog_eval.evaluation.sweep import sweep_report
 from analog_eval.noise import RandomState, one_seed
 from analog_eval.periphery import Periphery
 
-__all__ = ["DEFAULT_TIMES", "drift_sweep"]
+__all__ = ["DEFAULT_TIMES", "check_times", "drift_report", "drift_sweep", "prepare_drift"]
 
 DEFAULT_TIMES: tuple[str, ...] = ("25s", "1h", "1d", "1mo", "1y")
 
@@ -142,23 +143,53 @@ def drift_sweep(
     ('coef_',)
     """
     noise = DeviceNoise(device, compensation)
-    grid = _check_times(times, device)
+    grid = check_times(times, device)
     plan = plan_draws(check_count(n_draws, "n_draws"), None, n_draws)
     calibration = calibration.to_dict() if isinstance(calibration, pd.Series) else calibration
     peripheral.check_periphery(periphery, calibration)
     seed = random_state if periphery is None else one_seed(random_state)
-    subject = prepare(model, X, y, sample_weight, noise, metric, "weights", seed)
-    if periphery is not None:
-        subject = peripheral.with_periphery(subject, periphery, calibration, seed)
+    subject = prepare_drift(model, X, y, sample_weight, noise, periphery, calibration, metric, seed)
     estimates = run([subject], grid, plan, lambda every: every[0][1:], label="drift sweep", progress=progress)[0]
-    report = sweep_report(subject, estimates, grid, noise, "weights", plan.text(n_draws))
-    settings = {"model": subject.adapter.name, "device": repr(device), "compensation": str(compensation)}
+    if isinstance(subject, peripheral.AnalogSubject) and not isinstance(calibration, Mapping):
+        peripheral.warn_of_clipping(subject)
+    return drift_report(subject, estimates, grid, noise, periphery, calibration)
+
+
+def prepare_drift(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    noise: DeviceNoise,
+    periphery: Periphery | None,
+    calibration: Any,
+    metric: MetricArgument,
+    seed: RandomState,
+) -> Subject:
+    """Check everything that belongs to one model; see `drift_sweep` for the arguments."""
+    subject = prepare(model, X, y, sample_weight, noise, metric, "weights", seed)
+    return subject if periphery is None else peripheral.with_periphery(subject, periphery, calibration, seed)
+
+
+def drift_report(
+    subject: Subject,
+    estimates: Sequence[Estimate],
+    seconds: NDArray[np.float64],
+    noise: DeviceNoise,
+    periphery: Periphery | None,
+    calibration: Any,
+) -> DriftReport:
+    """Return the report of one subject, given its clean score and that of each time."""
+    report = sweep_report(subject, estimates, seconds, noise, "weights", str(len(estimates[0].scores)))
+    settings = {
+        "model": subject.adapter.name,
+        "device": repr(noise.device),
+        "compensation": str(noise.compensation),
+    }
     layers: dict[str, tuple[str, ...]] = {}
     if isinstance(subject, peripheral.AnalogSubject):
         settings |= {"periphery": repr(periphery), "calibration": peripheral.in_words(calibration)}
         layers = {"analog_layers": subject.analog_layers(), "digital_layers": subject.digital_layers()}
-        if not isinstance(calibration, Mapping):
-            peripheral.warn_of_clipping(subject)
     return DriftReport(
         **vars(report)
         | {
@@ -170,7 +201,7 @@ def drift_sweep(
     )
 
 
-def _check_times(times: Iterable[Time] | Time, device: Device) -> NDArray[np.float64]:
+def check_times(times: Iterable[Time] | Time, device: Device) -> NDArray[np.float64]:
     """Return the times in seconds, in ascending order."""
     if isinstance(times, str) or not isinstance(times, Iterable):
         times = [times]

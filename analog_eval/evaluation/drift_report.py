@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analog_eval.devices import Time, in_words, to_seconds
-from analog_eval.evaluation.rendering import Cells, cells
 from analog_eval.evaluation.report import SweepReport
 from analog_eval.evaluation.statistics import interval
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["DriftReport", "Variation"]
 
 MONTH = to_seconds("1mo")
+# Share of the digital score that counts as as good.
+TARGET = 0.99
 
 
 class Variation(NamedTuple):
@@ -69,7 +67,7 @@ class DriftReport(SweepReport):
     analog_layers: tuple[str, ...] = ()
     digital_layers: tuple[str, ...] = ()
 
-    def iso_accuracy(self, target: float = 0.99) -> pd.DataFrame:
+    def iso_accuracy(self, target: float = TARGET) -> pd.DataFrame:
         """Tell at which times the model is as good as the digital one, as far as the sweep can say.
 
         Parameters
@@ -80,10 +78,10 @@ class DriftReport(SweepReport):
         Returns
         -------
         DataFrame, index ``seconds``
-            ``time``: in words; ``normalized``: (mean - chance) / (clean - chance), or mean / clean where the chance
-            score is not known; ``ci_low``, ``ci_high``: its 95 % interval; ``verdict``: ``"holds"`` if the whole
-            interval is at `target` or above, ``"fails"`` if it is below, ``"open"`` if it is on both sides, ``""``
-            where there is no interval.
+            ``time``: in words; ``normalized``: what is judged, the ``chance_corrected`` of `table`, (mean - chance) /
+            (clean - chance), or where the chance score is not known its ``normalized``, mean / clean; ``ci_low``,
+            ``ci_high``: its 95 % interval; ``verdict``: ``"holds"`` if the whole interval is at `target` or above,
+            ``"fails"`` if it is below, ``"open"`` if it is on both sides, ``""`` where there is no interval.
 
         Raises
         ------
@@ -108,7 +106,7 @@ class DriftReport(SweepReport):
         columns = {"time": self._words(), "normalized": share, "ci_low": low, "ci_high": high, "verdict": verdict}
         return pd.DataFrame(columns, index=self.table.index)
 
-    def first_failing(self, target: float = 0.99) -> float:
+    def first_failing(self, target: float = TARGET) -> float:
         """Return the first time of the sweep at which `iso_accuracy` says "fails", in seconds; infinite if none does.
 
         Infinite does not mean that the model holds: all times may be "open".  NaN if there is no verdict at any time.
@@ -172,23 +170,6 @@ class DriftReport(SweepReport):
         mean = float(changes.mean())
         return Variation(mean, *interval(mean, parts))
 
-    def plot(self, ax: Axes | None = None, *, kind: str = "score", label: str | None = None) -> Axes:
-        """Draw the sweep over a logarithmic axis of time; see `SweepReport.plot`.
-
-        Time 0, where it is among the times, has its place at the left end.
-        """
-        axes = super().plot(ax, kind=kind, label=label)
-        seconds = self.table.index.to_numpy(dtype=np.float64)
-        if (seconds > 0.0).any():
-            if seconds[0] == 0.0:
-                axes.set_xscale("symlog", linthresh=float(seconds[1]), linscale=0.5)
-            else:
-                axes.set_xscale("log")
-        axes.set_xticks(seconds, self._words())
-        axes.set_xticks([], minor=True)
-        axes.set_xlabel("time since programming")
-        return axes
-
     def _words(self) -> list[str]:
         return [in_words(seconds) for seconds in self.table.index.tolist()]
 
@@ -198,14 +179,17 @@ class DriftReport(SweepReport):
             raise ValueError(f"{name}={time!r} is not one of the sweep's times: {', '.join(self._words())}")
         return self.table.index.tolist().index(seconds)
 
-    def _cells(self, digits: int = 4) -> Cells:
-        return cells(self.table.set_axis(pd.Index(self._words(), name="time")), digits)
+    def _border(self) -> float:
+        if self.table[self._judged].isna().all():
+            return float("nan")
+        start = self.chance if self._judged == "chance_corrected" else 0.0
+        return start + TARGET * (self.clean - start)
 
     def _remarks(self) -> list[str]:
         verdicts = self.iso_accuracy()
         times = {name: part["time"].tolist() for name, part in verdicts.groupby("verdict", sort=False) if name}
         told = "; ".join(f"{name} at {', '.join(times[name])}" for name in ("holds", "open", "fails") if name in times)
-        lines = [f"as good as digital (normalized >= 99 %): {told or 'not known'}"]
+        lines = [f"as good as digital ({self._judged} >= 99 %): {told or 'not known'}"]
         if MONTH in self.table.index and len(self.table) > 1 and self.table.index[0] < MONTH:
             change, low, high = self.variation()
             lines.append(f"from {self._words()[0]} to 1mo: {change:+.4f} [{low:+.4f}, {high:+.4f}]")

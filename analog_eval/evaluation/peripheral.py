@@ -225,7 +225,7 @@ def in_words(calibration: Any) -> str:
     return calibration if isinstance(calibration, str) else "none" if calibration is None else "rows"
 
 
-def warn_of_clipping(subject: AnalogSubject) -> None:
+def warn_of_clipping(subject: AnalogSubject, model: str = "") -> None:
     """Warn of the layers whose input scale was too small for more than 1 % of their inputs."""
     shares = {
         subject.adapter.tensors[i].name: crossbar.n_clipped / crossbar.n_inputs
@@ -235,8 +235,8 @@ def warn_of_clipping(subject: AnalogSubject) -> None:
     if shares:
         told = ", ".join(f"{share:.1%} of {name}'s" for name, share in shares.items())
         warnings.warn(
-            f"inputs are greater than the input scale and were clipped: {told}; calibrate on rows like these, or leave "
-            "the scale dynamic",
+            f"inputs{model and f' of {model}'} are greater than the input scale and were clipped: {told}; "
+            "calibrate on rows like these, or leave the scale dynamic",
             UserWarning,
             stacklevel=3,
         )

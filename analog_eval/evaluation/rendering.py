@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from analog_eval.devices import in_words
+
 __all__ = ["Cells", "Rendered", "cells", "number"]
 
 Cells: TypeAlias = list[list[str]]
@@ -54,8 +56,11 @@ class Rendered(ABC):
 
 
 def cells(table: pd.DataFrame, digits: int = 4) -> Cells:
-    """Return the header and the rows of a table, its index first, with numbers of `digits` decimals."""
+    """Return the header and the rows of a table, its index first, with numbers of `digits` decimals, times in words."""
     flat = table.reset_index()
+    if "seconds" in table.index.names:
+        flat["seconds"] = flat["seconds"].map(in_words)
+        flat = flat.rename(columns={"seconds": "time"})
     n_index = table.index.nlevels
     rows = [list(map(str, flat.columns))]
     for values in flat.itertuples(index=False):

@@ -105,22 +105,33 @@ class SweepReport(Rendered):
         half_width : ndarray of shape (n_levels,)
             By the delta method; see `DriftReport.iso_accuracy`.
         """
-        known = not np.isnan(self.chance)
-        share = self.table["chance_corrected" if known else "normalized"].to_numpy()
-        unit = abs(self.clean - (self.chance if known else 0.0))
+        share = self.table[self._judged].to_numpy()
+        unit = abs(self.clean - (self.chance if self._judged == "chance_corrected" else 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             return share, half_widths(self.table, self.rows_covariance, share) / unit
 
+    @property
+    def _judged(self) -> str:
+        """Name of the column of the table that tells how good the model is beside the clean one."""
+        return "normalized" if np.isnan(self.chance) else "chance_corrected"
+
+    def _border(self) -> float:
+        """Return down to which score the model counts as as good as the clean one; NaN if nobody has said."""
+        return float("nan")
+
     def plot(self, ax: Axes | None = None, *, kind: str = "score", label: str | None = None) -> Axes:
-        """Draw the sweep.
+        """Draw the sweep, over a logarithmic axis if levels are times, on which 0 has its place at the left end.
+
+        Drawn on the axes of another sweep, it gets the next colour.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Where to draw; default: a new figure.
         kind : {"score", "draws", "uncertainty"}, default="score"
-            ``score``: mean and interval against the level; ``draws``: a line a device; ``uncertainty``: what the choice
-            of devices and what the choice of test rows adds to the interval, apart.
+            ``score``: mean and interval against the level, and chance unless curves would be too flat beside it;
+            ``draws``: a line a device; ``uncertainty``: what the choice of devices and what the choice of test rows
+            adds to the interval, apart.  A `DriftReport` also draws the score that is as good as digital.
         label : str, optional
             Name of the curve; default: the model's.
 
@@ -143,11 +154,12 @@ class SweepReport(Rendered):
         names: dict[str, Any] = {"xlabel": self.level_label, "ylabel": self.metric, "ax": ax}
         match kind:
             case "score":
-                return plot_sweeps({name: self.table}, clean={name: self.clean}, chance=self.chance, **names)
+                clean, border = {name: self.clean}, {name: self._border()}
+                return plot_sweeps({name: self.table}, clean=clean, border=border, chance=self.chance, **names)
             case "draws":
                 return plot_draws(self.draws, label=name, clean=self.clean, **names)
             case "uncertainty":
-                return plot_uncertainty(self.table, **names)
+                return plot_uncertainty(self.table, label=label, **names)
         raise ValueError(f"kind={kind!r} is not one of 'score', 'draws', 'uncertainty'")
 
     def level_at(self, target: float = 0.9) -> Crossing:

@@ -20,7 +20,7 @@ from analog_eval.evaluation.subject import Subject, prepare
 from analog_eval.injection import check_noise
 from analog_eval.noise import GaussianNoise, RandomState, WeightNoise, one_seed
 
-__all__ = ["noise_sweep", "sweep_report"]
+__all__ = ["better_than_chance", "coverage_text", "noise_sweep", "sweep_report"]
 
 # Relative error of a score that is allowed for: far above that of a sum, far below what one row makes.
 _ROUNDING = 1e-12
@@ -229,7 +229,7 @@ def _table(metric: Metric, clean: float, estimates: Sequence[Estimate], levels: 
     mean, unknown = columns["mean"], np.full(len(levels), np.nan)
     # An undefined clean score compares false, and so gives NaN too.
     columns["normalized"] = mean / clean if clean > 0.0 else unknown
-    informed = _better_than_chance(metric, clean)
+    informed = better_than_chance(metric, clean)
     columns["chance_corrected"] = (mean - metric.chance) / (clean - metric.chance) if informed else unknown
     columns["n_draws"] = np.full(len(levels), len(estimates[0].scores))
     order = ["mean", "ci_low", "ci_high", "draw_sd", "normalized", "chance_corrected", "draws_se", "rows_se", "n_draws"]
@@ -237,7 +237,8 @@ def _table(metric: Metric, clean: float, estimates: Sequence[Estimate], levels: 
     return pd.DataFrame({name: columns[name] for name in order}, index=pd.Index(levels, name="level"))
 
 
-def _better_than_chance(metric: Metric, clean: float) -> bool:
+def better_than_chance(metric: Metric, clean: float) -> bool:
+    """Whether a clean score is better than chance by more than rounding."""
     gain = clean - metric.chance if metric.greater_is_better else metric.chance - clean
     # Both are sums over the rows, taken another way: a constant guess may seem better by some ulps.  Where chance is 0
     # (R^2) it is those of a perfect score that count.
@@ -262,9 +263,11 @@ def _notes(metric: Metric, estimates: Sequence[Estimate], clean: float) -> list[
         )
     if clean <= 0.0:
         notes.append(f"normalized is NaN: the clean score {clean:.4g} is not positive, so a ratio to it means nothing")
+    elif not metric.greater_is_better:
+        notes.append(f"normalized is mean / clean: more than 1 is worse, as less {metric.name} is better")
     if np.isnan(metric.chance):
         notes.append(f"chance_corrected is NaN: the score of a constant guess is not known for {metric.name}")
-    elif not np.isnan(clean) and not _better_than_chance(metric, clean):
+    elif not np.isnan(clean) and not better_than_chance(metric, clean):
         notes.append(
             f"chance_corrected is NaN: the clean score {clean:.4g} is not "
             f"{'above' if metric.greater_is_better else 'below'} the best constant guess {metric.chance:.4g}"

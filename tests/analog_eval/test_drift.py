@@ -366,7 +366,15 @@ class TestVerdicts:
     def test_less_is_better(self, linear, diabetes):
         X, y = diabetes[0][300:], diabetes[1][300:]
         report = drift_sweep(linear, X, y, metric="mse", times=("1y",), compensation=None, random_state=0)
-        assert report.iso_accuracy()["verdict"].tolist() == ["fails"]
+        verdicts = report.iso_accuracy()
+        assert verdicts["verdict"].tolist() == ["fails"]
+        # What is judged is the share of the way from the variance of y to the clean error, never the ratio of errors.
+        row = report.table.iloc[0]
+        share = (np.var(y) - row["mean"]) / (np.var(y) - report.clean)
+        assert verdicts["normalized"].item() == pytest.approx(share) == pytest.approx(row["chance_corrected"])
+        assert row["normalized"] == pytest.approx(row["mean"] / report.clean)
+        assert "as good as digital (chance_corrected >= 99 %): fails at 1y" in repr(report)
+        assert "normalized is mean / clean: more than 1 is worse, as less mse is better" in report.notes
 
     def test_at_chance(self):
         X, y = np.zeros((10, 2)), np.repeat([0, 1], 5)
@@ -417,7 +425,9 @@ class TestShowing:
     def test_text(self):
         report = report_of([0.9, 0.9, 0.5])
         text = repr(report)
-        assert "as good as digital (normalized >= 99 %): holds at 25s, 1h; fails at 1mo" in text
+        assert "as good as digital (chance_corrected >= 99 %): holds at 25s, 1h; fails at 1mo" in text
+        unknown = repr(report_of([0.9, 0.9, 0.5], chance=float("nan")))
+        assert "as good as digital (normalized >= 99 %): holds at 25s, 1h; fails at 1mo" in unknown
         assert "from 25s to 1mo: -0.4000 [-0.4000, -0.4000]" in text
         assert "1mo" in report.to_markdown().splitlines()[-1]
         assert "<td>1mo</td>" in report._repr_html_()
@@ -434,6 +444,11 @@ class TestShowing:
         assert axes.get_xscale() == ("log" if first else "symlog")
         assert [label.get_text() for label in axes.get_xticklabels()] == ["25s" if first else "0s", "1h", "1mo"]
         assert axes.get_xlabel() == "time since programming"
+        borders = [
+            line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == "-." and len(line.get_ydata())
+        ]
+        # 99 % of the way from chance, 0.1, to clean, 0.9.
+        assert borders == ([pytest.approx(0.892)] if kind == "score" else [])
         # No time is drawn beyond the ends of the axis.
         low, high = axes.get_xlim()
         assert low <= first < 2592000.0 <= high

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analog_eval import GaussianNoise, SweepReport, noise_sweep, plot_sweeps
+from analog_eval import DeviceNoise, GaussianNoise, SweepReport, compare, compare_drift, noise_sweep, plot_sweeps
 
 COLUMNS = ["mean", "ci_low", "ci_high", "draw_sd", "normalized", "chance_corrected", "draws_se", "rows_se", "n_draws"]
 
@@ -93,6 +93,69 @@ def test_plot_overlays_sweeps(report, axes):
     assert len(texts) == len(set(texts))
 
 
+def test_curves_of_several_sweeps_are_told_apart(report, axes):
+    for kind in ("score", "draws", "uncertainty"):
+        axes.clear()
+        for name in ("one", "two", "three"):
+            report.plot(axes, kind=kind, label=name)
+        texts = [text.get_text() for text in axes.get_legend().get_texts()]
+        colors = [
+            handle.get_color() for handle in axes.get_legend().legend_handles[: 6 if kind == "uncertainty" else 3]
+        ]
+        assert len(set(colors)) == len(colors)
+        assert len(texts) == len(set(texts))
+        if kind == "score":
+            assert texts == ["one", "two", "three", "best constant guess", "without noise", "95 % interval"]
+    # Two curves of one name are two curves.
+    axes.clear()
+    report.plot(axes)
+    report.plot(axes)
+    assert [text.get_text() for text in axes.get_legend().get_texts()][:2] == ["MLPClassifier"] * 2
+
+
+def flat(low, high):
+    """Return the table of a sweep between two scores, whose intervals are of no width."""
+    mean = np.array([high, low])
+    return pd.DataFrame({"mean": mean, "ci_low": mean, "ci_high": mean}, index=pd.Index([0.1, 0.2], name="level"))
+
+
+@pytest.mark.parametrize(("low", "shown"), [(0.9, False), (0.71, False), (0.69, True), (0.2, True), (0.05, True)])
+def test_chance_is_drawn_unless_curves_have_less_than_a_quarter_of_the_height(axes, low, shown):
+    # From 0.9 down to 0.1 it is 0.8, a quarter of which ends at 0.7.
+    plot_sweeps({"a": flat(low, 0.9)}, chance=0.1, ax=axes)
+    assert any(line.get_label() == "best constant guess" for line in axes.get_lines()) == shown
+    assert (axes.get_ylim()[0] <= 0.1) == shown
+
+
+def test_seconds_have_an_axis_of_their_own(axes):
+    first, second = flat(0.8, 0.9), flat(0.7, 0.9)
+    first.index, second.index = pd.Index([25.0, 3600.0], name="seconds"), pd.Index([25.0, 86400.0], name="seconds")
+    plot_sweeps({"indexed": first, "column": second.reset_index()}, ax=axes)
+    assert axes.get_xscale() == "log"
+    assert axes.get_xlabel() == "time since programming"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["25s", "1h", "1d"]
+    second.index = pd.Index([0.0, 60.0], name="seconds")
+    plot_sweeps({"later": second}, ax=axes)
+    assert axes.get_xscale() == "symlog"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0s", "25s", "1min", "1h", "1d"]
+
+
+@pytest.mark.parametrize("kind", ["differences", "scores"])
+def test_comparisons_under_the_noise_of_devices_are_over_time(logistic, cancer, axes, kind):
+    settings = {"n_draws": 2, "progress": False, "random_state": 0}
+    pair = {"a": logistic, "b": logistic}
+    by_level = compare(pair, *cancer, noise=DeviceNoise(), levels=(25.0, 3600.0), **settings)
+    over_time = compare_drift(pair, *cancer, times=("25s", "1h"), **settings)
+    for comparison in (by_level, over_time):
+        axes.clear()
+        comparison.plot(axes, kind=kind)
+        assert axes.get_xscale() == "log"
+        assert axes.get_xlabel() == "time since programming"
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["25s", "1h"]
+    assert "| a | b | 1h |" in over_time.to_markdown()
+    assert "b     time" in repr(over_time)
+
+
 def test_plot_of_devices(report, axes):
     report.plot(axes, kind="draws", label="digits")
     lines = axes.get_lines()
@@ -131,6 +194,8 @@ def test_plot_errors(report):
         plot_sweeps({"a": report.table.drop(columns="ci_low")})
     with pytest.raises(ValueError, match=r"clean names \['b'\]"):
         plot_sweeps({"a": report.table}, clean={"b": 1.0})
+    with pytest.raises(ValueError, match=r"border names \['b'\], but tables has \['a'\]"):
+        plot_sweeps({"a": report.table}, border={"b": 1.0})
 
 
 def test_without_matplotlib(report, monkeypatch):
