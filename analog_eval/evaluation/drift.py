@@ -75,9 +75,8 @@ def drift_sweep(
     calibration : array-like of shape (n_rows, n_features), "test", dict of str to float, or None, default=None
         Rows, best training rows, that give every layer an input scale of its own: the greatest absolute input it gets
         for them in the digital model.  ``"test"``: the first 256 rows of `X`.  A dict, or a Series: the scales
-        themselves, by the name of the kernel, such as `harden` learns; other kernels, named in a note, have that of
-        `periphery`.  None:
-        all have the scale of `periphery`, dynamic unless it is set.
+        themselves, by the name of the kernel, such as `harden` learns with `InputRanges`; other kernels, named in a
+        note, have that of `periphery`.  None: all have the scale of `periphery`, dynamic unless it is set.
     n_draws : int, default=25
         Programmings.
     metric : str, callable or None, default=None
@@ -100,8 +99,8 @@ def drift_sweep(
     ValueError
         If the model is not fitted, rows disagree in number, an argument is out of range, a time has an unknown unit or
         is not known to the device, ``"column"`` meets a tensor whose outputs may lie along any axis, no product of the
-        model goes through `periphery`, or `calibration` is empty, has no periphery, one whose scale is set, or a kernel
-        that the model has not.
+        model goes through `periphery`, or `calibration` has no periphery, one whose scale is set, or a kernel that the
+        model has not.
 
     Warns
     -----

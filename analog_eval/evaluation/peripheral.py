@@ -123,11 +123,6 @@ def check_periphery(periphery: Periphery | None, calibration: Any) -> None:
     if isinstance(calibration, str) and calibration != "test":
         raise ValueError(f"calibration={calibration!r} is neither 'test' nor rows nor scales")
     if isinstance(calibration, Mapping):
-        if not calibration:
-            raise ValueError(
-                "calibration holds no scale, as what was hardened without InputRanges has none: give rows, or None for "
-                "dynamic scales"
-            )
         for name, scale in calibration.items():
             if isinstance(scale, bool) or not isinstance(scale, int | float | np.number) or not 0.0 < scale < np.inf:
                 raise ValueError(f"calibration[{name!r}]={scale!r} must be a finite number > 0")
@@ -305,7 +300,7 @@ def _by_output(factors: NDArray[np.float64]) -> NDArray[np.float64]:
 def in_words(calibration: Any) -> str:
     """Return what a calibration was, for the settings of a report."""
     if isinstance(calibration, Mapping):
-        return ", ".join(f"{name} {scale:.4g}" for name, scale in calibration.items())
+        return ", ".join(f"{name} {scale:.4g}" for name, scale in calibration.items()) or "no scales"
     return calibration if isinstance(calibration, str) else "none" if calibration is None else "rows"
 
 

@@ -213,8 +213,6 @@ class TestArguments:
                 {"calibration": (X, y), "periphery": Periphery()},
                 "calibration must be rows such as X, without y; got a tuple",
             ),
-            ({"calibration": {}, "periphery": Periphery()}, "calibration holds no scale, .* without InputRanges"),
-            ({"calibration": pd.Series(dtype=float), "periphery": Periphery()}, "calibration holds no scale"),
         ):
             with pytest.raises(ValueError, match=match):
                 drift_sweep(logistic, X, y, **settings)
@@ -296,7 +294,8 @@ class TestNotes:
 
     def test_scales_that_are_missing(self, mlp, digits):
         X, y = digits[0][1000:1200], digits[1][1000:1200]
-        scales = {"coefs_[0]": 16.0, "coefs_[1]": 50.0, "coefs_[2]": 50.0}
+        names = ["coefs_[0]", "coefs_[1]", "coefs_[2]"]
+        scales = dict.fromkeys(names, 50.0)
 
         def told(calibration):
             notes = self.swept(mlp, X, y, calibration=calibration).notes
@@ -305,6 +304,10 @@ class TestNotes:
         assert told(scales) == told(X) == told(None) == []
         del scales["coefs_[1]"]
         assert told(scales) == ["input scales stay dynamic, as calibration gives them none: coefs_[1]"]
+        # What was hardened without input ranges has no scales.
+        for empty in ({}, pd.Series(dtype=float)):
+            assert told(empty) == ["input scales stay dynamic, as calibration gives them none: " + ", ".join(names)]
+            assert self.swept(mlp, X, y, calibration=empty).settings["calibration"] == "no scales"
         with pytest.warns(UserWarning, match="were clipped"):
             zeros = told(0.0 * X)
         assert zeros == ["input scales stay dynamic, as all their calibration inputs are 0: coefs_[0]"]
