@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_eval.devices import PCM, TIME_LABEL, Device, Programmed
+from analog_eval.devices import PCM, TIME_LABEL, Device, Programmed, Time
 from analog_eval.noise import WeightNoise
 
 __all__ = ["Compensation", "DeviceNoise"]
@@ -18,7 +18,7 @@ Compensation: TypeAlias = Literal["global", "column"] | None
 
 @dataclass(frozen=True)
 class DeviceNoise(WeightNoise):
-    r"""What devices make of the weights: the level is the time since programming, in seconds.
+    r"""What devices make of the weights: the level is the time since programming, in seconds or such as ``"1d"``.
 
     A draw is one programming of every tensor; at each time it is read with the same random numbers.
 
@@ -74,10 +74,8 @@ class DeviceNoise(WeightNoise):
         if self.compensation is not None and self.compensation not in get_args(get_args(Compensation)[0]):
             raise ValueError(f"compensation={self.compensation!r} is not one of 'global', 'column', None")
 
-    def check_level(self, level: float) -> float:
-        """Return a time in seconds, or raise if the device knows nothing of it."""
-        if isinstance(level, str):
-            raise TypeError(f"level={level!r} is not a number of seconds")
+    def check_level(self, level: Time) -> float:
+        """Return a time, such as ``"1d"``, in seconds, or raise if the device knows nothing of it."""
         return self.device.check_time(level, "level")
 
     def along(self, output_axis: int | None) -> WeightNoise:

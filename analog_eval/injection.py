@@ -80,7 +80,7 @@ class NoisyTensors:
 def inject_noise(
     model: Model,
     noise: WeightNoise,
-    level: float,
+    level: float | str,
     *,
     targets: Targets = "weights",
     random_state: RandomState = None,
@@ -93,8 +93,8 @@ def inject_noise(
         See `analog_eval.adapters.adapt` for what is supported.  In a pipeline the last step gets the noise.
     noise : WeightNoise
         Such as ``GaussianNoise("std")``.
-    level : float
-        Noise level; its meaning belongs to `noise`.
+    level : float or str
+        Noise level; its meaning belongs to `noise`, and times may be such as ``"1d"``.
     targets : {"weights", "parameters", "state"}, default="weights"
         ``weights``: kernels only; ``parameters``: also biases (and gains and shifts of normalizations); ``state``: also
         running statistics.

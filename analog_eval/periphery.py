@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,8 +31,10 @@ class InputScale:
 
     Raises
     ------
+    TypeError
+        If `value` is no number.
     ValueError
-        If `value` is not a finite number > 0.
+        If `value` is not finite or not > 0.
 
     Examples
     --------
@@ -42,8 +45,10 @@ class InputScale:
     value: float | None = None
 
     def __post_init__(self) -> None:
-        if self.value is not None and not 0.0 < self.value < np.inf:
-            raise ValueError(f"value={self.value} must be finite and > 0")
+        if self.value is not None:
+            _check_number(self.value, "value")
+            if not 0.0 < self.value < np.inf:
+                raise ValueError(f"value={self.value} must be finite and > 0")
 
     @classmethod
     def calibrated(cls, X: ArrayLike, share: float = 1.0) -> InputScale:
@@ -126,7 +131,7 @@ class Periphery:
     Raises
     ------
     TypeError
-        If a number of bits, doublings or lines is no int.
+        If a number of bits, doublings or lines is no int, or another parameter no number.
     ValueError
         If a parameter is out of range.
 
@@ -161,6 +166,8 @@ class Periphery:
         for name in ("in_bits", "out_bits"):
             object.__setattr__(self, name, _check_bits(getattr(self, name), name))
         _check_int(self.max_doublings, "max_doublings", 0, 1000)
+        for name in ("in_noise", "out_noise", "read_noise", "ir_drop", "out_bound"):
+            _check_number(getattr(self, name), name)
         for name in ("in_noise", "out_noise", "read_noise", "ir_drop"):
             if not 0.0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"{name}={getattr(self, name)} must be finite and >= 0")
@@ -169,8 +176,8 @@ class Periphery:
         if not isinstance(self.input_scale, InputScale):
             raise TypeError(f"input_scale must be an InputScale, got {self.input_scale!r}")
         if self.tile_shape is not None:
-            if len(self.tile_shape) != 2:
-                raise ValueError(f"tile_shape={self.tile_shape} must be (outputs, inputs)")
+            if np.shape(self.tile_shape) != (2,):
+                raise ValueError(f"tile_shape={self.tile_shape!r} must be (outputs, inputs)")
             for lines in self.tile_shape:
                 _check_int(lines, "tile_shape", 1, 2**31)
 
@@ -375,6 +382,11 @@ def _check_int(value: object, name: str, low: int, high: int) -> None:
         raise TypeError(f"{name} must be an int, got {value!r}")
     if not low <= value <= high:
         raise ValueError(f"{name}={value} must be from {low} to {high}")
+
+
+def _check_number(value: object, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
 
 
 def _check_matrix(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 
-from analog_eval.adapters.analog import AnalogKernel, Orient
+from analog_eval.adapters.analog import AnalogKernel, Multiply, Orient
 from analog_eval.adapters.arrays import ArrayAdapter, ArrayModel
 from analog_eval.adapters.base import Adapter, Arrays, Predictor, Role, Targets, Tensor, as_array, target_indices
 from analog_eval.adapters.estimators import LINEAR_MODELS, LinearAdapter, MLPAdapter
@@ -23,6 +23,7 @@ __all__ = [
     "AnalogKernel",
     "ArrayModel",
     "Arrays",
+    "Multiply",
     "Orient",
     "Predictor",
     "Role",

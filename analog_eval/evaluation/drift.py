@@ -71,12 +71,13 @@ def drift_sweep(
         What surrounds the crossbars: converters, their noise, the drop of voltage, tiles.  Default: nothing, inputs and
         outputs are exact.  Products of scikit-learn's linear models and MLPs, of torch's linear layers and convolutions
         in one and two dimensions, and those of an `ArrayModel` whose function multiplies by a whole kernel (``X @
-        kernel``, ``X @ kernel.T``, `numpy.dot`) go through it; all others are exact, and the report lists both.
+        kernel``, ``X @ kernel.T``, `numpy.dot`) go through it; all others are exact, and the report lists both.  A
+        kernel that is also used otherwise, such as by its transpose in a decoder, is named in a note.
     calibration : array-like of shape (n_rows, n_features), "test", dict of str to float, or None, default=None
         Rows, best training rows, that give every layer an input scale of its own: the greatest absolute input it gets
         for them in the digital model.  ``"test"``: the first 256 rows of `X`.  A dict, or a Series: the scales
-        themselves, by the name of the kernel, such as `harden` learns; other kernels have that of `periphery`.  None:
-        all have the scale of `periphery`, dynamic unless it is set.
+        themselves, by the name of the kernel, such as `harden` learns with `InputRanges`; other kernels, named in a
+        note, have that of `periphery`.  None: all have the scale of `periphery`, dynamic unless it is set.
     n_draws : int, default=25
         Programmings.
     metric : str, callable or None, default=None
@@ -94,8 +95,8 @@ def drift_sweep(
     Raises
     ------
     TypeError
-        If the model, the metric, `device`, `periphery` or a time is of an unsupported kind, or sparse rows meet a
-        periphery.
+        If the model, the metric, `device`, `periphery`, `calibration` or a time is of an unsupported kind, or sparse
+        rows meet a periphery.
     ValueError
         If the model is not fitted, rows disagree in number, an argument is out of range, a time has an unknown unit or
         is not known to the device, ``"column"`` meets a tensor whose outputs may lie along any axis, no product of the
@@ -180,7 +181,8 @@ def drift_report(
     calibration: Any,
 ) -> DriftReport:
     """Return the report of one subject, given its clean score and that of each time."""
-    report = sweep_report(subject, estimates, seconds, noise, "weights", str(len(estimates[0].scores)))
+    notes = subject.notes if isinstance(subject, peripheral.AnalogSubject) else ()
+    report = sweep_report(subject, estimates, seconds, noise, "weights", str(len(estimates[0].scores)), notes)
     settings = {
         "model": subject.adapter.name,
         "device": repr(noise.device),
@@ -203,9 +205,9 @@ def drift_report(
 
 def check_times(times: Iterable[Time] | Time, device: Device) -> NDArray[np.float64]:
     """Return the times in seconds, in ascending order."""
-    if isinstance(times, str) or not isinstance(times, Iterable):
-        times = [times]
-    seconds = np.array([device.check_time(time, "times") for time in times], dtype=np.float64)
+    # Bytes hold numbers, but are no times.
+    given: list[Any] = [times] if isinstance(times, str | bytes) or not isinstance(times, Iterable) else list(times)
+    seconds = np.array([device.check_time(time, "times") for time in given], dtype=np.float64)
     if seconds.size == 0:
         raise ValueError("times is empty; a sweep needs at least one")
     values, counts = np.unique(seconds, return_counts=True)

@@ -25,10 +25,13 @@ def check_levels(levels: ArrayLike, noise: WeightNoise) -> NDArray[np.float64]:
             f"levels: the default grid holds ratios, but noise={noise!r} takes another unit: {noise.level_label()}; "
             "give levels of your own"
         )
-    if levels is None or isinstance(levels, str):
+    if levels is None or isinstance(levels, bytes):
         raise TypeError(f"levels must be numbers, got {levels!r}")
+    given = [levels] if isinstance(levels, str) else getattr(levels, "tolist", lambda: levels)()
+    if isinstance(given, list | tuple):
+        given = [noise.check_level(level) if isinstance(level, str) else level for level in given]
     try:
-        grid = np.array(levels, dtype=np.float64, ndmin=1)
+        grid = np.array(given, dtype=np.float64, ndmin=1)
     except (TypeError, ValueError):
         raise TypeError(f"levels must be numbers, got {levels!r}") from None
     if grid.ndim != 1 or grid.size == 0:

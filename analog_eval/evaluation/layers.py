@@ -27,7 +27,7 @@ def layer_sensitivity(
     *,
     sample_weight: ArrayLike | None = None,
     noise: WeightNoise = GaussianNoise("std"),  # noqa: B008 (frozen: sharing it is safe)
-    level: float = 0.2,
+    level: float | str = 0.2,
     n_draws: int | str = 25,
     half_width: float | None = None,
     max_draws: int = 1000,
@@ -42,8 +42,8 @@ def layer_sensitivity(
     ----------
     model, X, y, sample_weight, noise, metric, targets, progress
         See `noise_sweep`.
-    level : float, default=0.2
-        Noise level, in the unit of `noise`.
+    level : float or str, default=0.2
+        Noise level, in the unit of `noise`; a time such as ``"1d"`` for `DeviceNoise`.
     n_draws, half_width, max_draws
         See `noise_sweep`; under ``"auto"`` the half-width is that of ``drop``.
     random_state : None, int, RandomState or Generator, default=None

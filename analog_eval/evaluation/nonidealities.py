@@ -1,4 +1,4 @@
-"""How much of each nonideality a model bears."""
+"""How much of each nonideality a model bears, and how much of it there is in a chip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analog_eval._progress import ProgressLine
-from analog_eval.devices import PCM, Device, TabulatedDevice
+from analog_eval.devices import PCM, Device, TabulatedDevice, to_seconds
+from analog_eval.drifting import DeviceNoise
 from analog_eval.evaluation.drift import drift_sweep
 from analog_eval.evaluation.inputs import check_count
 from analog_eval.evaluation.metrics import MetricArgument
@@ -40,6 +41,11 @@ _LEVELS: dict[str, tuple[float, float, str]] = {
     "out_bits": (2, 16, "bits"),
     "ir_drop": (0.1, 1e5, "factor"),
     "drift_time": (1.0, _YEARS, "s"),
+}
+# What a chip has of each: that of `Periphery.standard`, the deviation of `PCM` at the greatest conductance, a year.
+_STANDARD: dict[str, float] = {
+    "programming_noise": float(PCM().programming_sd(np.array(PCM().g_max))) / PCM().g_max,
+    "drift_time": to_seconds("1y"),
 }
 # Nothing random in them: two draws are as good as any number.
 _CERTAIN = ("in_bits", "out_bits", "ir_drop")
@@ -71,7 +77,7 @@ def sensitivity(
     target : float, default=0.99
         Share of the clean score, from chance on: > 0, below 1; see `DriftReport.iso_accuracy`.
     nonidealities : str or sequence of str, optional
-        Rows of the table below, in the order wanted; default: all of them.
+        Rows of the table below, in the order wanted; default: all of them, the least margin first.
     device : Device, default=PCM(programming_scale=0.0, read_scale=0.0)
         What drifts, in the row ``drift_time``; by default it does nothing else.  The drift is globally compensated.
     n_draws : int, default=25
@@ -85,25 +91,37 @@ def sensitivity(
     -------
     DataFrame, index ``nonideality``
         ``critical``: the level at which the normalized score falls to `target`; ``ci_low``, ``ci_high``: the levels
-        between which the sweep does not say on which side it is, at 95 %; ``unit``.  The attributes (``attrs``)
-        ``clean``, ``metric`` and ``target`` say what was measured.  Rows:
+        between which the sweep does not say on which side it is, at 95 %; ``unit``; ``standard``: the level that a
+        chip has; ``margin``: how many times this level the model bears, so that below 1 it alone costs too much.  Rows:
 
         - ``programming_noise``: standard deviation of Gaussian noise on the weights, over the greatest of a tensor;
+          standard: that of one device of `PCM` at its greatest conductance;
         - ``read_noise``, ``in_noise``, ``out_noise``, ``ir_drop``: the parameters of `Periphery` of these names;
-        - ``in_bits``, ``out_bits``: the fewest bits from which on the score is at or above `target`;
-        - ``drift_time``: seconds since programming.
+          standard: those of `Periphery.standard`;
+        - ``in_bits``, ``out_bits``: the fewest bits from which on the score is at or above `target`; standard as above;
+        - ``drift_time``: seconds since programming; standard: a year.
+
+        The attributes (``attrs``) ``clean``, ``metric``, ``target`` and ``notes`` say what was measured;
+        ``analog_layers`` and ``digital_layers`` are those of `DriftReport`, empty if no row needs a periphery.  Noise
+        of programming and drift hit every kernel, the other rows analog layers alone.
 
         Levels are sought from 0.001 to 10 (noise), 0.1 to 100000 (drop of voltage), 1 second to 100 years and 2 to 16
         bits.  Infinite: the model bears the greatest of them; 0: not even the least.  Of bits it is the other way
-        round: infinite where 16 do not do, 2 where 2 do.  NaN: the score has no ratio to the clean one.
+        round: infinite where 16 do not do, 2 where 2 do.  NaN: the score has no ratio to the clean one; of margins:
+        the standard has none of it, as of ``in_noise``.
 
     Raises
     ------
     TypeError, ValueError
-        For the reasons of `drift_sweep`, or if `target` is out of range or a nonideality is unknown.
+        For the reasons of `drift_sweep`, or if `target` is out of range, a nonideality is unknown, or ``drift_time``
+        meets a device that does not know all times from 1 second to 100 years.
 
     Notes
     -----
+    A margin is ``critical / standard``; of bits it is ``2 ** (standard - critical)``, the ratio of the steps.  Margins
+    and the standard levels of programming noise and time are ours.  Drift goes with the logarithm of time, so that a
+    margin of 2 is little there.
+
     The experiment follows Rasch et al. 2023, arXiv 2302.08469, who scale one nonideality at a time; the interval is
     ours.  The first bracket on a logarithmic grid is halved until its ends are within 2 %, with the same draws at every
     level.  With few rows no accuracy can be said to hold 99 %, and then ``ci_low`` is 0 (``ci_high`` of bits infinite):
@@ -126,20 +144,51 @@ def sensitivity(
     if check_count(n_draws, "n_draws") < 2:
         raise ValueError(f"n_draws={n_draws} must be >= 2, to tell the spread")
     names = _check_names(nonidealities)
+    # Before anything takes time.
+    DeviceNoise(device)
+    if "drift_time" in names:
+        _check_all_times(device)
     usual = {"sample_weight": sample_weight, "metric": metric, "n_draws": n_draws, "progress": False}
     experiment = _Experiment(model, X, y, usual | {"random_state": one_seed(random_state)}, device)
-    rows = {}
+    known, rows = experiment.known(names), {}
     with ProgressLine("sensitivity, nonidealities", len(names), enabled=progress) as line:
         for name in names:
             low, high, unit = _LEVELS[name]
             curves = _Curves(experiment.sweep(name), float(target))
             levels = curves.fewest_bits() if name.endswith("_bits") else curves.crossings(low, high)
-            rows[name] = (*levels, unit)
+            rows[name] = (*levels, unit, *_margin(name, levels[0]))
             line.step()
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["critical", "ci_low", "ci_high", "unit"])
-    known = experiment.sweep(names[0])(_LEVELS[names[0]][0])
-    table.attrs = {"clean": known.clean, "metric": known.metric, "target": float(target)}
-    return table.rename_axis(index="nonideality")
+    columns = ["critical", "ci_low", "ci_high", "unit", "standard", "margin"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis(index="nonideality")
+    if nonidealities is None:
+        table = table.sort_values("margin", kind="stable")
+    table.attrs = {**known, "target": float(target)}
+    return table
+
+
+def _margin(name: str, critical: float) -> tuple[float, float]:
+    """Return the standard level, and how many times it is borne."""
+    chip = Periphery.standard()
+    standard = float(_STANDARD[name] if name in _STANDARD else getattr(chip, name))
+    if name.endswith("_bits"):
+        return standard, 2.0 ** (standard - critical)
+    return standard, critical / standard if standard else float("nan")
+
+
+def _check_all_times(device: Device) -> None:
+    low, high, _ = _LEVELS["drift_time"]
+    try:
+        for time in _grid(low, high):
+            device.check_time(time)
+    except ValueError as error:
+        raise ValueError(
+            f"device={device!r} does not know all times from 1 second to 100 years, among which drift_time is sought; "
+            "leave it out of nonidealities"
+        ) from error
+
+
+def _grid(low: float, high: float) -> list[float]:
+    return [float(level) for level in np.geomspace(low, high, _GRID_POINTS)]
 
 
 def _check_names(names: Iterable[str] | None) -> list[str]:
@@ -161,6 +210,13 @@ class _Experiment:
     y: ArrayLike
     usual: dict[str, Any]
     device: Device
+
+    def known(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return what holds at every level, with the layers if a nonideality is one of the periphery."""
+        periphery = None if _STANDARD.keys() >= set(names) else Periphery.exact()
+        settings = self.usual | {"n_draws": 2}
+        report = drift_sweep(self.model, self.X, self.y, times="1d", periphery=periphery, **settings)
+        return {key: getattr(report, key) for key in ("clean", "metric", "notes", "analog_layers", "digital_layers")}
 
     def sweep(self, name: str) -> Sweep:
         """Return the sweep over one nonideality."""
@@ -204,7 +260,7 @@ class _Curves:
 
     def crossings(self, low: float, high: float) -> list[float]:
         """Return where each curve first falls below 0 between two levels."""
-        grid = np.geomspace(low, high, _GRID_POINTS).tolist()
+        grid = _grid(low, high)
         return [self._crossing(curve, grid) for curve in range(3)]
 
     def _crossing(self, curve: int, grid: list[float]) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from analog_eval.adapters import AnalogKernel, Orient, target_indices
+from analog_eval.adapters import AnalogKernel, Multiply, Orient, target_indices
 from analog_eval.evaluation.metrics import Evaluation
 from analog_eval.evaluation.subject import Subject
 from analog_eval.noise import RandomState, generators
@@ -20,7 +21,8 @@ from analog_eval.periphery import CLIPPED_SHARE, InputScale, Periphery
 
 __all__ = ["AnalogSubject", "check_periphery", "in_words", "warn_of_clipping", "with_periphery"]
 
-_CALIBRATION_ROWS = 256
+# So many rows calibrate by themselves, and tell what a kernel is used for.
+_FIRST_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +33,12 @@ class AnalogSubject(Subject):
     ----------
     crossbars : dict of int to Crossbar
         By the position of the kernel among the tensors.
+    notes : tuple of str
+        What there is to know about scales and uses of the kernels.
     """
 
     crossbars: dict[int, Crossbar]
+    notes: tuple[str, ...]
 
     def draw(self, levels: Sequence[float]) -> list[Evaluation]:
         """Return the next draw's evaluation at each level; the noise of the periphery is the same at all of them."""
@@ -131,30 +136,86 @@ def with_periphery(subject: Subject, periphery: Periphery, calibration: Any, see
     n_tensors = len(subject.adapter.tensors)
     # The first generators are the devices'.
     streams = generators(seed, 2 * n_tensors)[n_tensors:]
-    scales = _scales(subject, positions, calibration)
+    greatest = _greatest_inputs(subject, positions, None if isinstance(calibration, Mapping) else calibration)
+    scales = _scales(subject, positions, calibration, greatest)
     crossbars = {}
     for i in positions:
         own = replace(periphery, input_scale=InputScale(scales[i])) if i in scales else periphery
         crossbars[i] = Crossbar(own, float(np.abs(subject.noisy.clean[i]).max(initial=0.0)), streams[i])
-    return AnalogSubject(**vars(subject), crossbars=crossbars)
+    notes = [_dynamic(subject, greatest, calibration, scales), _further_uses(subject, greatest)]
+    return AnalogSubject(**vars(subject), crossbars=crossbars, notes=tuple(filter(None, notes)))
 
 
-def _scales(subject: Subject, positions: Sequence[int], calibration: Any) -> dict[int, float]:
+def _scales(
+    subject: Subject, positions: Sequence[int], calibration: Any, greatest: Mapping[int, float]
+) -> dict[int, float]:
     """Return the input scales that are not the periphery's, by the position of the kernel."""
-    given = isinstance(calibration, Mapping)
-    greatest = _greatest_inputs(subject, positions, None if given else calibration)
     if calibration is None:
         return {}
-    if not given:
+    if not isinstance(calibration, Mapping):
         # A layer whose inputs are all 0 has no scale to calibrate.
         return {i: peak for i, peak in greatest.items() if peak}
     by_name = {subject.adapter.tensors[i].name: i for i in positions}
     unknown = [name for name in calibration if name not in by_name]
     if unknown:
-        remapped = any(name.endswith("product.weight") for name in by_name)
-        hint = "; result.remapped() of harden has net and scales by these names" if remapped else ""
-        raise ValueError(f"calibration names {unknown}, but the kernels of the model are {list(by_name)}{hint}")
+        remapped = any(re.sub(r"(\w+)$", r"product.\1", name) in by_name for name in map(str, unknown))
+        raise ValueError(
+            f"calibration names {unknown}, but the kernels of the model are {list(by_name)}"
+            + ("; scales by the names after remap_channels are those of Hardened.remapped()" if remapped else "")
+        )
     return {by_name[name]: float(scale) for name, scale in calibration.items()}
+
+
+def _dynamic(subject: Subject, multiplied: Iterable[int], calibration: Any, scales: Mapping[int, float]) -> str:
+    """Say which kernels a calibration leaves without a scale."""
+    left = [] if calibration is None else [i for i in multiplied if i not in scales]
+    why = "calibration gives them none" if isinstance(calibration, Mapping) else "all their calibration inputs are 0"
+    return f"input scales stay dynamic, as {why}: {_names(subject, left)}" if left else ""
+
+
+def _further_uses(subject: Subject, multiplied: Collection[int]) -> str:
+    """Say which kernels reach the outputs by another way than products through the periphery, too.
+
+    Products keep the kernel, and all else finds NaN in its place, which then shows in the outputs.
+    """
+    adapter, clean = subject.adapter, subject.noisy.clean
+    predict = (adapter.predictor if adapter.classes is None else adapter.scores)(_first_rows(subject))
+
+    def outputs(hidden: Collection[int]) -> NDArray[Any]:
+        arrays = list(clean)
+        for i in multiplied:
+            shown = np.full(clean[i].shape, np.nan, np.result_type(clean[i], np.float16)) if i in hidden else clean[i]
+            arrays[i] = AnalogKernel.of(shown, _exactly(clean[i]))
+        with np.errstate(all="ignore"):
+            return predict(arrays)
+
+    usual = outputs(())
+
+    def reached(hidden: Collection[int]) -> bool:
+        try:
+            found = outputs(hidden)
+        except Exception:
+            # What refuses NaN has looked at it.
+            return True
+        if found.dtype.kind != "f":
+            return not np.array_equal(found, usual)
+        return bool((np.isnan(found) & ~np.isnan(usual)).any())
+
+    also = [i for i in multiplied if reached([i])] if reached(multiplied) else []
+    if not also:
+        return ""
+    return (
+        "used outside of products through the periphery, too (such as by a transpose), and exact there: "
+        f"{_names(subject, also)}"
+    )
+
+
+def _exactly(kernel: NDArray[Any]) -> Multiply:
+    return lambda rows, orient: np.asarray(rows @ orient(kernel).T)
+
+
+def _names(subject: Subject, positions: Iterable[int]) -> str:
+    return ", ".join(subject.adapter.tensors[i].name for i in sorted(positions))
 
 
 def _greatest_inputs(subject: Subject, positions: Sequence[int], calibration: Any) -> dict[int, float]:
@@ -163,12 +224,14 @@ def _greatest_inputs(subject: Subject, positions: Sequence[int], calibration: An
     greatest: dict[int, float] = {}
 
     def watched(i: int, kernel: NDArray[Any]) -> NDArray[Any]:
+        exactly = _exactly(kernel)
+
         def multiply(rows: NDArray[Any], orient: Orient) -> NDArray[Any]:
             peak = float(np.abs(rows).max(initial=0.0))
             if calibration is not None and not np.isfinite(peak):
                 raise ValueError(f"inputs of {subject.adapter.tensors[i].name} are NaN or infinite")
             greatest[i] = max(greatest.get(i, 0.0), peak)
-            return np.asarray(rows @ orient(kernel).T)
+            return exactly(rows, orient)
 
         return AnalogKernel.of(kernel, multiply)
 
@@ -178,17 +241,28 @@ def _greatest_inputs(subject: Subject, positions: Sequence[int], calibration: An
     with _blamed_on(calibration):
         subject.adapter.predictor(inputs)(arrays)
     if not greatest:
-        names = ", ".join(subject.adapter.tensors[i].name for i in positions)
-        raise ValueError(f"periphery: the model was not seen to multiply inputs by a whole kernel; it has {names}")
+        raise ValueError(
+            "periphery: the model was not seen to multiply inputs by a whole kernel; it has "
+            f"{_names(subject, positions)}"
+        )
     return greatest
 
 
 def _calibration_rows(subject: Subject, calibration: Any) -> Any:
     if calibration is None or isinstance(calibration, str):
-        inputs = subject.data.inputs
-        return getattr(inputs, "iloc", inputs)[:_CALIBRATION_ROWS]
-    rows = calibration if hasattr(calibration, "shape") else np.asarray(calibration)
-    if not rows.shape or rows.shape[0] == 0:
+        return _first_rows(subject)
+    try:
+        rows = calibration if hasattr(calibration, "shape") else np.asarray(calibration)
+    except ValueError as error:
+        raise ValueError(
+            f"calibration must be rows such as X, without y; got a {type(calibration).__name__}: {error}"
+        ) from error
+    if not rows.shape:
+        raise TypeError(
+            f"calibration must be rows, 'test', or scales by the name of a kernel, got {calibration!r}; one scale for "
+            "all kernels is the input_scale of Periphery"
+        )
+    if rows.shape[0] == 0:
         raise ValueError(f"calibration must have rows, got shape {rows.shape}")
     with _blamed_on(calibration):
         inputs = subject.adapter.transform(rows)
@@ -197,12 +271,17 @@ def _calibration_rows(subject: Subject, calibration: Any) -> Any:
     return inputs
 
 
+def _first_rows(subject: Subject) -> Any:
+    inputs = subject.data.inputs
+    return getattr(inputs, "iloc", inputs)[:_FIRST_ROWS]
+
+
 @contextmanager
 def _blamed_on(calibration: Any) -> Iterator[None]:
     """Name the argument where the model, which has seen `X` before, refuses the rows of a calibration."""
     try:
         yield
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
         if calibration is None:
             raise
         raise ValueError(f"calibration does not suit the model: {error}") from error
@@ -221,7 +300,7 @@ def _by_output(factors: NDArray[np.float64]) -> NDArray[np.float64]:
 def in_words(calibration: Any) -> str:
     """Return what a calibration was, for the settings of a report."""
     if isinstance(calibration, Mapping):
-        return ", ".join(f"{name} {scale:.4g}" for name, scale in calibration.items())
+        return ", ".join(f"{name} {scale:.4g}" for name, scale in calibration.items()) or "no scales"
     return calibration if isinstance(calibration, str) else "none" if calibration is None else "rows"
 
 

@@ -66,8 +66,8 @@ def noise_sweep(
     noise : WeightNoise, default=GaussianNoise("std")
         What is added to the weights.
     levels : array-like of shape (n_levels,), default=(0.01, 0.05, 0.1, 0.2, 0.3, 0.4)
-        Distinct noise levels, in the unit of `noise`; reported in ascending order.  The default does not suit a scale
-        in dB, which needs its own.
+        Distinct noise levels, in the unit of `noise`, times such as ``"1d"`` included; reported in ascending order.
+        The default does not suit a scale in dB, which needs its own.
     n_draws : int or "auto", default=25
         Noisy copies per level; ``"auto"``: as many as it takes, 25 and more.
     half_width : float, optional

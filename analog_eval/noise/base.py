@@ -34,8 +34,11 @@ class WeightNoise(ABC):
     clean_level: float = 0.0
 
     @abstractmethod
-    def check_level(self, level: float) -> float:
-        """Return `level` as a float, or raise ``ValueError`` when it means nothing to this noise."""
+    def check_level(self, level: Any) -> float:
+        """Return `level` as a float, or raise ``ValueError`` when it means nothing to this noise.
+
+        Only a noise whose levels are times takes strings.
+        """
 
     def is_clean(self, level: float) -> bool:
         """Whether `level` leaves every weight as it is."""
@@ -66,13 +69,13 @@ class WeightNoise(ABC):
     def level_label(self) -> str:
         """Say what a level is, with its unit, for axes and reports."""
 
-    def at(self, level: float) -> WeightNoise:
+    def at(self, level: float | str) -> WeightNoise:
         """Return this noise at one level, whatever level it is asked for: a fixed part of a sum.
 
         Parameters
         ----------
-        level : float
-            In the unit of this noise.
+        level : float or str
+            In the unit of this noise; a time such as ``"1d"`` for a device.
 
         Returns
         -------
@@ -93,14 +96,14 @@ class WeightNoise(ABC):
         """Return both, this one first."""
         return _NoiseSum((*_parts(self), *_parts(other))) if isinstance(other, WeightNoise) else NotImplemented
 
-    def __call__(self, weights: ArrayLike, level: float, *, random_state: RandomState = None) -> NDArray[Any]:
+    def __call__(self, weights: ArrayLike, level: float | str, *, random_state: RandomState = None) -> NDArray[Any]:
         """Return one noisy copy of one tensor.
 
         Parameters
         ----------
         weights : array-like of any shape
             Clean, finite weights of one tensor.
-        level : float
+        level : float or str
             Noise level; its meaning belongs to the noise model.
         random_state : None, int, RandomState or Generator, default=None
             Source of the random numbers; a Generator is advanced by the draw.
@@ -176,8 +179,9 @@ class _NoiseSum(WeightNoise):
         free = self._free()
         return free[0].clean_level if free else float("nan")
 
-    def check_level(self, level: float) -> float:
-        return [part.check_level(level) for part in self.parts][-1]
+    def check_level(self, level: Any) -> float:
+        # What has a level of its own knows nothing of the unit of the others.
+        return [part.check_level(level) for part in self._free() or self.parts][-1]
 
     def is_clean(self, level: float) -> bool:
         return all(part.is_clean(level) for part in self.parts)
@@ -213,7 +217,7 @@ def _parts(noise: WeightNoise) -> tuple[WeightNoise, ...]:
 def check_level(level: float, low: float, high: float, what: str) -> float:
     """Return `level` as a float in [low, high], or raise, saying `what` it should be; NaN is never in."""
     try:
-        value = float(level)
+        value = float("" if isinstance(level, str) else level)
     except (TypeError, ValueError):
         raise TypeError(f"level={level!r} is not a number") from None
     if not low <= value <= high:

@@ -16,6 +16,7 @@ from analog_eval import (
     DriftReport,
     GaussianNoise,
     ReRAM,
+    StuckDevices,
     TabulatedDevice,
     compare,
     drift_sweep,
@@ -93,8 +94,10 @@ class TestCompensation:
             DeviceNoise(GaussianNoise())
         with pytest.raises(ValueError, match=r"axis of a tensor of shape \(3, 2\) its outputs lie"):
             self.noisy("column")
-        with pytest.raises(TypeError, match="level='1d' is not a number of seconds"):
-            DeviceNoise()(np.ones(3), "1d")
+        with pytest.raises(ValueError, match="level='1 fortnight' is not a number >= 0 with one of the units"):
+            DeviceNoise()(np.ones(3), "1 fortnight")
+        with pytest.raises(TypeError, match="level=b'1d' is not a number of seconds"):
+            DeviceNoise()(np.ones(3), b"1d")
 
 
 class TestClosedForms:
@@ -158,6 +161,32 @@ class TestDraws:
         assert len(layer_sensitivity(trained["plain"], X, y, noise=noise, level=YEAR, n_draws=3)) == 3
         both = DeviceNoise(PCM()).at(YEAR) + GaussianNoise()
         assert len(noise_sweep(trained["plain"], X, y, noise=both, levels=(0.1, 0.2), n_draws=3).table) == 2
+
+    def test_times_in_words_wherever_a_level_is_asked_for(self, cancer):
+        X, y = cancer[0][:200], cancer[1][:200]
+        model = LogisticRegression(max_iter=50).fit(X, y)
+        noise, usual = DeviceNoise(PCM()), {"n_draws": 2, "random_state": 0, "progress": False}
+        # A fixed part of a sum has a level of its own, and does not mind that of the others.
+        for kind in (noise, noise + GaussianNoise().at(0.1), GaussianNoise().at(0.1) + noise):
+            numbers = noise_sweep(model, X, y, noise=kind, levels=(86400.0, YEAR), **usual)
+            for times in (("1d", "1y"), ["1y", 86400], np.array(["1d", "1y"])):
+                words = noise_sweep(model, X, y, noise=kind, levels=times, **usual)
+                pd.testing.assert_frame_equal(words.draws, numbers.draws)
+        pair = compare({"a": model, "b": model}, X, y, noise=noise, levels=("1d", "1y"), **usual)
+        assert pair.reports["a"].table.index.tolist() == [86400.0, YEAR]
+        layers = [layer_sensitivity(model, X, y, noise=noise, level=level, **usual) for level in ("1d", 86400.0)]
+        pd.testing.assert_frame_equal(*layers)
+        weights = []
+        for level in ("1d", 86400.0):
+            with inject_noise(model, noise, level, random_state=0) as noisy:
+                weights.append(noisy.coef_.copy())
+        np.testing.assert_array_equal(*weights)
+        assert noise.at("1d") == noise.at(86400.0)
+        with pytest.raises(ValueError, match="level='1 day' is not a number >= 0 with one of the units"):
+            noise_sweep(model, X, y, noise=noise, levels=("1h", "1 day"))
+        for other in (GaussianNoise(), StuckDevices()):
+            with pytest.raises(TypeError, match="level='1d' is not a number"):
+                noise_sweep(model, X, y, noise=other, levels="1d")
 
 
 class TestModels:

@@ -209,6 +209,10 @@ class TestArguments:
             ({"calibration": X, "periphery": Periphery(input_scale=InputScale(1.0))}, "both set the input scale"),
             ({"calibration": "train", "periphery": Periphery()}, "calibration='train' is neither 'test' nor rows"),
             ({"calibration": X[:0], "periphery": Periphery()}, "calibration must have rows"),
+            (
+                {"calibration": (X, y), "periphery": Periphery()},
+                "calibration must be rows such as X, without y; got a tuple",
+            ),
         ):
             with pytest.raises(ValueError, match=match):
                 drift_sweep(logistic, X, y, **settings)
@@ -216,6 +220,13 @@ class TestArguments:
         for rows in (holed[np.nan], holed[np.inf], X[:, :3], X[0]):
             with pytest.raises(ValueError, match="calibration does not suit the model"):
                 drift_sweep(logistic, X, y, calibration=rows, periphery=Periphery(), progress=False)
+        for scale in (1.0, True, InputScale(1.0)):
+            with pytest.raises(
+                TypeError, match=r"calibration must be rows, 'test', or scales .* input_scale of Periphery"
+            ):
+                drift_sweep(logistic, X, y, calibration=scale, periphery=Periphery())
+        with pytest.raises(TypeError, match="times=b'1d' is not a number of seconds"):
+            drift_sweep(logistic, X, y, times=b"1d")
         with pytest.raises(TypeError, match="periphery must be a Periphery or None, got 'standard'"):
             drift_sweep(logistic, X, y, periphery="standard")
         encoded = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression(max_iter=500))
@@ -244,6 +255,62 @@ class TestReport:
         assert "through the periphery: arrays['w'], arrays['u']; digital: arrays['v']" in repr(report)
         assert report.settings["periphery"] == "Periphery()"
         assert "through the periphery" not in repr(drift_sweep(model, X, y, times="1h", n_draws=2))
+
+
+class TestNotes:
+    """What is analog in part only is told; what is not, is not."""
+
+    def swept(self, model, X, y, **settings):
+        usual = {"device": STILL, "times": 0.0, "n_draws": 2, "random_state": 0, "progress": False}
+        return drift_sweep(model, X, y, **(usual | {"periphery": Periphery.standard()} | settings))
+
+    @pytest.mark.parametrize("dtype", [float, int])
+    def test_a_kernel_used_once_more(self, dtype):
+        X = np.random.default_rng(0).normal(size=(30, 3))
+        twice, once = np.array([[1, 2, 0], [0, 1, 1], [3, 0, 1]], dtype), np.eye(3, dtype=dtype)
+        uses = {
+            "product": lambda a, X: X[::-1] @ a.T,
+            "shape": lambda a, X: np.ones(a.shape)[0],
+            "type": lambda a, X: np.zeros_like(a)[0],
+            "slice": lambda a, X: X @ np.asarray(a)[:, :2] @ np.ones((2, 3)),
+            "einsum": lambda a, X: np.einsum("ij,kj->ik", X, a),
+            "sum": lambda a, X: a.sum(),
+        }
+        told = {}
+        for name, use in uses.items():
+            model = ArrayModel([twice, once], lambda a, X, use=use: X @ a[0] @ a[1] + use(a[0], X))
+            report = self.swept(model, X, X @ twice)
+            assert report.analog_layers == ("arrays[0]", "arrays[1]")
+            told[name] = [note for note in report.notes if "outside of products" in note]
+        assert [name for name, notes in told.items() if notes] == ["slice", "einsum", "sum"]
+        assert told["slice"][0].endswith("exact there: arrays[0]")
+
+    def test_labels_tell_it_too(self):
+        X = np.random.default_rng(0).normal(size=(30, 3))
+        for use, n_notes in ((lambda a, X: X @ a, 0), (lambda a, X: np.einsum("ij,jk->ik", X, a), 1)):
+            model = ArrayModel([np.eye(3)], lambda a, X, use=use: (X @ a[0] + use(a[0], X)).argmax(axis=1))
+            notes = self.swept(model, X, X.argmax(axis=1)).notes
+            assert sum("outside of products" in note for note in notes) == n_notes
+
+    def test_scales_that_are_missing(self, mlp, digits):
+        X, y = digits[0][1000:1200], digits[1][1000:1200]
+        names = ["coefs_[0]", "coefs_[1]", "coefs_[2]"]
+        scales = dict.fromkeys(names, 50.0)
+
+        def told(calibration):
+            notes = self.swept(mlp, X, y, calibration=calibration).notes
+            return [note for note in notes if "input scales" in note]
+
+        assert told(scales) == told(X) == told(None) == []
+        del scales["coefs_[1]"]
+        assert told(scales) == ["input scales stay dynamic, as calibration gives them none: coefs_[1]"]
+        # What was hardened without input ranges has no scales.
+        for empty in ({}, pd.Series(dtype=float)):
+            assert told(empty) == ["input scales stay dynamic, as calibration gives them none: " + ", ".join(names)]
+            assert self.swept(mlp, X, y, calibration=empty).settings["calibration"] == "no scales"
+        with pytest.warns(UserWarning, match="were clipped"):
+            zeros = told(0.0 * X)
+        assert zeros == ["input scales stay dynamic, as all their calibration inputs are 0: coefs_[0]"]
 
 
 class TestModules:
@@ -296,6 +363,72 @@ class TestModules:
         noisy = [drift_sweep(module, X, y, periphery=Periphery.standard(), **usual) for _ in range(2)]
         pd.testing.assert_frame_equal(noisy[0].draws, noisy[1].draws)
         assert not noisy[0].draws.equals(without.draws)
+
+    def test_a_transpose_stays_exact_and_is_told(self, torch, digits):
+        class Decoder(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.a, self.b = torch.nn.Linear(10, 64, bias=False), torch.nn.Linear(10, 10)
+
+            def forward(self, x):
+                outputs = torch.nn.functional.linear(x, self.a.weight.t())
+                self.a(outputs)
+                return self.b(outputs)
+
+        X, y = digits[0][:100], digits[1][:100]
+        torch.manual_seed(0)
+        report = drift_sweep(Decoder(), X, y, periphery=Periphery(), n_draws=2, progress=False)
+        assert report.analog_layers == ("a.weight", "b.weight")
+        assert [note.rpartition(": ")[2] for note in report.notes if "outside of products" in note] == ["a.weight"]
+
+    def test_ordinary_nets_raise_no_alarm(self, torch, digits):
+        nn = torch.nn
+
+        class Tied(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.a, self.b, self.out = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10)
+                self.b.weight = self.a.weight
+
+            def forward(self, x):
+                mask = torch.ones_like(self.a.weight)[0].to(self.a.weight.dtype)
+                return self.out(self.b(self.a(x * mask).view(-1, self.a.weight.shape[0])))
+
+        class Recurrent(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.cells = nn.LSTM(8, 16, batch_first=True)
+                self.mixed, self.out = nn.TransformerEncoderLayer(16, 2, 16, batch_first=True), nn.Linear(16, 10)
+
+            def forward(self, x):
+                return self.out(self.mixed(self.cells(x.view(-1, 8, 8))[0]).mean(1))
+
+        convolutions = nn.Sequential(
+            nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(), nn.Flatten(),
+            nn.Linear(144, 10),
+        )  # fmt: skip
+        X, y = digits[0][:100], digits[1][:100]
+        for net in (Tied(), Recurrent(), convolutions):
+            report = drift_sweep(net, X, y, periphery=Periphery(), times=0.0, n_draws=2, progress=False)
+            assert report.analog_layers
+            assert not [note for note in report.notes if "outside of products" in note]
+
+    def test_scales_from_before_remapping(self, torch, digits):
+        from analog_eval.training import remap_channels
+
+        X, y = digits
+        net = remap_channels(torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10)))
+        for scales, hint in (({"0.weight": 1.0}, True), ({"encoder": 1.0}, False)):
+            with pytest.raises(ValueError, match="calibration names") as caught:
+                drift_sweep(net, X, y, calibration=scales, periphery=Periphery(), progress=False)
+            assert ("Hardened.remapped()" in str(caught.value)) == hint
+
+    def test_rows_of_another_width(self, torch, digits):
+        X, y = digits
+        net = torch.nn.Sequential(torch.nn.Linear(64, 10))
+        with pytest.raises(ValueError, match=r"refuses X of shape \(597, 60\): mat1 and mat2") as caught:
+            drift_sweep(net, X[:597, :60], y[:597], progress=False)
+        assert isinstance(caught.value.__cause__, RuntimeError)
 
     def test_pcm_in_float32(self, torch, digits):
         torch.manual_seed(0)

@@ -86,6 +86,8 @@ class TestInputScale:
         for bad in (0.0, -1.0, np.inf, np.nan):
             with pytest.raises(ValueError, match="value="):
                 InputScale(bad)
+        with pytest.raises(TypeError, match="value must be a number, got 'a'"):
+            InputScale("a")
         with pytest.raises(ValueError, match=r"share=1.5"):
             InputScale.calibrated([1.0], 1.5)
         with pytest.raises(ValueError, match="nothing to calibrate by"):
@@ -246,6 +248,9 @@ class TestEdges:
             ({"max_doublings": -1}, ValueError),
             ({"tile_shape": (0, 4)}, ValueError),
             ({"tile_shape": (4,)}, ValueError),
+            ({"tile_shape": 512}, ValueError),
+            ({"out_noise": "x"}, TypeError),
+            ({"out_bound": None}, TypeError),
             ({"input_scale": 1.0}, TypeError),
         ],
     )

@@ -7,7 +7,17 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from analog_eval import PCM, GaussianNoise, Periphery, TabulatedDevice, drift_sweep, noise_sweep, sensitivity
+from analog_eval import (
+    PCM,
+    ArrayModel,
+    GaussianNoise,
+    Periphery,
+    ReRAM,
+    TabulatedDevice,
+    drift_sweep,
+    noise_sweep,
+    sensitivity,
+)
 
 STILL = TabulatedDevice(conductances=(0.0, 1.0), programming=(0.0, 0.0))
 TARGET, N_DRAWS = 0.9, 10
@@ -29,11 +39,75 @@ def table(exact):
 
 def test_what_the_table_holds(table):
     expected = ["programming_noise", "read_noise", "in_noise", "out_noise", "in_bits", "out_bits", "ir_drop"]
-    assert table.index.tolist() == [*expected, "drift_time"]
-    assert table.columns.tolist() == ["critical", "ci_low", "ci_high", "unit"]
+    assert sorted(table.index) == sorted([*expected, "drift_time"])
+    assert table.columns.tolist() == ["critical", "ci_low", "ci_high", "unit", "standard", "margin"]
     assert (table["ci_low"] <= table["critical"]).all()
     assert (table["critical"] <= table["ci_high"]).all()
-    assert table.attrs == {"clean": pytest.approx(1.0), "metric": "r2", "target": TARGET}
+    assert table.attrs == {
+        "clean": pytest.approx(1.0), "metric": "r2", "target": TARGET, "notes": (), "analog_layers": ("coef_",),
+        "digital_layers": (),
+    }  # fmt: skip
+
+
+def test_margins(table):
+    chip = Periphery.standard()
+    for name in ("read_noise", "out_noise", "ir_drop"):
+        assert table.loc[name, "standard"] == getattr(chip, name)
+        assert table.loc[name, "margin"] == table.loc[name, "critical"] / getattr(chip, name)
+    # A step of eight bits, and one twice as wide for every bit less.
+    assert (table.loc[["in_bits", "out_bits"], "standard"] == 8.0).all()
+    for name in ("in_bits", "out_bits"):
+        assert table.loc[name, "margin"] == np.prod([2.0] * int(8 - table.loc[name, "critical"]))
+    # 0.26348 + 1.9650 - 1.1731 uS of 25 uS.
+    assert table.loc["programming_noise", "standard"] == pytest.approx(1.05538 / 25.0, rel=1e-12)
+    assert table.loc["drift_time", "standard"] == 365 * 86400.0
+    # The standard has no noise of inputs.
+    assert table.loc["in_noise", "standard"] == 0.0
+    assert table["margin"].isna().tolist() == [name == "in_noise" for name in table.index]
+    assert table.index[-1] == "in_noise"
+    assert table["margin"][:-1].is_monotonic_increasing
+
+
+def test_a_margin_tells_whether_the_standard_is_borne(exact, table):
+    bare = {"in_bits": None, "out_bits": None, "out_bound": np.inf, "out_noise": 0.0, "tile_shape": None}
+    usual = {"device": STILL, "compensation": None, "times": 0.0, "random_state": 0, "progress": False}
+    for name in ("read_noise", "out_noise", "ir_drop", "in_bits"):
+        for factor in (0.5, 2.0):
+            level = table.loc[name, "standard"] * table.loc[name, "margin"] * factor
+            if name == "in_bits":
+                level = int(8 - np.log2(table.loc[name, "margin"]) - np.log2(factor))
+            periphery = Periphery(**(bare | {name: level}))
+            report = drift_sweep(*exact, periphery=periphery, n_draws=N_DRAWS, **usual)
+            assert (report.table["chance_corrected"].item() < TARGET) == (factor > 1.0)
+
+
+def test_layers_that_it_concerns():
+    rng = np.random.default_rng(0)
+    X, W = rng.normal(size=(40, 3)), rng.normal(size=(3, 3))
+    model = ArrayModel([np.eye(3), W], lambda a, X: np.einsum("ij,jk->ik", X, a[0]) @ a[1])
+    usual = {"n_draws": 2, "random_state": 0, "progress": False}
+    for names, analog, digital in (
+        (("programming_noise", "in_bits"), ("arrays[1]",), ("arrays[0]",)),
+        ("programming_noise", (), ()),
+    ):
+        table = sensitivity(model, X, X @ W, nonidealities=names, **usual)
+        assert (table.attrs["analog_layers"], table.attrs["digital_layers"]) == (analog, digital)
+    twice = ArrayModel([W], lambda a, X: X @ a[0] + X @ np.asarray(a[0]))
+    table = sensitivity(twice, X, 2.0 * X @ W, nonidealities="in_bits", **usual)
+    assert any("outside of products through the periphery" in note for note in table.attrs["notes"])
+
+
+def test_devices_that_cannot_drift(exact):
+    def fails(*_):
+        raise AssertionError("the model was run")
+
+    model = ArrayModel([np.ones((8, 1))], fails)
+    with pytest.raises(TypeError, match=r"device must be a device such as PCM\(\), got 'x'"):
+        sensitivity(model, *exact[1:], device="x")
+    with pytest.raises(ValueError, match=r"device=ReRAM\(\) does not know all times from 1 second to 100 years"):
+        sensitivity(model, *exact[1:], device=ReRAM(), nonidealities="drift_time")
+    table = sensitivity(*exact, device=ReRAM(), nonidealities="in_bits", n_draws=2, random_state=0, progress=False)
+    assert np.isfinite(table.loc["in_bits", "critical"])
 
 
 def test_closed_forms(exact, table):

@@ -462,7 +462,7 @@ class TestStrangeInput:
         for several in (["weights"], np.array(["weights"])):
             with pytest.raises(ValueError, match=r"targets=.*is not one of 'weights'"):
                 noise_sweep(linear, *diabetes, targets=several)
-        with pytest.raises(TypeError, match="levels must be numbers"):
+        with pytest.raises(TypeError, match="level='low' is not a number"):
             noise_sweep(linear, *diabetes, levels=["low"])
         with pytest.raises(TypeError, match="levels must be numbers"):
             noise_sweep(linear, *diabetes, levels=None)

@@ -343,7 +343,7 @@ class TestHarden:
             (name.replace("weight", "product.weight"), scale) for name, scale in after.input_scales.items()
         ]
         settings = {"times": "1h", "n_draws": 2, "progress": False, "random_state": 0, "periphery": Periphery()}
-        with pytest.raises(ValueError, match=r"the kernels of the model are .*; result\.remapped\(\) of harden"):
+        with pytest.raises(ValueError, match=r"the kernels of the model are .*Hardened\.remapped\(\)"):
             drift_sweep(after.remapped().model, X, y, calibration=after.input_scales, **settings)
         report = drift_sweep(done.model, X, y, calibration=done.input_scales, **settings)
         assert report.analog_layers == ("0.product.weight", "2.product.weight")

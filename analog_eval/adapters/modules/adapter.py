@@ -54,7 +54,10 @@ class ModuleAdapter(Adapter):
 
     def suited_to(self, inputs: torch.Tensor, truth: NDArray[Any]) -> ModuleAdapter:
         """Return a view that reads the outputs for `inputs` as what `truth` holds."""
-        outputs = self.outputs([tensor.values for tensor in self.tensors], inputs)
+        try:
+            outputs = self.outputs([tensor.values for tensor in self.tensors], inputs)
+        except (RuntimeError, IndexError) as error:
+            raise ValueError(f"the model {self.name} refuses X of shape {tuple(inputs.shape)}: {error}") from error
         view = copy.copy(self)
         view.reading = reading_for(outputs, truth)
         view.holder = ModulePredictor(view)
