@@ -121,7 +121,13 @@ class Table:
 
     def learn_neighbours(self, g: int, part: Pass) -> None:
         k = len(self.codes)
-        if self.row or not 1 < k <= 1024 or part.number == 0 or len(self.passes[part.number - 1].known) >= 128 or g == 0:
+        if (
+            self.row
+            or not 1 < k <= 1024
+            or part.number == 0
+            or len(self.passes[part.number - 1].known) >= 128
+            or g == 0
+        ):
             return
         points = part.known[:: math.ceil(len(part.known) / 512)]
         before = [column for group in self.groups[:g] for column in group]
