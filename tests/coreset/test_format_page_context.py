@@ -31,8 +31,13 @@ def one_hot(rng, n):
     return np.concatenate([*choices, near, rng.random((n, 3)) < 0.05], axis=1)
 
 
-def clusters(rng, n, d):
-    return rng.normal(size=(8, d))[rng.integers(0, 8, n)] + rng.normal(0, 0.01, (n, d))
+def clusters(rng, n, d, width=0.01):
+    return rng.normal(size=(8, d))[rng.integers(0, 8, n)] + rng.normal(0, width, (n, d))
+
+
+def alike(rng, n, d):
+    """Columns that are about equally like each other."""
+    return rng.normal(size=(n, 1)) + rng.normal(size=(n, d))
 
 
 def path(rng, n, d):
@@ -66,11 +71,13 @@ FRESH = {
     "two bits": (lambda rng: path(rng, 400, 4), ContextQuantizer(2), 1),
     "three bits, table": (lambda rng: path(rng, 300, 4), ContextQuantizer(3, "table"), 1),
     "corrected table": (lambda rng: path(rng, 500, 5), ContextQuantizer(4), 3),
+    "corrected, many points": (lambda rng: alike(rng, 1100, 7), ContextQuantizer(2), 3),
     "image, corrected, one bit": (lambda rng: digits(100), ContextQuantizer(1, "table"), 3),
     "image, corrected": (lambda rng: digits(150), ContextQuantizer(2), 3),
     "image of eight bits": (lambda rng: digits(30), ContextQuantizer(8, "table"), 1),
     "centres": (lambda rng: clusters(rng, 300, 8), ContextQuantizer(6), 5),
     "centres, table": (lambda rng: clusters(rng, 300, 6), ContextQuantizer(8, "table"), 5),
+    "centres of few bits": (lambda rng: clusters(rng, 120, 10, 0.1), ContextQuantizer(8), 5),
     "centres, five bits": (lambda rng: clusters(rng, 1500, 2), ContextQuantizer(5), 5),
     "choices": (lambda rng: one_hot(rng, 200), ContextQuantizer(5), 9),
     "choices, table, one-hot": (lambda rng: one_hot(rng, 150), ContextQuantizer(3, "table", one_hot=True), 9),
@@ -120,6 +127,7 @@ def test_every_form_of_a_block_is_among_them():
         (60, 25, 5, 7),
         (150, 12, 3, 0),
         (129, 33, 7, 0),
+        pytest.param(176, 200, 1, 0, marks=pytest.mark.slow),  # strips, as many as fill a batch
         pytest.param(129, 2052, 1, 0, marks=pytest.mark.slow),  # each second known point for learned neighbours
     ],
 )
@@ -142,6 +150,27 @@ def test_groups_are_cut_where_a_wave_has_many_columns(rng):
     assert [len(group) for group in Table(active.tolist(), n_points, 1, row).groups] == [16, 1]
     block = Bytes(encode_codes(codes, active, 1, row))
     np.testing.assert_array_equal(single_table(block, active.tolist(), n_points, 1, row), codes[active])
+
+
+def test_counts_are_halved_after_large_runs_whether_or_not_their_context_occurred(rng):
+    # Contexts of kind 1 come from one column each, but for the first, which comes again after eight columns of zeros.
+    codes = np.repeat([1, 0, 1], [8, 8, 2])[:, None].repeat(3000, axis=1).astype(np.uint8)
+    codes[-2:] = rng.random((2, 3000)) < 0.9
+    block = Bytes(encode_codes(codes, np.arange(len(codes)), 1, 0))
+    np.testing.assert_array_equal(single_table(block, list(range(len(codes))), 3000, 1), codes)
+
+
+def test_counts_are_not_halved_after_small_runs_in_which_their_context_did_not_occur(rng):
+    # A wave of a hundred columns, then forty waves of one, of which the first ones have neighbours that are ones.
+    row, last = 300, 99 * 300
+    active = np.array([297 - 3 * y + row * y for y in range(100)] + [last + x for x in range(1, 41)])
+    codes = np.zeros((last + 41, 60), dtype=np.uint8)
+    codes[active] = 1
+    codes[last + 15 :] = rng.random((26, 60)) < 0.1
+    table = Table(active.tolist(), 60, 1, row)
+    assert [len(group) for group in table.groups] == [100] + [1] * 40
+    block = Bytes(encode_codes(codes, active, 1, row))
+    np.testing.assert_array_equal(single_table(block, active.tolist(), 60, 1, row), codes[active])
 
 
 @pytest.mark.parametrize(
