@@ -73,8 +73,7 @@ def goal(
 def real_goals(name: str, by_method: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
     """Our excess over 1 against that of the best peer, medians over seeds."""
     excess = {method: float(part["distortion"].median()) - 1 for method, part in by_method.items()}
-    # Only packages of others have a space and a lower-case name.
-    peers = {method: value for method, value in excess.items() if method[0].islower()}
+    peers = {method: value for method, value in excess.items() if of_others(method)}
     if "RobustCoreset" not in excess or not peers:
         return []
     best = min(peers, key=peers.__getitem__)
@@ -88,6 +87,11 @@ def real_goals(name: str, by_method: dict[str, pd.DataFrame]) -> list[dict[str, 
             "held": bool(ours <= peers[best] / 3),
         }
     ]
+
+
+def of_others(method: str) -> bool:
+    """Whether a method is another package's: those begin with its name, which is in lower case."""
+    return method[0].islower()
 
 
 def print_goals(goals: list[dict[str, Any]]) -> None:

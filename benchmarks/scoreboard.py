@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scoreboard_goals import GOALS, Goal, Results
+from peers_goals import of_others
+from scoreboard_goals import GOALS, Goal, Results, differences
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "scoreboard.md"
@@ -47,12 +48,12 @@ def page() -> str:
         [
             "# Scoreboard",
             "",
-            "All goals that were set for the three packages before they were built, what was measured, and the",
-            "packages that others would use instead. `benchmarks/scoreboard.py` writes this page from",
-            "`benchmarks/results`. Where several values are given the goal is for each of them.",
+            "Goals that were set for the three packages, what was measured, and the packages that others would use",
+            "instead. `benchmarks/scoreboard.py` writes this page from `benchmarks/results`. A goal is for every value",
+            "of a range: for each seed, table or level.",
             "",
             f"Of {len(every)} goals {counts['held']} hold and {counts['**missed**']} are missed;",
-            f"{counts['open']} is open, as only a bound is known.",
+            f"{counts['open']} are open: a bound alone is known, or the interval of what was measured holds the goal.",
             "",
             *peers_section(results["peers"]),
             *bytes_section(results["budget"]),
@@ -82,9 +83,7 @@ def peers_section(results: Results) -> Iterator[str]:
     rows = pd.DataFrame([row for row in results["results"] if row["status"] == "ok"])
     for scenario, part in rows.groupby("scenario", sort=False):
         by_method = {str(name): own for name, own in part.groupby("method")}
-        peers = {
-            name: own["distortion"].median() for name, own in by_method.items() if " " in name and "power" not in name
-        }
+        peers = {name: own["distortion"].median() for name, own in by_method.items() if of_others(name)}
         best = min(peers, key=peers.__getitem__)
         ours, theirs = by_method["RobustCoreset"], by_method[best]
         excess = ratio(ours["distortion"].to_numpy() - 1, theirs["distortion"].to_numpy() - 1)
@@ -141,7 +140,7 @@ def aihwkit_section(results: Results) -> Iterator[str]:
     yield "| net | periphery | aihwkit's CPU time over ours | z |"
     yield "|---|---|---|---|"
     for case in results["cases"]:
-        z = max(map(abs, differences(case)))
+        z = max(abs(value) for value in differences(case))
         times = f"{min(case['faster']):.2g} to {max(case['faster']):.2g}"
         yield f"| {case['net']} | {case['periphery']} | {times} | {z:.1f} |"
     load = results["load"]
@@ -149,14 +148,6 @@ def aihwkit_section(results: Results) -> Iterator[str]:
         yield ""
         yield f"Other work ran on the machine, {load['before']:.1f} processes on {load['cores']} cores, for both sides."
     yield ""
-
-
-def differences(case: Results) -> list[float]:
-    """Differences of means over joint standard errors, one a time."""
-    ours, theirs = case["analog_eval"], case["aihwkit"]
-    means = np.subtract(ours["mean"], theirs["mean"])
-    found: list[float] = (means / np.hypot(ours["se"], theirs["se"])).tolist()
-    return found
 
 
 def goals_section(goals: dict[str, list[Goal]]) -> Iterator[str]:

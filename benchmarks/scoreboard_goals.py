@@ -27,18 +27,23 @@ class Goal(NamedTuple):
 
 def most(package: str, what: str, bound: float, values: Sequence[float], unit: str = "") -> Goal:
     """All values are to be at most `bound`."""
-    return Goal(package, what, f"≤ {bound:g}{unit}", spanned(values, unit), bool(max(values) <= bound))
+    held = all(value <= bound for value in values)
+    return Goal(package, what, f"≤ {bound:g}{unit}", spanned(values, unit), held)
 
 
 def least(package: str, what: str, bound: float, values: Sequence[float], unit: str = "") -> Goal:
     """All values are to be at least `bound`."""
-    return Goal(package, what, f"≥ {bound:g}{unit}", spanned(values, unit), bool(min(values) >= bound))
+    held = all(value >= bound for value in values)
+    return Goal(package, what, f"≥ {bound:g}{unit}", spanned(values, unit), held)
 
 
 def judged(package: str, text: str, measured: str, held: bool) -> Goal:
-    """A goal that the benchmark itself has judged, in one text: what it is about, and the bounds from ≤ or ≥ on."""
-    found = re.fullmatch(r"(.*?)[:,]? ((?:\w+ )?[<>]= .*)", text)
-    what, bound = found.groups() if found else (text, "")
+    """A goal that the benchmark has judged itself, in one text: what it is about, bounds, and sometimes of what."""
+    bounds = r"(?:(?:median|worst) )?(?:[<>]=?|within|at most) "
+    found = re.fullmatch(rf"(.*?)[:,]? ({bounds}.*?)((?:, (?!median|worst)[^,]*)*)", text)
+    if found is None:
+        raise ValueError(f"goal {text!r} has no bound")
+    what, bound = found[1] + found[3], found[2]
     return Goal(package, what, bound.replace("<=", "≤").replace(">=", "≥"), measured, held)
 
 
@@ -50,18 +55,19 @@ def spanned(values: Sequence[float], unit: str = "") -> str:
 
 def speed(results: Results) -> Iterator[Goal]:
     """Construction against one product of rows and centres."""
-    rows = pd.DataFrame(results["rows"]).groupby("method")
-    median, table = rows.median(numeric_only=True), "1,000,000 x 64"
+    rows = {str(name): part for name, part in pd.DataFrame(results["rows"]).groupby("method")}
+    table = "1,000,000 x 64"
     bounds = {"SensitivityCoreset": (0.55, 1.10), "RobustCoreset": (0.9, 1.02), "RobustCoreset exact": (2.5, None)}
     for method, (time, distortion) in bounds.items():
-        yield most("coreset", f"{method}, {table}: time over that of the product", time, [median["products"][method]])
+        products = rows[method]["products"].tolist()
+        yield most("coreset", f"{method}, {table}: time over that of the product", time, products)
         if distortion:
-            worst = rows["distortion"].max()[method]
-            yield most("coreset", f"{method}, {table}: distortion, solved centres", distortion, [worst])
-    sums = [median["sums"]["LightweightCoreset"]]
+            found = rows[method]["distortion"].tolist()
+            yield most("coreset", f"{method}, {table}: distortion, solved centres", distortion, found)
+    sums = rows["LightweightCoreset"]["sums"].tolist()
     yield most("coreset", f"LightweightCoreset, {table}: time over that of `X.sum()`", 4, sums)
-    memory = 100 * rows["memory"].max()
-    yield most("coreset", f"all, {table}: memory beyond the rows, of theirs", 20, memory.tolist(), " %")
+    memory = [100 * row["memory"] for row in results["rows"]]
+    yield most("coreset", f"all, {table}: memory beyond the rows, of theirs", 20, memory, " %")
 
 
 def streaming(results: Results) -> Iterator[Goal]:
@@ -90,22 +96,19 @@ def construction(results: Results) -> Iterator[Goal]:
 def budget(results: Results) -> Iterator[Goal]:
     """Accuracy against bytes."""
     at_loss = pd.DataFrame(results["bytes_at_loss"]).astype(float)
+    tried = pd.DataFrame(results["table"]).groupby(["data", "method"])["n_bytes"].max()
     for data in ("ames", "diamonds"):
-        row = at_loss.loc[data]
-        # None: the largest message that was tried was not enough, so that the ratio is a lower bound.
-        short = [r for r in results["table"] if r["data"] == data and r["method"] == "published"]
-        published = row["published"] if np.isfinite(row["published"]) else max(r["n_bytes"] for r in short)
-        more = "" if np.isfinite(row["published"]) else "more than "
-        ratio = published / row["its scatter"]
-        held = True if ratio >= 5 else (None if more else False)
+        ours, published, plain = at_loss.loc[data, ["its scatter", "published", "sample, 4 bits, zstd"]]
+        # NaN: the largest message that was tried was not enough, so that the ratio is a lower bound.
+        more = "" if np.isfinite(published) else "more than "
+        ratio = (published if np.isfinite(published) else tried[data, "published"]) / ours
+        held = True if ratio >= 5 else (None if more and np.isfinite(ours) else False)
         what = f"{data}: bytes at 2 % loss, the published scheme's over ours"
         yield Goal("coreset", what, "≥ 5", f"{more}{ratio:.3g}", held)
-        plain = row["sample, 4 bits, zstd"]
-        better = not np.isfinite(plain) or row["its scatter"] < plain
-        text = f"{row['its scatter']:,.0f} and " + (f"{plain:,.0f}" if np.isfinite(plain) else "never")
-        yield Goal(
-            "coreset", f"{data}: bytes at 2 % loss, below a 4-bit sample's after zstd", "below", text, bool(better)
-        )
+        largest = tried[data, "sample, 4 bits, zstd"]
+        text = f"{ours:,.0f}, not " + (f"{plain:,.0f}" if np.isfinite(plain) else f"more than {largest:,.0f}")
+        better = bool(ours < (plain if np.isfinite(plain) else largest))
+        yield Goal("coreset", f"{data}: bytes at 2 % loss, less than a 4-bit sample's after zstd", "less", text, better)
     models = ("logistic regression", "SVM", "neural net")
     table = pd.DataFrame(results["table"])
     scatter = table[table["method"] == "its scatter"]
@@ -117,11 +120,9 @@ def budget(results: Results) -> Iterator[Goal]:
         ("breast-cancer", 0.01, 0.97),
     ):
         part = scatter[(scatter["data"] == data) & np.isclose(scatter["share"], share)]
-        if len(part):
-            values = [float(part[model].iloc[0]) for model in models]
-            yield least(
-                "coreset", f"{data}: relative accuracy of three models at {share:.2%} of the bytes", bound, values
-            )
+        values = [float(part[model].item()) for model in models]
+        what = f"{data}: relative accuracy of three models at {share:.2%} of the bytes"
+        yield least("coreset", what, bound, values)
 
 
 def rate(results: Results) -> Iterator[Goal]:
@@ -157,8 +158,13 @@ def distributed(results: Results) -> Iterator[Goal]:
     yield most("coreset", "2 KB a shard: k-means cost above a central build's", 2, cost, " %")
     for shards in (8, 64):
         mine = [row for row in results["summary"] if row["shards"] == shards]
-        behind = [m["behind"] for row in mine for models in row["trained on"].values() for m in models.values()]
-        yield most("coreset", f"2 KB a shard, {shards} shards: points of accuracy behind a central build", 1, behind)
+        found = [model for row in mine for models in row["trained on"].values() for model in models.values()]
+        behind = [model["behind"] for model in found]
+        # Few seeds may leave it open whether what holds on average holds.
+        sure = all(model["behind"] + model["half"] <= 1 for model in found)
+        held = False if max(behind) > 1 else (True if sure else None)
+        what = f"2 KB a shard, {shards} shards: points of accuracy behind a central build"
+        yield Goal("coreset", what, "≤ 1", spanned(behind), held)
 
 
 def ray_speed(results: Results) -> Iterator[Goal]:
@@ -186,13 +192,14 @@ def imputation_speed(results: Results) -> Iterator[Goal]:
 
 def analog_speed(results: Results) -> Iterator[Goal]:
     """Sweeps of scikit-learn's models, and what common random numbers and sampled rows save."""
+    seconds = results["seconds"]
+    what = "sweep of a scikit-learn perceptron, 100 draws: time"
+    yield most("analog_eval", f"{what} over a bare loop", 1.1, [seconds["sweep"] / seconds["bare loop"]])
+    yield least("analog_eval", f"{what} of deep copies over ours", 1.6, [seconds["deep copies"] / seconds["sweep"]])
     pairs = results["paired_variance"]["levels"]
-    for name, chosen in (
-        ("default grid", ("0.1 and 0.2", "0.2 and 0.3", "0.3 and 0.4")),
-        ("levels a fifth apart", None),
-    ):
-        values = [v for k, v in pairs.items() if (k in chosen if chosen else k.endswith(("0.12", "0.24", "0.36")))]
-        yield least("analog_eval", f"variance saved by pairing levels, {name}", 5, values, " x")
+    near = {"0.1 and 0.12", "0.2 and 0.24", "0.3 and 0.36"}
+    for name, chosen in (("neighbours of the default grid from 0.1 on", pairs.keys() - near), ("a fifth apart", near)):
+        yield least("analog_eval", f"variance saved by pairing levels, {name}", 5, [pairs[k] for k in chosen], " x")
     evaluations = [row["row_evaluations"] for row in results["sampled_rows"]]
     yield most("analog_eval", "sampled rows: row evaluations for the same interval", 0.25, evaluations)
 
@@ -203,7 +210,6 @@ def analog_torch_speed(results: Results) -> Iterator[Goal]:
         over = row["sweep_over"]
         what = f"torch sweep, 100 draws, {row['case']}: time"
         yield most("analog_eval", f"{what} over a bare loop of functions", 1.1, [over["bare loop"]])
-        yield most("analog_eval", f"{what} over a loop of `functional_call`", 1.1, [over["functional_call"]])
         yield least("analog_eval", f"{what} of deep copies over ours", 1.6, [1 / over["deep copies"]])
 
 
@@ -220,15 +226,32 @@ def vs_aihwkit(results: Results) -> Iterator[Goal]:
         if case["net"].startswith("mlp"):
             what = f"{case['net']}, {case['periphery']} periphery, 100 programmings x 6 times: aihwkit's time over ours"
             yield least("analog_eval", what, 10, case["faster"], " x")
+    apart = [abs(z) for case in results["cases"] for z in differences(case)]
+    what = f"accuracy here and in aihwkit, {len(apart)} comparisons: difference in standard errors"
+    yield most("analog_eval", what, 3, apart)
+
+
+def differences(case: Results) -> list[float]:
+    """Differences of our means from aihwkit's over joint standard errors, one a time and arm."""
+    ours, found = case["analog_eval"], []
+    for arm in ("aihwkit", "aihwkit, aligned"):
+        error = np.hypot(ours["se"], case[arm]["se"])
+        found += (np.subtract(ours["mean"], case[arm]["mean"]) / error).tolist()
+    return found
 
 
 def drift(results: Results) -> Iterator[Goal]:
     """A year in phase-change memory."""
     for case, content in results["cases"].items():
-        arms = {name: arm["1y"]["normalized"]["mean"] for name, arm in content["arms"].items()}
-        best = arms["through converters"]
-        what = f"{case} net, {content['data']}: accuracy left after a year, hardened ({arms['plain']:.3f} if not)"
-        yield least("analog_eval", what, 0.99, [best])
+        plain, hardened = content["arms"]["plain, remapped"], content["arms"]["through converters"]
+        year, other = hardened["1y"]["normalized"], plain["1y"]["normalized"]["mean"]
+        low, high = year["ci"]
+        held = True if low >= 0.99 else (False if high < 0.99 else None)
+        text = f"{year['mean']:.3f} ({low:.3f} to {high:.3f}); not hardened {other:.3f}"
+        what = f"{case} net, {content['data']}: share of accuracy left after a year, hardened through converters"
+        yield Goal("analog_eval", what, "≥ 0.99", text, held)
+        clean = [100 * arm["digital"]["accuracy"]["mean"] for arm in (plain, hardened)]
+        yield most("analog_eval", f"{case} net: points of clean accuracy that it costs", 0.5, [clean[0] - clean[1]])
 
 
 def analog_memory(results: Results) -> Iterator[Goal]:

@@ -38,9 +38,30 @@ def test_the_worst_value_decides(goals):
     assert goals.least("p", "w", 2.0, [1.99, 3.0]).held is False
 
 
-def test_bounds_are_read_from_the_text_of_a_goal(goals):
-    assert goals.judged("p", "data: method, solved: median <= 1.01, worst <= 1.02", "m", True)[1:3] == (
-        "data: method, solved",
-        "median ≤ 1.01, worst ≤ 1.02",
-    )
-    assert goals.judged("p", "at most a third", "m", False)[1:3] == ("at most a third", "")
+def test_what_is_no_number_holds_no_goal(goals):
+    assert not goals.most("p", "w", 1.0, [0.5, float("nan")]).held
+    assert not goals.least("p", "w", 1.0, [2.0, float("nan")]).held
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "bound"),
+    [
+        (
+            "data: method, solved: median <= 1.01, worst <= 1.02",
+            "data: method, solved",
+            "median ≤ 1.01, worst ≤ 1.02",
+        ),
+        ("power, banana: mean declared worse >= 95 %", "power, banana: mean declared worse", "≥ 95 %"),
+        ("best or tied >= 95 %, banana, truth", "best or tied, banana, truth", "≥ 95 %"),
+        ("null, banana: NDS mean within 0.005 of 0", "null, banana: NDS mean", "within 0.005 of 0"),
+        ("p-values uniform, KS p > 0.01", "p-values uniform, KS p", "> 0.01"),
+        ("our excess at most a third of the best peer's", "our excess", "at most a third of the best peer's"),
+    ],
+)
+def test_bounds_are_read_from_the_text_of_a_goal(goals, text, what, bound):
+    assert goals.judged("p", text, "m", True)[1:3] == (what, bound)
+
+
+def test_a_goal_without_a_bound_is_an_error(goals):
+    with pytest.raises(ValueError, match="'fast' has no bound"):
+        goals.judged("p", "fast", "m", True)
