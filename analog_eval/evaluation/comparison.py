@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -17,7 +16,7 @@ from analog_eval.evaluation.draws import DrawPlan, plan_draws, run
 from analog_eval.evaluation.inputs import DEFAULT_LEVELS, check_levels
 from analog_eval.evaluation.metrics import Metric, MetricArgument, RowMetric
 from analog_eval.evaluation.report import SweepReport
-from analog_eval.evaluation.statistics import CONFIDENCE, Estimate, holm
+from analog_eval.evaluation.statistics import CONFIDENCE, Estimate, above_chance, holm
 from analog_eval.evaluation.subject import Subject, prepare
 from analog_eval.evaluation.sweep import better_than_chance, coverage_text, sweep_report
 from analog_eval.injection import check_noise
@@ -97,7 +96,8 @@ def compare(
 
     ``p_holm`` is adjusted for the number of rows of its table (Holm 1979): if no two models differ anywhere, a table
     has a verdict with a probability of 5 % at most.  ``average`` compares the means over the noisy levels, a table and
-    a family of its own.  Ratios take the chance score for known, as it is on these rows.
+    a family of its own.  Chance-corrected squared errors have the differences and the intervals of R^2, because their
+    chance score, the variance of `y`, moves with the rows; a share of labels is taken for known, as on these rows.
 
     Examples
     --------
@@ -167,18 +167,18 @@ def compare_subjects(
 
 
 def _quantities(estimates: Sequence[Estimate], quantity: Quantity, metric: Metric) -> list[Estimate]:
-    noisy = estimates[1:]
     if quantity == "score":
-        return list(noisy)
+        return list(estimates[1:])
     if quantity == "normalized":
-        start, defined = 0.0, estimates[0].mean > 0.0
+        defined = estimates[0].mean > 0.0
     else:
-        start, defined = metric.chance, better_than_chance(metric, estimates[0].mean)
+        defined = better_than_chance(metric, estimates[0].mean)
+        estimates = above_chance(estimates, metric)
     if not defined:
         # NaN, as in the reports.
-        return [estimate * float("nan") for estimate in noisy]
-    clean, *above = (replace(estimate, scores=estimate.scores - start) for estimate in estimates)
-    return [estimate.over(clean) for estimate in above]
+        return [estimate * float("nan") for estimate in estimates[1:]]
+    clean, *noisy = estimates
+    return [estimate.over(clean) for estimate in noisy]
 
 
 def _averages(differences: Sequence[Estimate], n_levels: int, noisy: Sequence[int]) -> list[Estimate]:

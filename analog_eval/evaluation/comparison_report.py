@@ -107,12 +107,17 @@ class Comparison(Rendered):
     def _cells(self, digits: int = 4) -> Cells:
         """Return the rows of the averages behind those of the levels."""
         average = [[*row[:2], "average", *row[2:]] for row in cells(self.average, digits)[1:]]
-        return cells(self.table, digits) + average
+        return cells(self.table, digits, self._any.level_label) + average
 
     def _title(self) -> str:
         names = [name for name in self._any.settings if name != "model"]
-        values = {name: dict.fromkeys(report.settings[name] for report in self.reports.values()) for name in names}
-        return ", ".join(f"{name} {' | '.join(values[name])}" for name in names)
+        return ", ".join(f"{name} {self._setting(name)}" for name in names)
+
+    def _setting(self, name: str) -> str:
+        values = {model: report.settings[name] for model, report in self.reports.items()}
+        if len(set(values.values())) == 1:
+            return self._any.settings[name]
+        return " | ".join(f"{model}: {value}" for model, value in values.items())
 
     def _summary(self) -> str:
         clean = ", ".join(f"{name} {number(report.clean, 4)}" for name, report in self.reports.items())

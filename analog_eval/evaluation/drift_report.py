@@ -92,7 +92,8 @@ class DriftReport(SweepReport):
         -----
         A normalized accuracy of 99 % as the border is that of Rasch et al. 2023, arXiv 2302.08469.  Chance is here the
         best constant guess on these rows.  The interval is by the delta method, and takes into account that clean and
-        analog scores come from the same rows; it holds for one time at a time.  For accuracies it is never narrower
+        analog scores come from the same rows, and that so does the chance score of squared errors, the variance of `y`;
+        a share of labels is taken for known.  It holds for one time at a time.  For accuracies it is never narrower
         than two more rows that change sides each way make it (`analog_eval.evaluation.statistics.unseen`): where
         none is seen to do so and the clean score is 1 above chance, 99 % cannot be said to hold with fewer than 388
         rows, and it takes more the smaller that distance is.  Fewer can do where noise sets more rows right than wrong.

@@ -124,6 +124,8 @@ class RowMetric(PredictionMetric):
         Score of perfect predictions.
     chance : float
         Score of the best constant guess.
+    chance_losses : ndarray of shape (n_rows,) or (n_rows, n_outputs), optional
+        Losses of that guess, where its score moves with the rows; None: it is taken for known.
     leverage : float or ndarray of shape (n_rows, n_outputs)
         How much of the losses' common denominator a row carries, with mean 1; 1 when there is no denominator.
     proportion : bool
@@ -141,12 +143,13 @@ class RowMetric(PredictionMetric):
         *,
         ceiling: float,
         chance: float,
+        chance_losses: NDArray[np.float64] | None = None,
         leverage: NDArray[np.float64] | float = 1.0,
         proportion: bool = False,
         sign: float = -1.0,
     ) -> None:
         self.name, self.chance, self.ceiling, self.leverage = name, chance, ceiling, leverage
-        self.proportion, self.data, self.sign = proportion, data, sign
+        self.proportion, self.data, self.sign, self.chance_losses = proportion, data, sign, chance_losses
         self.greater_is_better = sign < 0.0
         self.bounds = (-np.inf, ceiling) if sign < 0.0 else (ceiling, np.inf)
         self._predict, self._losses = predict, losses
@@ -322,7 +325,16 @@ def _regression(name: str, predict: Predictor, data: Data) -> RowMetric:
         sign = 1.0 if name == "mse" else -1.0
         # The best constant guess is the mean of y.
         chance = sign * float(np.mean(variance))
-        return RowMetric(name, predict, data, lambda p: errors(p) ** 2, ceiling=0.0, chance=chance, sign=sign)
+        return RowMetric(
+            name,
+            predict,
+            data,
+            lambda p: errors(p) ** 2,
+            ceiling=0.0,
+            chance=chance,
+            chance_losses=scatter,
+            sign=sign,
+        )
     # R^2 of a constant y is undefined: NaN, and the report says so.
     unit = np.where(np.ptp(truth, axis=0) > 0.0, variance, np.nan)
     return RowMetric(

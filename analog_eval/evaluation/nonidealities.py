@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from numbers import Real
@@ -92,7 +92,9 @@ def sensitivity(
     DataFrame, index ``nonideality``
         ``critical``: the level at which the normalized score falls to `target`; ``ci_low``, ``ci_high``: the levels
         between which the sweep does not say on which side it is, at 95 %; ``unit``; ``standard``: the level that a
-        chip has; ``margin``: how many times this level the model bears, so that below 1 it alone costs too much.  Rows:
+        chip has; ``margin``: how many times this level the model bears, so that below 1 it alone costs too much;
+        ``margin_low``, ``margin_high``: the same for the ends of the interval.  Rows are in the order of ``margin``,
+        which is not certain where these intervals overlap.  They are:
 
         - ``programming_noise``: standard deviation of Gaussian noise on the weights, over the greatest of a tensor;
           standard: that of one device of `PCM` at its greatest conductance;
@@ -107,8 +109,8 @@ def sensitivity(
 
         Levels are sought from 0.001 to 10 (noise), 0.1 to 100000 (drop of voltage), 1 second to 100 years and 2 to 16
         bits.  Infinite: the model bears the greatest of them; 0: not even the least.  Of bits it is the other way
-        round: infinite where 16 do not do, 2 where 2 do.  NaN: the score has no ratio to the clean one; of margins:
-        the standard has none of it, as of ``in_noise``.
+        round: infinite where 16 do not do, 2 where 2 do, so that a margin of 64 says 64 or more.  NaN: the score has no
+        ratio to the clean one; of margins: the standard has none of it, as of ``in_noise``.
 
     Raises
     ------
@@ -156,9 +158,9 @@ def sensitivity(
             low, high, unit = _LEVELS[name]
             curves = _Curves(experiment.sweep(name), float(target))
             levels = curves.fewest_bits() if name.endswith("_bits") else curves.crossings(low, high)
-            rows[name] = (*levels, unit, *_margin(name, levels[0]))
+            rows[name] = (*levels, unit, *_margins(name, levels))
             line.step()
-    columns = ["critical", "ci_low", "ci_high", "unit", "standard", "margin"]
+    columns = ["critical", "ci_low", "ci_high", "unit", "standard", "margin", "margin_low", "margin_high"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis(index="nonideality")
     if nonidealities is None:
         table = table.sort_values("margin", kind="stable")
@@ -166,13 +168,15 @@ def sensitivity(
     return table
 
 
-def _margin(name: str, critical: float) -> tuple[float, float]:
-    """Return the standard level, and how many times it is borne."""
+def _margins(name: str, levels: Sequence[float]) -> list[float]:
+    """Return the standard level, how many times it is borne, and at least and at most how many times."""
     chip = Periphery.standard()
     standard = float(_STANDARD[name] if name in _STANDARD else getattr(chip, name))
     if name.endswith("_bits"):
-        return standard, 2.0 ** (standard - critical)
-    return standard, critical / standard if standard else float("nan")
+        # The most bits that may be needed make the least margin.
+        margin, high, low = (2.0 ** (standard - bits) for bits in levels)
+        return [standard, margin, low, high]
+    return [standard, *(level / standard if standard else float("nan") for level in levels)]
 
 
 def _check_all_times(device: Device) -> None:

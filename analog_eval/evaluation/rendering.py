@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from analog_eval.devices import in_words
+from analog_eval.devices import TIME_LABEL, in_words
 
 __all__ = ["Cells", "Rendered", "cells", "number"]
 
@@ -55,13 +55,14 @@ class Rendered(ABC):
     def _remarks(self) -> list[str]: ...
 
 
-def cells(table: pd.DataFrame, digits: int = 4) -> Cells:
+def cells(table: pd.DataFrame, digits: int = 4, level_label: str = "") -> Cells:
     """Return the header and the rows of a table, its index first, with numbers of `digits` decimals, times in words."""
-    flat = table.reset_index()
-    if "seconds" in table.index.names:
-        flat["seconds"] = flat["seconds"].map(in_words)
-        flat = flat.rename(columns={"seconds": "time"})
-    n_index = table.index.nlevels
+    flat, n_index = table.reset_index(), table.index.nlevels
+    if level_label == TIME_LABEL:
+        # Seconds, by whatever name.
+        level = table.index.names[-1]
+        flat[level] = flat[level].map(in_words)
+        flat = flat.rename(columns={level: "time"})
     rows = [list(map(str, flat.columns))]
     for values in flat.itertuples(index=False):
         rows.append([_cell(value, digits, i < n_index) for i, value in enumerate(values)])

@@ -57,6 +57,9 @@ class SweepReport(Rendered):
         What a reader of the numbers should know.
     falling : bool, default=False
         Whether noise grows as the level falls, as in dB and bits.
+    chance_covariance : ndarray of shape (n_levels + 1, n_levels + 1), optional
+        `rows_covariance` of the same scores less `chance`, which moves with the rows if it is the variance of `y`, and
+        is taken for known if it is a share of labels; None: `rows_covariance`, as for a chance that is known.
 
     Examples
     --------
@@ -84,6 +87,7 @@ class SweepReport(Rendered):
     covers: str
     notes: tuple[str, ...]
     falling: bool = False
+    chance_covariance: np.ndarray | None = None
 
     @property
     def average_normalized(self) -> float:
@@ -106,9 +110,12 @@ class SweepReport(Rendered):
             By the delta method; see `DriftReport.iso_accuracy`.
         """
         share = self.table[self._judged].to_numpy()
-        unit = abs(self.clean - (self.chance if self._judged == "chance_corrected" else 0.0))
+        unit, covariance = abs(self.clean), self.rows_covariance
+        if self._judged == "chance_corrected":
+            unit = abs(self.clean - self.chance)
+            covariance = covariance if self.chance_covariance is None else self.chance_covariance
         with np.errstate(divide="ignore", invalid="ignore"):
-            return share, half_widths(self.table, self.rows_covariance, share) / unit
+            return share, half_widths(self.table, covariance, share) / unit
 
     @property
     def _judged(self) -> str:
@@ -211,7 +218,7 @@ class SweepReport(Rendered):
         return crossing(*arguments, falling=self.falling)
 
     def _cells(self, digits: int = 4) -> Cells:
-        return cells(self.table, digits)
+        return cells(self.table, digits, self.level_label)
 
     def _title(self) -> str:
         return ", ".join(f"{name} {value}" for name, value in self.settings.items())

@@ -16,6 +16,7 @@ __all__ = [
     "Estimate",
     "LevelSummary",
     "Tally",
+    "above_chance",
     "holm",
     "influence",
     "interval",
@@ -293,6 +294,23 @@ def unseen(n_effective: float) -> float:
     mean that is reported; that, and the use for averages over draws and for ratios, is ours.
     """
     return float(np.sqrt(2.0)) / (n_effective + 4.0)
+
+
+def above_chance(estimates: Sequence[Estimate], metric: Metric) -> list[Estimate]:
+    """Return scores less that of the best constant guess, which rows move too if `metric` tells how.
+
+    Of squared errors that guess is the mean of `y`.  A row moves its score by its own squared distance, and that the
+    mean moves too does not count, because there the error is least (the delta method).  Ratios of two such differences
+    then have the intervals that they have for R^2.  A share of labels is taken for known, as it is on these rows.
+    """
+    rows = np.zeros(1)
+    if isinstance(metric, RowMetric) and metric.chance_losses is not None:
+        rows, _ = influence(metric.chance_losses, metric)
+
+    def chance(beside: Estimate) -> Estimate:
+        return Estimate(np.full(beside.scores.shape, metric.chance), rows, beside.rows_df, beside.n_first)
+
+    return [estimate - chance(estimate) for estimate in estimates]
 
 
 def rows_covariance(estimates: Sequence[Estimate]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from analog_eval.evaluation.inputs import DEFAULT_LEVELS, check_levels
 from analog_eval.evaluation.metrics import Metric, MetricArgument, RowMetric
 from analog_eval.evaluation.report import SweepReport
 from analog_eval.evaluation.rows import sample_rows
-from analog_eval.evaluation.statistics import Estimate, rows_covariance, summarize
+from analog_eval.evaluation.statistics import Estimate, above_chance, rows_covariance, summarize
 from analog_eval.evaluation.subject import Subject, prepare
 from analog_eval.injection import check_noise
 from analog_eval.noise import GaussianNoise, RandomState, WeightNoise, one_seed
@@ -179,7 +179,7 @@ def sweep_report(
     # Scores that overflowed have no spread; NaN in the table says so.
     with np.errstate(over="ignore", invalid="ignore"):
         table = _table(metric, clean, estimates[1:], levels)
-        covariance = rows_covariance(estimates)
+        covariance, above = rows_covariance(estimates), rows_covariance(above_chance(estimates, metric))
         notes = [*_notes(metric, estimates, clean), *further_notes]
     untouched = subject.untouched(levels.tolist(), noise)
     if untouched:
@@ -213,6 +213,7 @@ def sweep_report(
         covers=coverage_text(metric),
         notes=tuple(notes),
         falling=noise.clean_level == np.inf,
+        chance_covariance=above,
     )
 
 

@@ -13,8 +13,9 @@ from scipy.stats import binom, norm
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import accuracy_score
 
-from analog_eval import ArrayModel, Comparison, GaussianNoise, compare, noise_sweep
-from analog_eval.evaluation.statistics import Estimate, holm
+from analog_eval import ArrayModel, Comparison, DeviceNoise, GaussianNoise, compare, noise_sweep
+from analog_eval.evaluation.metrics import Data, resolve_metric
+from analog_eval.evaluation.statistics import Estimate, above_chance, holm
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +151,48 @@ class TestVerdicts:
         assert noisy.over(clean).rows_se == pytest.approx(spread, rel=0.075)
         assert noisy.over(clean).mean == pytest.approx(noisy.mean / clean.mean)
 
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_from_chance_to_clean_a_squared_error_goes_the_way_of_r2(self, diabetes, weighted):
+        # (m - V) / (c - V) = (1 - m / V) / (1 - c / V), where the variance V of y moves with the rows on either side.
+        X, y = diabetes
+        models = {"all": LinearRegression().fit(X, y), "few": LinearRegression().fit(X[:40], y[:40])}
+        weights = 1.0 + np.arange(len(y)) % 3 if weighted else None
+        settings = {"levels": (0.3, 1.0), "n_draws": 6, "quantity": "chance_corrected", "random_state": 0}
+        one, *others = (
+            compare(models, X, y, metric=metric, sample_weight=weights, **settings)
+            for metric in ("r2", "mse", "neg_mean_squared_error")
+        )
+        assert (one.table["rows_se"] > 0.0).all()
+        for other in others:
+            pd.testing.assert_frame_equal(other.table, one.table, rtol=1e-9)
+            pd.testing.assert_frame_equal(other.average, one.average, rtol=1e-9)
+            for name, report in other.reports.items():
+                np.testing.assert_allclose(report.normalized_interval(), one.reports[name].normalized_interval())
+
+    def test_rows_above_a_chance_that_moves_agree_with_the_bootstrap(self, rng):
+        n = 300
+        y = rng.normal(size=(n, 2))
+        predicted = {"clean": y + 0.3 * rng.normal(size=(n, 2)), "noisy": y + 0.6 * rng.normal(size=(n, 2))}
+        data = Data(None, y, None)
+        metric = resolve_metric("mse", None, data, "regression", predict=lambda _: None)
+        evaluations = (metric.score(p) for p in predicted.values())
+        above = above_chance([Estimate.of(np.full(2, s), losses, metric, 2) for s, losses in evaluations], metric)
+
+        def share(rows):
+            chance = y[rows].var(axis=0).mean()
+            clean, noisy = (((p - y) ** 2)[rows].mean() for p in predicted.values())
+            return (noisy - chance) / (clean - chance)
+
+        picks = rng.integers(0, n, size=(2000, n))
+        spread = np.std([share(rows) for rows in picks])
+        # As above.
+        assert above[1].over(above[0]).rows_se == pytest.approx(spread, rel=0.075)
+
+    def test_a_share_of_labels_is_taken_for_known(self, trained, held_out):
+        comparison = compare(trained, *held_out, levels=0.3, n_draws=4, random_state=0)
+        for report in comparison.reports.values():
+            np.testing.assert_array_equal(report.chance_covariance, report.rows_covariance)
+
     @pytest.mark.slow
     def test_false_findings_are_rare_and_intervals_cover(self):
         # Two classifiers whose weights mirror each other: over all rows and devices they are equally good.
@@ -261,6 +304,18 @@ class TestShown:
         lines = comparison.to_markdown(digits=2).splitlines()
         assert len(lines) == 2 + 6 + 3
         assert len({line.count("|") for line in lines}) == 1
+
+    def test_times_are_in_words_under_noise_of_devices(self, trained, held_out):
+        where = {"noise": DeviceNoise(), "levels": ("0s", "1d"), "n_draws": 2, "random_state": 0}
+        pair = {name: trained[name] for name in ("plain", "decayed")}
+        comparison = compare(pair, *held_out, **where)
+        header, _, *lines = comparison.to_markdown().splitlines()
+        assert header.startswith("| a | b | time |")
+        assert [line.split(" | ")[2] for line in lines] == ["0s", "1d", "average"]
+        header, _, *lines = comparison.reports["plain"].to_markdown().splitlines()
+        assert [line.split(" | ")[0] for line in (header, *lines)] == ["| time", "| 0s", "| 1d"]
+        # The tables themselves stay in seconds.
+        assert comparison.table.index.get_level_values("level").tolist() == [0.0, 86400.0]
 
     def test_pickles(self, comparison):
         again = pickle.loads(pickle.dumps(comparison))

@@ -99,7 +99,7 @@ def test_calibrations_are_each_models_own(logistic, cancer):
     scales = {"clipped": {"coef_": 1e-3}, "apart": {"coef_": float(np.abs(X).max())}}
     comparison = compare_drift(same, X[300:], y[300:], calibration=scales, **chip)
     assert comparison.table["verdict"].tolist() == ["apart"]
-    assert "calibration coef_ 0.001 | coef_ 12.07" in repr(comparison)
+    assert "calibration clipped: coef_ 0.001 | apart: coef_ 12.07, draws" in repr(comparison)
     # Scales by kernel are for all models alike.
     shared = compare_drift(same, X[300:], y[300:], calibration=scales["clipped"], **chip)
     assert (shared.table["difference"] == 0.0).all()

@@ -40,7 +40,16 @@ def table(exact):
 def test_what_the_table_holds(table):
     expected = ["programming_noise", "read_noise", "in_noise", "out_noise", "in_bits", "out_bits", "ir_drop"]
     assert sorted(table.index) == sorted([*expected, "drift_time"])
-    assert table.columns.tolist() == ["critical", "ci_low", "ci_high", "unit", "standard", "margin"]
+    assert table.columns.tolist() == [
+        "critical",
+        "ci_low",
+        "ci_high",
+        "unit",
+        "standard",
+        "margin",
+        "margin_low",
+        "margin_high",
+    ]
     assert (table["ci_low"] <= table["critical"]).all()
     assert (table["critical"] <= table["ci_high"]).all()
     assert table.attrs == {
@@ -58,6 +67,14 @@ def test_margins(table):
     assert (table.loc[["in_bits", "out_bits"], "standard"] == 8.0).all()
     for name in ("in_bits", "out_bits"):
         assert table.loc[name, "margin"] == np.prod([2.0] * int(8 - table.loc[name, "critical"]))
+    # Each end has its own margin; more bits are less of one.
+    for name in table.index.drop("in_noise"):
+        ends = table.loc[name, ["ci_low", "ci_high"]].astype(float)
+        margins = 2.0 ** (8.0 - ends[::-1]) if name.endswith("_bits") else ends / table.loc[name, "standard"]
+        assert table.loc[name, ["margin_low", "margin_high"]].tolist() == margins.tolist()
+    known = table.drop(index="in_noise")
+    assert (known["margin_low"] <= known["margin"]).all()
+    assert (known["margin"] <= known["margin_high"]).all()
     # 0.26348 + 1.9650 - 1.1731 uS of 25 uS.
     assert table.loc["programming_noise", "standard"] == pytest.approx(1.05538 / 25.0, rel=1e-12)
     assert table.loc["drift_time", "standard"] == 365 * 86400.0
