@@ -9,6 +9,8 @@ import pkgutil
 import subprocess
 import sys
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 
 PACKAGES = ("coreset", "imputation_eval", "analog_eval")
@@ -42,5 +44,7 @@ def test_every_public_name_exists_and_is_documented(package):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name):
+    mpl.use("Agg")
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
+    plt.close("all")

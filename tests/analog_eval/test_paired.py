@@ -89,7 +89,7 @@ class TestCoverage:
     def test_false_verdicts_are_rare(self, n):
         # Of models that just fail, with 98.99 % of the digital score, at most 1 test in 20 may say that they hold.
         pairs, weights = outcomes(n, 0.0101, 0.0)
-        assert weights @ (swept(n, pairs).iso_accuracy(0.99)["verdict"] == "holds")[1:] <= 0.05
+        assert weights @ (swept(n, pairs).iso_accuracy(0.99)["verdict"] == "holds").to_numpy()[1:] <= 0.05
 
     def test_what_loses_nothing_holds_once_there_are_rows_enough(self):
         # Two rows more each way: z * sqrt(4) / (n + 4) is below 1 % from 388 rows on.
