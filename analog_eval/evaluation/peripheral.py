@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,8 +23,8 @@ __all__ = ["AnalogSubject", "check_periphery", "in_words", "warn_of_clipping", "
 
 # So many rows calibrate by themselves, and tell what a kernel is used for.
 _FIRST_ROWS = 256
-# What a hidden kernel is replaced by: the first shows in what is odd, such as a sum, the second in what is even, such as
-# squares.  Both keep the greatest absolute value, by which models scale inputs and outputs.
+# What a hidden kernel is replaced by: the first shows in what is odd, such as a sum, the second in what is even, as
+# squares are.  Both keep the greatest absolute value, by which models scale inputs and outputs.
 _HIDDEN = (np.negative, np.flip)
 
 
@@ -184,25 +184,28 @@ def _further_uses(subject: Subject, multiplied: Collection[int]) -> str:
     adapter, clean = subject.adapter, subject.noisy.clean
     predict = (adapter.predictor if adapter.classes is None else adapter.scores)(_first_rows(subject))
 
-    def outputs(hidden: int | None = None, hide: Callable[..., NDArray[Any]] = np.negative) -> NDArray[Any]:
+    def outputs(hidden: Collection[int] = (), hide: Callable[..., NDArray[Any]] = np.negative) -> NDArray[Any]:
         arrays = list(clean)
         for i in multiplied:
-            shown = hide(clean[i]).copy() if i == hidden else clean[i]
+            shown = hide(clean[i]).copy() if i in hidden else clean[i]
             arrays[i] = AnalogKernel.of(shown, _exactly(clean[i]))
         with np.errstate(all="ignore"):
             return predict(arrays)
 
     usual = outputs()
 
-    def reached(hidden: int, hide: Callable[..., NDArray[Any]]) -> bool:
-        try:
-            return not _alike(outputs(hidden, hide), usual)
-        except Exception:
+    def reached(hidden: Collection[int]) -> bool:
+        for hide in _HIDDEN:
             # What refuses such a kernel has looked at it, which is no use of it.
-            return False
+            with suppress(Exception):
+                if not _alike(outputs(hidden, hide), usual):
+                    return True
+        return False
 
-    # Where the model itself is random, differences tell nothing.
-    also = [i for i in multiplied if any(reached(i, hide) for hide in _HIDDEN)] if _alike(outputs(), usual) else []
+    # Where the model itself is random, differences tell nothing; and most models have none, which all at once tell.
+    if not _alike(outputs(), usual) or not reached(multiplied):
+        return ""
+    also = [i for i in multiplied if reached([i])]
     if not also:
         return ""
     return (
