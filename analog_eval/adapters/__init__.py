@@ -15,7 +15,17 @@ from sklearn.pipeline import Pipeline
 
 from analog_eval.adapters.analog import AnalogKernel, Multiply, Orient
 from analog_eval.adapters.arrays import ArrayAdapter, ArrayModel
-from analog_eval.adapters.base import Adapter, Arrays, Predictor, Role, Targets, Tensor, as_array, target_indices
+from analog_eval.adapters.base import (
+    Adapter,
+    Arrays,
+    Predictor,
+    Role,
+    Targets,
+    Tensor,
+    as_array,
+    of_memory,
+    target_indices,
+)
 from analog_eval.adapters.estimators import LINEAR_MODELS, LinearAdapter, MLPAdapter
 
 __all__ = [
@@ -31,6 +41,7 @@ __all__ = [
     "Tensor",
     "adapt",
     "as_array",
+    "of_memory",
     "target_indices",
 ]
 

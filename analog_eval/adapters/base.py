@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ __all__ = [
     "Targets",
     "Tensor",
     "as_array",
+    "of_memory",
     "target_indices",
     "winning_labels",
 ]
@@ -181,6 +183,11 @@ def target_indices(tensors: Sequence[Tensor], targets: str) -> list[int]:
 def as_array(values: Any) -> NDArray[Any]:
     """Return `values` as NumPy sees them, tensors of any device included."""
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+
+
+def of_memory(error: Exception) -> bool:
+    """Whether an error tells that there was not enough memory, for which torch has no class but on accelerators."""
+    return re.search("out of memory|to allocate|ALLOC_FAILED", str(error)) is not None
 
 
 def winning_labels(scores: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:

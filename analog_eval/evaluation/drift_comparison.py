@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 import pandas as pd
@@ -104,13 +106,13 @@ def compare_drift(
     names, pairs = check_models(models, reference)
     check_quantity(quantity)
     calibrations = _by_model(calibration, names)
-    for each in calibrations:
-        peripheral.check_periphery(periphery, each)
-    seed = one_seed(random_state)
-    subjects = [
-        prepare_drift(models[name], X, y, sample_weight, noise, periphery, each, metric, seed)
-        for name, each in zip(names, calibrations, strict=True)
-    ]
+    for name, each in zip(names, calibrations, strict=True):
+        with _blamed_on(name):
+            peripheral.check_periphery(periphery, each)
+    seed, subjects = one_seed(random_state), []
+    for name, each in zip(names, calibrations, strict=True):
+        with _blamed_on(name):
+            subjects.append(prepare_drift(models[name], X, y, sample_weight, noise, periphery, each, metric, seed))
 
     def report(i: int, estimates: Sequence[Estimate]) -> DriftReport:
         return drift_report(subjects[i], estimates, grid, noise, periphery, calibrations[i])
@@ -125,8 +127,21 @@ def compare_drift(
 def _by_model(calibration: Any, names: Sequence[str]) -> list[Any]:
     """Return the calibration of each model."""
     each = [calibration] * len(names)
-    if isinstance(calibration, Mapping) and any(name in calibration for name in names):
+    if isinstance(calibration, Mapping) and (
+        any(name in calibration for name in names) or not all(isinstance(one, Real) for one in calibration.values())
+    ):
         if set(calibration) != set(names):
             raise ValueError(f"calibration names {list(calibration)}, but the models are {list(names)}")
         each = [calibration[name] for name in names]
     return [one.to_dict() if isinstance(one, pd.Series) else one for one in each]
+
+
+@contextmanager
+def _blamed_on(name: str) -> Iterator[None]:
+    """Name the model whose calibration is wrong; what else is wrong is none of the model's."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if str(error).startswith("calibration"):
+            error.args = (f"model {name!r}: {error}",)
+        raise

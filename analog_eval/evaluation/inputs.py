@@ -25,19 +25,13 @@ def check_levels(levels: ArrayLike, noise: WeightNoise) -> NDArray[np.float64]:
             f"levels: the default grid holds ratios, but noise={noise!r} takes another unit: {noise.level_label()}; "
             "give levels of your own"
         )
-    if levels is None or isinstance(levels, bytes):
-        raise TypeError(f"levels must be numbers, got {levels!r}")
-    given = [levels] if isinstance(levels, str) else getattr(levels, "tolist", lambda: levels)()
-    if isinstance(given, list | tuple):
-        given = [noise.check_level(level) if isinstance(level, str) else level for level in given]
-    try:
-        grid = np.array(given, dtype=np.float64, ndmin=1)
-    except (TypeError, ValueError):
-        raise TypeError(f"levels must be numbers, got {levels!r}") from None
-    if grid.ndim != 1 or grid.size == 0:
-        raise ValueError(f"levels must be a non-empty list of numbers, got shape {grid.shape}")
-    for level in grid.tolist():
-        noise.check_level(level)
+    if levels is None:
+        raise TypeError("levels must be numbers, got None")
+    # As they are, since a number made of them would no longer tell what is none.
+    given = np.array(getattr(levels, "tolist", lambda: levels)(), dtype=object, ndmin=1)
+    if given.ndim != 1 or given.size == 0:
+        raise ValueError(f"levels must be a non-empty list of numbers, got shape {given.shape}")
+    grid = np.array([noise.check_level(level) for level in given], dtype=np.float64)
     values, counts = np.unique(grid, return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"levels holds {values[counts > 1].tolist()} more than once")

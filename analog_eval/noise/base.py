@@ -217,7 +217,8 @@ def _parts(noise: WeightNoise) -> tuple[WeightNoise, ...]:
 def check_level(level: float, low: float, high: float, what: str) -> float:
     """Return `level` as a float in [low, high], or raise, saying `what` it should be; NaN is never in."""
     try:
-        value = float("" if isinstance(level, str) else level)
+        # float would take these.
+        value = float("" if isinstance(level, str | bytes | bool | np.bool) else level)
     except (TypeError, ValueError):
         raise TypeError(f"level={level!r} is not a number") from None
     if not low <= value <= high:

@@ -13,7 +13,7 @@ from analog_eval.training.states import fingerprint, plain
 
 __all__ = ["Checkpoint"]
 
-_VERSION = 2
+_VERSION = 3
 # Settings that are fingerprints, which tell nobody anything, by what they are taken of.
 _FINGERPRINTED = {
     "model": "the model's weights",

@@ -161,6 +161,18 @@ def test_bad_arguments(trained, rows, usual):
         compare_drift(trained, *rows, **settings, calibration={"plain": rows[0]})
     with pytest.raises(ValueError, match=r"calibration names \['nowhere'\], but the kernels of the model are"):
         compare_drift(trained, *rows, **settings, calibration={"nowhere": 1.0})
+    with pytest.raises(
+        ValueError, match=r"^calibration names \['A', 'B'\], but the models are \['plain', 'decayed', 'wide'\]$"
+    ):
+        compare_drift(trained, *rows, **settings, calibration={"A": rows[0], "B": rows[0]})
+    scales = {name: {"coefs_[0]": 1.0} for name in trained}
+    for wrong, match in (
+        ({"coefs_[0]": -1.0}, r"calibration\['coefs_\[0\]'\]=-1.0 must be"),
+        ({"coef_": 1.0}, r"calibration names \['coef_'\], but the kernels of the model are"),
+        (rows[0][:0], r"calibration must have rows, got shape \(0, 64\)"),
+    ):
+        with pytest.raises(ValueError, match=f"^model 'decayed': {match}"):
+            compare_drift(trained, *rows, **settings, calibration=scales | {"decayed": wrong})
     with pytest.raises(ValueError, match="calibration needs a periphery"):
         compare_drift(trained, *rows, **settings | {"periphery": None}, calibration=rows[0])
     with pytest.raises(ValueError, match="at least 2 models"):

@@ -105,6 +105,10 @@ class TestContract:
         # A string may be a time, though this one is none.
         with pytest.raises(ValueError if isinstance(noise, DeviceNoise) else TypeError, match="level='a lot'"):
             noise(np.ones(3), "a lot")
+        # What can be made a number need not be one.
+        for bad in (True, np.True_, b"25", np.bytes_(b"0.1")):
+            with pytest.raises(TypeError, match=r"level=.* is not a number"):
+                noise(np.ones(3), bad)
         with pytest.raises(ValueError, match="1 NaN or infinite entries of 2"):
             noise(np.array([1.0, np.nan]), level)
 

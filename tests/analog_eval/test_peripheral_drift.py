@@ -292,6 +292,38 @@ class TestNotes:
             notes = self.swept(model, X, X.argmax(axis=1)).notes
             assert sum("outside of products" in note for note in notes) == n_notes
 
+    def test_what_is_told_of_models_that_hide_what_they_do(self):
+        rng = np.random.default_rng(0)
+        X, K = rng.normal(size=(30, 3)), rng.normal(size=(3, 3))
+
+        def refuses(a, X):
+            if not np.allclose(a, K):
+                raise ValueError("this is another kernel")
+            return X @ a
+
+        forwards = {
+            "where": lambda a, X: np.where(a.sum(axis=0) > 0.0, X @ a, 2.0),
+            "nan_to_num": lambda a, X: X @ a + np.einsum("ij,jk->ik", X, np.nan_to_num(a)),
+            "variance": lambda a, X: X @ a + np.einsum("ij,jk->ik", X**2, np.abs(a)),
+            "finite": lambda a, X: X @ a if np.isfinite(a).all() else X,
+            "refuses": refuses,
+            "scale": lambda a, X: np.round(X @ a / np.abs(a).max() * 127.0) / 127.0 * np.abs(a).max(),
+            "random": lambda a, X: X @ a + rng.normal(size=X.shape),
+            "random labels": lambda a, X: (X @ a + rng.normal(size=X.shape)).argmax(axis=1),
+        }
+        told = []
+        for name, forward in forwards.items():
+            labels = forward(K, X)
+            report = self.swept(ArrayModel([K], lambda a, X, forward=forward: forward(a[0], X)), X, labels)
+            told += [name] * any("outside of products" in note for note in report.notes)
+        assert told == ["where", "nan_to_num", "variance"]
+
+    def test_two_uses_do_not_hide_each_other(self):
+        X, kernels = np.eye(3), np.random.default_rng(0).normal(size=(2, 3, 3))
+        model = ArrayModel([*kernels], lambda a, X: X @ a[0] + X @ a[1] + X @ np.asarray(a[0]) @ np.asarray(a[1]))
+        notes = self.swept(model, X, model.predict(X)).notes
+        assert [note.rpartition(": ")[2] for note in notes if "outside of" in note] == ["arrays[0], arrays[1]"]
+
     def test_scales_that_are_missing(self, mlp, digits):
         X, y = digits[0][1000:1200], digits[1][1000:1200]
         names = ["coefs_[0]", "coefs_[1]", "coefs_[2]"]
@@ -429,6 +461,27 @@ class TestModules:
         with pytest.raises(ValueError, match=r"refuses X of shape \(597, 60\): mat1 and mat2") as caught:
             drift_sweep(net, X[:597, :60], y[:597], progress=False)
         assert isinstance(caught.value.__cause__, RuntimeError)
+
+    @pytest.mark.parametrize("where", ["X", "calibration"])
+    @pytest.mark.parametrize("kind", ["accelerator", "cpu"])
+    def test_too_little_memory_is_not_the_rows_fault(self, torch, digits, where, kind):
+        class Greedy(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = torch.nn.Linear(64, 10)
+
+            def forward(self, x):
+                if x.max() > (0.0 if where == "X" else 1e6):
+                    if kind == "cpu":
+                        torch.empty(2**58, dtype=torch.uint8)
+                    raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+                return self.layer(x)
+
+        X, y = digits[0][:100], digits[1][:100]
+        rows = None if where == "X" else 1e9 * X
+        with pytest.raises(RuntimeError, match="to allocate") as caught:
+            drift_sweep(Greedy(), X, y, calibration=rows, periphery=Periphery(), times=0.0, n_draws=1, progress=False)
+        assert caught.type is (RuntimeError if kind == "cpu" else torch.cuda.OutOfMemoryError)
 
     def test_pcm_in_float32(self, torch, digits):
         torch.manual_seed(0)

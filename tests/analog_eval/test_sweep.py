@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, f1_score, make_scorer, mean_squared_
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analog_eval import ArrayModel, GaussianNoise, drift_sweep, inject_noise, noise_sweep, sensitivity
+from analog_eval import ArrayModel, DeviceNoise, GaussianNoise, drift_sweep, inject_noise, noise_sweep, sensitivity
 
 LEVELS = (0.3, 0.5, 1.0, 2.0)
 
@@ -466,6 +466,11 @@ class TestStrangeInput:
             noise_sweep(linear, *diabetes, levels=["low"])
         with pytest.raises(TypeError, match="levels must be numbers"):
             noise_sweep(linear, *diabetes, levels=None)
+        for bad in (b"0.1", True, np.True_):
+            for levels in (bad, [bad], [0.3, bad], np.array([bad])):
+                for noise in (GaussianNoise(), DeviceNoise()):
+                    with pytest.raises(TypeError, match=r"level=.* is not a number"):
+                        noise_sweep(linear, *diabetes, noise=noise, levels=levels)
         model = ArrayModel([np.ones(3)], lambda a, X: X @ a[0])
         with pytest.raises(ValueError, match=r"names none .* \(bias\)"):
             noise_sweep(model, np.ones((2, 3)), [1.0, 2.0])

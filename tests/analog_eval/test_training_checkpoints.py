@@ -227,7 +227,7 @@ class Evil:
 
 def test_what_is_no_checkpoint_is_refused(tmp_path, capsys):
     path = tmp_path / "run.pt"
-    for content in ("garbage", {"version": 2}, {"version": 2, "settings": Evil(), "state": {}}):
+    for content in ("garbage", {"version": 3}, {"version": 3, "settings": Evil(), "state": {}}):
         torch.save(content, path)
         with pytest.raises(ValueError, match="is no checkpoint of hardening"):
             harden(**arguments(), checkpoint=path)
@@ -237,8 +237,8 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, capsys):
     path.write_bytes(b"half of a")
     with pytest.raises(ValueError, match="is no checkpoint of hardening"):
         harden(**arguments(), checkpoint=path)
-    torch.save({"version": 1, "settings": {}, "state": {}}, path)
-    with pytest.raises(ValueError, match="is of version 1, but this is version 2"):
+    torch.save({"version": 2, "settings": {}, "state": {}}, path)
+    with pytest.raises(ValueError, match="is of version 2, but this is version 3"):
         harden(**arguments(), checkpoint=path)
     assert "must not run" not in capsys.readouterr().out
 

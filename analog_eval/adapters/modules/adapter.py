@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
 from torch import nn
 
-from analog_eval.adapters.base import Adapter, Arrays, Predictor, Tensor, as_array
+from analog_eval.adapters.base import Adapter, Arrays, Predictor, Tensor, as_array, of_memory
 from analog_eval.adapters.modules.readings import Reading, reading_for
 from analog_eval.adapters.modules.stand_in import StandIn
 from analog_eval.adapters.modules.tensors import grouped, module_rows, numpy_view, unwrapped
@@ -57,6 +57,8 @@ class ModuleAdapter(Adapter):
         try:
             outputs = self.outputs([tensor.values for tensor in self.tensors], inputs)
         except (RuntimeError, IndexError) as error:
+            if of_memory(error):
+                raise
             raise ValueError(f"the model {self.name} refuses X of shape {tuple(inputs.shape)}: {error}") from error
         view = copy.copy(self)
         view.reading = reading_for(outputs, truth)
