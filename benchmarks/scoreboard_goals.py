@@ -171,7 +171,7 @@ def ray_speed(results: Results) -> Iterator[Goal]:
     """Runs over Ray."""
     rows = results["rows"]
     yield least("coreset", "Ray, 4,000,000 x 32: two workers against one", 1.7, [rows["two_against_one"]], " x")
-    yield most("coreset", "Ray, the same: one worker's time beyond start-up, over no Ray", 1, [rows["overhead_s"]], " s")
+    yield most("coreset", "Ray, the same: one worker beyond start-up, over no Ray", 1, [rows["overhead_s"]], " s")
     memory = results["memory"]["above_imports_MB"]
     yield most("coreset", "Ray, 512 shards: memory of the driver beyond imports", 300, [memory], " MB")
     end = results["small"]["done_at_s"]["end"]
