@@ -15,6 +15,8 @@ from coreset import DistributedCoreset, accounting, decode
 from coreset.cli import main
 from coreset.sources import ParquetSource, parquet_raw_bytes
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 parquet = pytest.importorskip("pyarrow.parquet")
 
 
