@@ -57,9 +57,10 @@ test-wheel: dist
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[ray,plots,tests]' --constraint tests/lowest.txt
 	touch $@
 
-# Old releases call what newer releases of their own dependencies deprecate.
+# Old releases call what newer releases of their own dependencies deprecate, and Ray's leave its processes to be collected.
+LOWEST := -W ignore::DeprecationWarning -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
 test-lowest: .venv-lowest/.ready
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python $(PYTEST) -W ignore::DeprecationWarning $(CORE_TESTS)
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python $(PYTEST) $(LOWEST) $(CORE_TESTS)
 
 .venv-newest/.ready: pyproject.toml
 	test -x .venv-newest/bin/python || $(or $(NEWEST),$(shell .ci/newest-python)) -m venv .venv-newest

@@ -21,7 +21,7 @@ def rng() -> np.random.Generator:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let processes share the tests out by file; the files that start Ray, which takes every core, all go to one, first."""
+    """Let processes share the tests out by file; those that start Ray, which takes every core, go to one, first."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
