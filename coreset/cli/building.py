@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .failures import BAD_USE, Failure, first_line, in_options
+from ..errors import first_line
+from .failures import BAD_USE, Failure, in_options
 from .files import check_output, replacing
 from .reading import Inputs, read
 from .sizes import parse_budget

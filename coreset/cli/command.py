@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import first_line
 from ..wire import DEFAULT_MAX_OUTPUT_BYTES
 from . import sizes
 from .building import build
-from .failures import BAD_DATA, BAD_USE, INTERRUPTED, Failure, complain, first_line, in_options
+from .failures import BAD_DATA, BAD_USE, INTERRUPTED, Failure, complain, in_options
 from .showing import decode, inspect
 
 _EXIT_CODES = (

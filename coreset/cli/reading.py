@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..columns import plain_columns
+from ..errors import first_line
 from ..raw import raw_bytes
 from ..sources import ParquetSource, parquet_raw_bytes
 from ..tables import READERS
 from ..targets import typed_targets
-from .failures import BAD_USE, Failure, first_line, in_options
+from .failures import BAD_USE, Failure, in_options
 from .files import check_input, check_suffix
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _table(path: Path, label: str | None, weight: str | None) -> Shard:
     try:
         table = READERS[path.suffix.lower()](path)
     except ImportError as error:
-        raise Failure(f"{path}: reading it needs pyarrow: pip install pyarrow", BAD_USE) from error
+        raise Failure(f"{path}: {error}", BAD_USE) from error
     except Exception as error:  # whatever the reader of a format raises, it is about the file
         raise Failure(f"{path}: {first_line(error)}") from error
     if len(table) == 0:

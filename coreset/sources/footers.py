@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..columns import plain_columns
+from ..errors import first_line
 from ..raw import raw_bytes
 from ..targets import typed_targets
 from .parquet import ParquetShard, ParquetSource
@@ -48,8 +49,8 @@ def parquet_raw_bytes(source: ParquetSource, label_column: str | None = None, we
         try:
             total += _raw_bytes(shard, label_column, weight_column)
         except (ValueError, TypeError, OSError) as error:  # pyarrow's are among them
-            reason = str(error).strip().partition("\n")[0]
-            raise ValueError(f"{source.name(number)} cannot be read: {type(error).__name__}: {reason}") from error
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise ValueError(f"{source.name(number)} cannot be read: {reason}") from error
     return total
 
 
