@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.utils import check_random_state
 
@@ -142,6 +143,4 @@ def from_polars(X: Any) -> Any:
     """A polars DataFrame as one of pandas, which keeps names and types of columns; anything else as it is."""
     if not is_polars_frame(X):
         return X
-    import pandas as pd
-
     return pd.DataFrame({name: X[name].to_numpy() for name in X.columns})

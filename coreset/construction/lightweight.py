@@ -78,7 +78,6 @@ class LightweightCoreset(CoresetConstructor):
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         shares = lightweight_shares(rows.squares, rows.weights)
-        candidates, picks = np.arange(len(rows)), shares
         # Candidates would come too few where some rows are certain, and too often.
         if len(rows) > _CANDIDATES * n_points and n_points * shares.max() < 1:
             candidates, counts = np.unique(stratified_draw(shares, _CANDIDATES * n_points, rng), return_counts=True)

@@ -22,7 +22,7 @@ from ..validation import RandomState, as_generator, check_count
 from .counter import Counter, Seen, count_rows, put_together
 
 # Rows a leaf holds per point of its summary, unless told otherwise.
-LEAF_ROWS_PER_POINT = 64
+_LEAF_ROWS_PER_POINT = 64
 # Beyond this many pieces the buffer is put together, so that rows that come one by one do not cost an object each.
 _PIECES = 256
 # The summary of everything is at no level of the counter; its seeds are apart.
@@ -319,7 +319,7 @@ class StreamingCoreset(BaseEstimator):
             return base, check_count("bucket_rows", self.bucket_rows)
         if self.bucket_rows != "auto":
             raise ValueError(f"bucket_rows={self.bucket_rows!r} must be 'auto' or an integer")
-        return base, LEAF_ROWS_PER_POINT * n_points
+        return base, _LEAF_ROWS_PER_POINT * n_points
 
     # Every change is made to a draft, which takes the place of the estimator when all went well; so what a draft shares
     # with it is replaced, never changed.
