@@ -13,7 +13,8 @@ from ..points import Coreset
 from ..targets import CLASS, NUMERIC, too_few_points
 from ..validation import RandomState, as_generator, check_count
 from ..widths import Widths
-from .rows import Rows, check_rows, rows_of
+from .checking import check_rows, rows_of
+from .rows import Rows
 from .targets import joint_rows, with_scale, without_target
 
 

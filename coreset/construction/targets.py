@@ -13,7 +13,8 @@ from sklearn.base import BaseEstimator
 from ..nearest import Floats, squares_about_mean, weighted_mean
 from ..points import Coreset
 from ..targets import NUMERIC
-from .rows import Rows, check_range, column_range, squarable
+from .checking import check_range, column_range, squarable
+from .rows import Rows
 
 # Standard deviation of the scaled target over the root mean square of those of X's columns.
 _AUTO_SHARE = 0.1
