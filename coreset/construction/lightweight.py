@@ -9,7 +9,7 @@ import numpy as np
 from ..points import Coreset
 from ..sampling import draw_once, lightweight_shares, shuffled_sort, stratified_draw
 from ..validation import RandomState
-from .base import CoresetConstructor
+from .base import CoresetConstructor, picked
 from .rows import Rows
 
 # Candidates per point. A row that must be drawn is expected this often among them, so it cannot be missing there.
@@ -89,10 +89,4 @@ class LightweightCoreset(CoresetConstructor):
         drawn, factors = draw_once(picks, order, n_points, rng)
         chosen = candidates[drawn]
         weights = factors * picks[drawn] * rows.weights[chosen] / shares[chosen]
-        return Coreset(
-            rows.X[chosen].astype(np.float64),
-            weights * (rows.weights.sum() / weights.sum()),
-            n_source=len(rows),
-            source_dtype=rows.source_dtype,
-            sample_indices=rows.numbers(chosen),
-        )
+        return picked(rows, chosen, weights * (rows.weights.sum() / weights.sum()))
