@@ -328,7 +328,9 @@ def _name(xlabel: str | None, levels: pd.Index) -> str:
 def _new_axes() -> Any:
     try:
         import matplotlib.pyplot as plt
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
         raise ImportError("plots need matplotlib: pip install 'coreset-eval[plots]'") from error
     return plt.subplots(figsize=(6.4, 4.2), layout="constrained")[1]
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .errors import first_line
+
 _PROBED_ROWS = 1000  # of a column that may not hold numbers; later ones are found when all are converted
 
 
@@ -107,8 +109,8 @@ def check_numbers(X: Any) -> None:
         try:
             np.asarray(column[:_PROBED_ROWS], dtype=np.float64)
         except (ValueError, TypeError) as error:
-            first = str(error).splitlines()[0]
-            raise ValueError(f"column {str(name)!r} of dtype {column.dtype} does not hold numbers: {first}") from error
+            reason = f"does not hold numbers: {first_line(error)}"
+            raise ValueError(f"column {str(name)!r} of dtype {column.dtype} {reason}") from error
 
 
 def first_not_finite(X: Any) -> str:

@@ -11,10 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..errors import first_line
 from ..wire import DEFAULT_MAX_OUTPUT_BYTES
 from . import sizes
 from .building import build
-from .failures import BAD_DATA, BAD_USE, INTERRUPTED, Failure, complain, first_line, in_options
+from .failures import BAD_DATA, BAD_USE, INTERRUPTED, Failure, complain, in_options
 from .showing import decode, inspect
 
 _EXIT_CODES = (
@@ -88,6 +89,15 @@ def _add_build(commands: Any) -> None:
     parser = commands.add_parser(
         "build", help="summarise files of rows within a budget of bytes", description=_INPUTS, epilog=_EXIT_CODES
     )
+    _add_summary_options(parser)
+    _add_worker_options(parser.add_argument_group("who does the work"))
+    _add_traffic_options(
+        parser.add_argument_group("federated averaging, whose bytes are counted beside those of the run")
+    )
+    parser.set_defaults(run=build)
+
+
+def _add_summary_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs",
         nargs="+",
@@ -116,7 +126,9 @@ def _add_build(commands: Any) -> None:
     parser.add_argument(
         "--seed", type=sizes.seed, default=0, metavar="N", help="the same seed, the same bytes (default 0)"
     )
-    workers = parser.add_argument_group("who does the work")
+
+
+def _add_worker_options(workers: argparse._ArgumentGroup) -> None:
     workers.add_argument(
         "--backend",
         choices=("auto", "ray", "local"),
@@ -138,7 +150,9 @@ def _add_build(commands: Any) -> None:
         default="raise",
         help="leave out shards that cannot be read, or end",
     )
-    traffic = parser.add_argument_group("federated averaging, whose bytes are counted beside those of the run")
+
+
+def _add_traffic_options(traffic: argparse._ArgumentGroup) -> None:
     traffic.add_argument("--fedavg-rounds", type=sizes.count, metavar="N", help="print the counts, for so many rounds")
     traffic.add_argument(
         "--fedavg-parameters",
@@ -146,7 +160,6 @@ def _add_build(commands: Any) -> None:
         metavar="N",
         help="of its model, in float32 (default: a linear one of the columns and labels)",
     )
-    parser.set_defaults(run=build)
 
 
 def _add_inspect(commands: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..columns import plain_columns
+from ..columns import plain_columns, take_columns
+from ..errors import first_line
 from ..raw import raw_bytes
 from ..sources import ParquetSource, parquet_raw_bytes
+from ..sources.paths import SUFFIXES, WILD
 from ..tables import READERS
 from ..targets import typed_targets
-from .failures import BAD_USE, Failure, first_line, in_options
+from .failures import BAD_USE, Failure, in_options
 from .files import check_input, check_suffix
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_PARQUET = (".parquet", ".pq")
-_WILD = re.compile(r"[*?\[]")
 
 Shard = tuple[Any, Any, Any]  # table, labels, weights
 
@@ -50,7 +50,7 @@ class Inputs(NamedTuple):
     raw_bytes: Callable[[], int]
 
 
-def read(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs:
+def read(inputs: Sequence[str], label: str | None, weight: str | None, target: str) -> Inputs:
     """Parquet as paths, of which only footers are read here; all else, and mixtures, as tables."""
     if label is not None and label == weight:
         raise Failure(f"--label and --weight are both {label!r}", BAD_USE)
@@ -59,30 +59,32 @@ def read(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs
             check_input(Path(text))
             check_suffix(Path(text), READERS)
     if all(_is_parquet(text) for text in inputs):
-        return _parquet(inputs, label, weight)
+        return _parquet(inputs, label, weight, target)
     if several := [text for text in inputs if _is_remote_or_many(text)]:
         raise Failure(f"{several[0]}: folders, patterns and URIs are for parquet alone", BAD_USE)
     shards = [_table(Path(text), label, weight) for text in inputs]
     # One table alone is cut into shards; of several, each is one.
     X, y, weights = shards[0] if len(shards) == 1 else (list(column) for column in zip(*shards, strict=True))
-    return Inputs(X, _given(y), _given(weights), None, None, None, lambda: sum(map(_raw_bytes, shards)))
+    raw = functools.partial(_raw_bytes, shards, target)
+    return Inputs(X, _given(y), _given(weights), None, None, None, raw)
 
 
 def _is_remote_or_many(text: str) -> bool:
     path = Path(text)
-    return "://" in text or path.is_dir() or bool(_WILD.search(text) and not path.exists())
+    return "://" in text or path.is_dir() or bool(WILD.search(text) and not path.exists())
 
 
 def _is_parquet(text: str) -> bool:
-    return _is_remote_or_many(text) or Path(text).suffix.lower() in _PARQUET
+    return _is_remote_or_many(text) or Path(text).suffix.lower() in SUFFIXES
 
 
-def _parquet(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs:
+def _parquet(inputs: Sequence[str], label: str | None, weight: str | None, target: str) -> Inputs:
     try:
         source = ParquetSource(list(inputs))
     except (FileNotFoundError, ValueError) as error:  # no such file, or a URI that nobody knows
         raise Failure(in_options(first_line(error)), BAD_USE) from error
-    return Inputs(source, None, None, label, weight, len(source), lambda: parquet_raw_bytes(source, label, weight))
+    raw = functools.partial(parquet_raw_bytes, source, label, weight, target_type=target)
+    return Inputs(source, None, None, label, weight, len(source), raw)
 
 
 def _given(part: Any) -> Any:
@@ -94,7 +96,7 @@ def _table(path: Path, label: str | None, weight: str | None) -> Shard:
     try:
         table = READERS[path.suffix.lower()](path)
     except ImportError as error:
-        raise Failure(f"{path}: reading it needs pyarrow: pip install pyarrow", BAD_USE) from error
+        raise Failure(f"{path}: {error}", BAD_USE) from error
     except Exception as error:  # whatever the reader of a format raises, it is about the file
         raise Failure(f"{path}: {first_line(error)}") from error
     if len(table) == 0:
@@ -109,22 +111,15 @@ def _table(path: Path, label: str | None, weight: str | None) -> Shard:
 
 
 def _taken_by_name(path: Path, table: pd.DataFrame, label: str | None, weight: str | None) -> Shard:
-    for option, name in (("--label", label), ("--weight", weight)):
-        if name is None:
-            continue
-        if name not in table.columns:
-            raise Failure(f"{path}: {option} {name!r} is none of the columns {[*map(str, table.columns)][:20]}")
-        if n_missing := int(table[name].isna().sum()):
-            raise Failure(f"{path}: {option} {name!r} is missing in {n_missing:,} of {len(table):,} rows")
     try:
-        features = plain_columns(table.drop(columns=[name for name in (label, weight) if name is not None]))
+        features, y, weights = take_columns(table, None, None, label, weight)
+        features = plain_columns(features)
     except ValueError as error:
-        raise Failure(f"{path}: {error}") from error
+        raise Failure(f"{path}: {in_options(str(error))}") from error
     for column, dtype in features.dtypes.items():
         if not isinstance(dtype, np.dtype) or dtype.kind not in "biuf":
             raise Failure(f"{path}: column {column!r} holds {dtype}, not numbers")
-    y, weights = (None if name is None else table[name].to_numpy() for name in (label, weight))
-    return features, y, weights
+    return features, *(None if part is None else part.to_numpy() for part in (y, weights))
 
 
 def _taken_by_number(path: Path, table: np.ndarray, label: str | None, weight: str | None) -> Shard:
@@ -144,9 +139,11 @@ def _taken_by_number(path: Path, table: np.ndarray, label: str | None, weight: s
     return features, y, weights
 
 
-def _raw_bytes(shard: Shard) -> int:
-    X, y, _ = shard
-    dtypes = [X.dtype] if isinstance(X, np.ndarray) else list(X.dtypes)
-    labels, kind = (None, None) if y is None else typed_targets(y, "auto")
-    n_classes = 0 if labels is None else len(np.unique(labels))
-    return raw_bytes(X.shape[0], X.shape[1], np.result_type(*dtypes), kind, n_classes)
+def _raw_bytes(shards: Sequence[Shard], target: str) -> int:
+    total = 0
+    for X, y, _ in shards:
+        dtypes = [X.dtype] if isinstance(X, np.ndarray) else list(X.dtypes)
+        labels, kind = (None, None) if y is None else typed_targets(y, target)
+        n_classes = 0 if labels is None else len(np.unique(labels))
+        total += raw_bytes(X.shape[0], X.shape[1], np.result_type(*dtypes), kind, n_classes)
+    return total

@@ -6,10 +6,11 @@ import argparse
 import json
 from pathlib import Path
 
+from ..errors import first_line
 from ..evaluation import accounting
 from ..tables import WRITERS
 from ..wire import decode as decode_messages
-from .failures import Failure, first_line
+from .failures import Failure
 from .files import check_input, check_output, check_suffix, replacing
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
+from ..errors import first_line
 from ..protocol import Worker, WorkerSettings
 from ..sources import Loader, Source
 
@@ -71,11 +72,6 @@ def _loaded(name: str, loader: Loader) -> tuple[Any, Any, Any]:
         kind = next((kind for kind in ERRORS if isinstance(error, kind)), OSError)
         raise kind(f"{name} cannot be read: {type(error).__name__}: {first_line(error)}") from error
     return table, y, sample_weight
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text; further ones are advice or a trace."""
-    return next((line for line in str(error).splitlines() if line.strip()), "no reason given")
 
 
 class Pool(ABC):

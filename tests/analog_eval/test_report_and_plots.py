@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 
 import numpy as np
 import pandas as pd
@@ -198,9 +197,13 @@ def test_plot_errors(report):
         plot_sweeps({"a": report.table}, border={"b": 1.0})
 
 
-def test_without_matplotlib(report, monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+def test_without_matplotlib(report, hide):
+    hide("matplotlib")
     with pytest.raises(ImportError, match=r"coreset-eval\[plots\]"):
+        report.plot()
+
+
+def test_a_broken_matplotlib_is_not_called_missing(report, hide):
+    hide("matplotlib.pyplot")
+    with pytest.raises(ModuleNotFoundError, match=r"matplotlib\.pyplot"):
         report.plot()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from itertools import combinations
 
 import numpy as np
@@ -84,9 +83,15 @@ def test_given_axes_are_used(table):
     assert plots.forest_plot(table, label="score", ax=ax) is ax
 
 
-def test_missing_matplotlib_names_the_extra(table, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+def test_missing_matplotlib_names_the_extra(table, hide):
+    hide("matplotlib")
     with pytest.raises(ImportError, match=r"coreset-eval\[plots\]"):
+        plots.forest_plot(table, label="score")
+
+
+def test_a_broken_matplotlib_is_not_called_missing(table, hide):
+    hide("matplotlib.pyplot")
+    with pytest.raises(ModuleNotFoundError, match=r"matplotlib\.pyplot"):
         plots.forest_plot(table, label="score")
 
 
