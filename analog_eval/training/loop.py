@@ -131,7 +131,7 @@ class Trainer:
         order, _, module = epoch_seeds(self._seed, 0)
         with unchanged_rng(self.kernels.device):
             torch.manual_seed(module)
-            first = _first_rows(self._batches.epoch(order))
+            first = list(_first_rows(self._batches.epoch(order)))
             return Converters(plan.periphery, plan.input_ranges, self.kernels.all, self.module, first)
 
     def run(self, progress: Progress, after_epoch: Callable[[], None] = lambda: None, *, show: bool) -> None:
