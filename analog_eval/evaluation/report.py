@@ -167,8 +167,7 @@ class SweepReport(Rendered):
         names: dict[str, Any] = {"xlabel": self.level_label, "ylabel": self.metric, "ax": ax}
         match kind:
             case "score":
-                clean, border = {name: self.clean}, {name: self._border()}
-                return plot_sweeps({name: self.table}, clean=clean, border=border, chance=self.chance, **names)
+                return plot_sweeps({name: self}, border={name: self._border()}, **names)
             case "draws":
                 return plot_draws(self.draws, label=name, clean=self.clean, **names)
             case "uncertainty":

@@ -311,10 +311,10 @@ def unseen(n_effective: float) -> float:
 def moved_share(moves: NDArray[np.float64], metric: RowMetric, n_effective: float) -> float:
     r"""Return how far, of all the way, noise moves a row that it moves.
 
-    With :math:`d_i` the change of row i's loss, averaged over the draws, :math:`(1 + \sum d_i^2) / (1 + \sum |d_i|)`: the
-    mean of the :math:`|d_i|` over all that is moved, counting one row more that is moved all the way.  It is 1 where
-    rows keep or change sides in all draws alike, and where none is moved; the one row more keeps it from being small
-    where few are.  The definition is ours.
+    With :math:`d_i` the change of row i's loss, averaged over the draws, it is :math:`(1 + \sum d_i^2) / (1 + \sum
+    |d_i|)`: the mean of the :math:`|d_i|`, each weighted by itself, counting one row more that is moved all the way.
+    It is 1 where rows keep or change sides in all draws alike, and where none is moved; the one row more keeps it from
+    being small where few are.  The definition is ours.
     """
     sizes = np.abs(moves)
     total, squares = n_effective * metric.data.mean(sizes), n_effective * metric.data.mean(sizes**2)

@@ -16,8 +16,8 @@ from analog_eval.noise import RandomState, one_seed
 from analog_eval.periphery import Periphery
 from analog_eval.training.batches import training_data
 from analog_eval.training.checkpoints import Checkpoint
+from analog_eval.training.clipping import Clip
 from analog_eval.training.converters import InputRanges
-from analog_eval.training.kernels import Clip
 from analog_eval.training.loop import Progress, Trainer
 from analog_eval.training.losses import Distillation, Loss
 from analog_eval.training.plan import OptimizerFactory, Plan
@@ -158,8 +158,8 @@ def harden(
         Whether kernels are clipped after every step.
     periphery : Periphery, optional
         What surrounds the crossbars, in training and for the noisy scores of validation: products of linear layers and
-        of convolutions in one and two dimensions go through it; all others are exact, and a kernel that is used both ways
-        is named in ``notes``.  Default: nothing.
+        of convolutions in one and two dimensions go through it; all others are exact, and kernels that are used both
+        ways are named in ``notes``.  Default: nothing.
     input_ranges : InputRanges, optional
         Whether every layer learns the input scale of its converters.  Default: the scale is what `periphery` says.
     loss : {"cross_entropy", "mse"} or callable, default="cross_entropy"

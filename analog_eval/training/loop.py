@@ -15,11 +15,12 @@ from torch import nn
 
 from analog_eval._progress import ProgressLine
 from analog_eval.adapters.modules import unchanged_rng
-from analog_eval.training.batches import ArrayBatches, Batch, LoaderBatches, Rows, epoch_seeds
+from analog_eval.training.batches import ArrayBatches, LoaderBatches, epoch_seeds
 from analog_eval.training.converters import Converters
 from analog_eval.training.kernels import Kernels
 from analog_eval.training.plan import Plan
 from analog_eval.training.remapping import Remapped
+from analog_eval.training.rows import Batch, Rows
 from analog_eval.training.states import plain, put_state, state_of, text
 
 __all__ = ["Progress", "Trainer"]
