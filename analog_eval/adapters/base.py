@@ -187,7 +187,8 @@ def as_array(values: Any) -> NDArray[Any]:
 
 def of_memory(error: Exception) -> bool:
     """Whether an error tells that there was not enough memory, for which torch has no class but on accelerators."""
-    return re.search("out of memory|to allocate|ALLOC_FAILED", str(error)) is not None
+    told = re.search("out of memory|to allocate|ALLOC_FAILED", str(error)) is not None
+    return told or isinstance(error, MemoryError)
 
 
 def winning_labels(scores: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
