@@ -1,0 +1,266 @@
+"""Mutation testing: which small changes of four modules no test notices; writes ``results/mutation.json``.
+
+mutmut changes one place of one function at a time (an operator, a number, an argument, a string, an assigned value) and
+runs the tests that reach the function. A change that makes one fail is killed, one that none notices survives. The
+score is the share of killed mutants, those that never end included, among all but the equivalent ones: changes that
+make no difference to any caller, each of which stands with its reason in ``mutation_equivalent.json``, as the function,
+the line before and the line after. ``score_of_all`` counts these as survivors.
+
+The tests are the fast ones of the files named below. What mutmut does not change: constants of modules and classes, and
+functions under a decorator other than ``staticmethod`` and ``classmethod``, such as properties and cached functions.
+
+``--sample 100`` takes so many mutants of each module, drawn with a seed, and adds a 95 % interval (Wilson) for the
+score of all. ``--quick`` is a sample of 10. Copies of the tree are worked on in ``out/mutation``, never the tree itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import difflib
+import importlib.util
+import json
+import os
+import platform
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+TREE = HERE.parent
+RESULTS = HERE / "results"
+WORK = TREE / "out" / "mutation"
+PACKAGES = ("coreset", "imputation_eval", "analog_eval")
+SETTINGS = """[mutmut]
+source_paths=
+    {packages}
+only_mutate={sources}
+also_copy=conftest.py
+pytest_add_cli_args_test_selection=
+    {tests}
+pytest_add_cli_args=
+    -m
+    not slow
+    -p
+    no:cacheprovider
+    {deselected}
+"""
+# Short tests first, so that most mutants are killed in a second. mutmut keeps seconds a test beside the mutants.
+SHORT_FIRST = '''"""Short tests first."""
+import json
+from pathlib import Path
+
+TIMES = Path("mutmut-stats.json")
+
+
+def pytest_collection_modifyitems(items):
+    seconds = json.loads(TIMES.read_text())["duration_by_test"] if TIMES.exists() else {}
+    items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))
+'''
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """Sources that are changed, a glob pattern, and the tests that should notice."""
+
+    sources: str
+    tests: tuple[str, ...]
+    deselected: tuple[str, ...] = ()  # tests of seconds, which are about other modules
+
+
+MODULES = {
+    "coreset.points": Module(
+        "coreset/points.py", tuple(f"tests/coreset/test_{name}.py" for name in ("points", "widths", "scatter", "targets"))
+    ),
+    "coreset.wire": Module(
+        "coreset/wire/*.py",
+        tuple(
+            f"tests/coreset/test_{name}.py"
+            for name in ("wire", "names", "message_edges", "target_messages", "format_page")
+        ),
+        (
+            "test_names.py::test_a_million_names_and_more_are_not_squeezed",
+            "test_message_edges.py::test_a_hundred_thousand_names",
+            "test_message_edges.py::test_a_hundred_thousand_columns",
+            "test_message_edges.py::test_budgets_below_one_point_say_what_is_enough",
+            "test_target_messages.py::test_shards_agree_on_numbers_although_one_looks_like_classes",
+            "test_target_messages.py::test_no_message_exceeds_its_budget_and_the_least_budget_is_true",
+            "test_target_messages.py::test_a_regression_within_two_kilobytes",
+            "test_target_messages.py::test_a_base_decides_what_the_target_is",
+            "test_target_messages.py::test_workers_that_see_only_their_own_shard_and_disagree_are_named",
+        ),
+    ),
+    "imputation_eval.dissimilarity": Module(
+        "imputation_eval/dissimilarity.py", ("tests/imputation_eval/test_dissimilarity.py",)
+    ),
+    "analog_eval.noise": Module(
+        "analog_eval/noise/*.py", ("tests/analog_eval/test_noise.py", "tests/analog_eval/test_noise_models.py")
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("modules", nargs="*", choices=[[], *MODULES], help="all when none is named")
+    parser.add_argument("--sample", type=int, metavar="N", help="so many mutants of each module, drawn with a seed")
+    parser.add_argument("--quick", action="store_const", dest="sample", const=10, help="the same as --sample 10")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of mutation.json")
+    arguments = parser.parse_args()
+    if importlib.util.find_spec("mutmut") is None:
+        parser.error("mutmut is not installed: python -m pip install 'mutmut>=3.8,<4'")
+    started, path = time.monotonic(), arguments.out / "mutation.json"
+    results: dict[str, Any] = {
+        "command": " ".join(["python benchmarks/mutation.py", *map(str, sys.argv[1:])]),
+        "machine": f"{platform.machine()}, Python {platform.python_version()}, mutmut {_version()}",
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": _commit(),
+        "sample": arguments.sample,
+        "modules": {},
+    }
+    for name in arguments.modules or MODULES:
+        results["modules"][name] = summary = measure(name, arguments.sample)
+        print(f"{name}: score {summary['score']:.3f}, {summary['survived']} of {summary['mutants']} survived", flush=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"wrote {path} after {time.monotonic() - started:.0f} s")
+
+
+def measure(name: str, sample: int | None) -> dict[str, Any]:
+    """Counts, scores and survivors of one module."""
+    module, tree = MODULES[name], WORK / name
+    copy_tree(tree, module)
+    chosen = [] if sample is None else some_mutants(module, sample)
+    command = [sys.executable, "-c", "from mutmut.__main__ import cli; cli()", "run", "--max-children", "1", *chosen]
+    with (tree / "log").open("w") as log:  # one thread, as in `make test`
+        subprocess.run(
+            command, cwd=tree, check=True, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+    return summarized(outcomes(tree, module), equivalents(), chosen)
+
+
+def copy_tree(tree: Path, module: Module) -> None:
+    """The packages, their tests and the settings of mutmut, in an empty folder."""
+    shutil.rmtree(tree, ignore_errors=True)
+    for folder in (*PACKAGES, "tests"):
+        shutil.copytree(TREE / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md"):
+        shutil.copy(TREE / file, tree / file)
+    (tree / "conftest.py").write_text(SHORT_FIRST)
+    folder = Path(module.tests[0]).parent
+    settings = SETTINGS.format(
+        packages="\n    ".join(PACKAGES),
+        sources=module.sources,
+        tests="\n    ".join(module.tests),
+        deselected="\n    ".join(f"--deselect={folder / test}" for test in module.deselected),
+    )
+    (tree / "setup.cfg").write_text(settings)
+
+
+def some_mutants(module: Module, n: int) -> list[str]:
+    """Names of so many mutants, the same ones in every run of the same code."""
+    from mutmut.mutation.file_mutation import mutate_file_contents
+    from mutmut.utils.format_utils import get_mutant_name
+
+    names = [
+        get_mutant_name(path.relative_to(TREE), name)
+        for path in sorted(TREE.glob(module.sources))
+        for name in mutate_file_contents(str(path), path.read_text(encoding="utf-8")).mutant_names
+    ]
+    return sorted(random.Random(0).sample(names, min(n, len(names))))
+
+
+def outcomes(tree: Path, module: Module) -> list[dict[str, str]]:
+    """What became of every mutant that was run: status, file, function, and the lines before and after."""
+    from mutmut.mutation.data import MutantLineSpans, SourceFileMutationData
+    from mutmut.stats import status_by_exit_code
+
+    found = []
+    with contextlib.chdir(tree):
+        for path in sorted(Path().glob(module.sources)):
+            data = SourceFileMutationData(path=path)
+            data.load()
+            spans = MutantLineSpans.load(path)
+            for key, code in data.exit_code_by_key.items():
+                if code is None:
+                    continue
+                mutant = key.rpartition(".")[2]
+                original = re.sub(r"__mutmut_\d+\Z", "__mutmut_orig", mutant)
+                lines = [source.splitlines() for source in spans.read_function_sources([original, mutant])]
+                before, after = _changed(*lines)
+                found.append(
+                    {
+                        "mutant": key,
+                        "status": status_by_exit_code[code],
+                        "file": str(path),
+                        "function": ".".join(part for part in re.split("__mutmut|ǁ|^x_|^x(?=ǁ)", mutant)[:-1] if part),
+                        "before": before,
+                        "after": after,
+                    }
+                )
+    return found
+
+
+def _changed(original: list[str], mutant: list[str]) -> tuple[str, str]:
+    """The lines that differ, but for the name of the function."""
+    original, mutant = ([re.sub(r"x_?(ǁ\w+ǁ)?(\w+)__mutmut_\w+", r"\2", line) for line in lines] for lines in (original, mutant))
+    lines = [line for line in difflib.ndiff(original, mutant) if line[0] in "+-"]
+    before, after = (" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+")
+    return before, after
+
+
+def equivalents() -> set[tuple[str, str, str]]:
+    """Function, line before and line after of every mutant that is declared equivalent."""
+    entries = json.loads((HERE / "mutation_equivalent.json").read_text(encoding="utf-8"))
+    return {(f"{entry['file']}:{entry['function']}", entry["before"], entry["after"]) for entry in entries}
+
+
+def summarized(found: list[dict[str, str]], equivalent: set[tuple[str, str, str]], chosen: list[str]) -> dict[str, Any]:
+    """Counts and scores; a mutant counts as equivalent only where no test notices it."""
+    found = [one for one in found if not chosen or one["mutant"] in chosen]
+    declared = [one for one in found if (f"{one['file']}:{one['function']}", one["before"], one["after"]) in equivalent]
+    noticed = [one for one in found if one["status"] not in ("survived", "no tests")]
+    unnoticed = [one for one in found if one not in noticed]
+    same = [one for one in declared if one in unnoticed]
+    timeout = sum(one["status"] == "timeout" for one in noticed)
+    counts = {
+        "mutants": len(found),
+        "killed": len(noticed) - timeout,
+        "timeout": timeout,
+        "survived": len(unnoticed) - len(same),
+        "untested": sum(one["status"] == "no tests" for one in unnoticed),
+        "equivalent": len(same),
+        "score": len(noticed) / (len(found) - len(same)),
+        "score_of_all": len(noticed) / len(found),
+    }
+    if chosen:
+        counts["interval"] = _wilson(len(noticed), len(found))
+    keys = ("file", "function", "before", "after")
+    counts["survivors"] = [{key: one[key] for key in keys} for one in unnoticed if one not in same]
+    return counts
+
+
+def _wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    centre, spread = successes + z * z / 2, z * (successes * (n - successes) / n + z * z / 4) ** 0.5
+    return (centre - spread) / (n + z * z), (centre + spread) / (n + z * z)
+
+
+def _commit() -> str:
+    """The commit of the tree, marked where the tree differs from it."""
+    command = ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
+    return subprocess.run(command, cwd=TREE, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("mutmut")
+
+
+if __name__ == "__main__":
+    main()
