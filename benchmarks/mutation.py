@@ -37,11 +37,13 @@ TREE = HERE.parent
 RESULTS = HERE / "results"
 WORK = TREE / "out" / "mutation"
 PACKAGES = ("coreset", "imputation_eval", "analog_eval")
+# A fork server, so that every mutant meets tests that never ran: hypothesis refuses methods that run twice.
 SETTINGS = """[mutmut]
 source_paths=
     {packages}
 only_mutate={sources}
 also_copy=conftest.py
+process_isolation=forkserver
 pytest_add_cli_args_test_selection=
     {tests}
 pytest_add_cli_args=
