@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 export MPLBACKEND = Agg
 
-.PHONY: help demo test test-fast lint docs bench bench-all clean
+.PHONY: help demo test test-fast lint docs bench bench-all mutation clean
 
 help:
 	@echo "make demo       the whole chain on real data; writes out/report.html"
@@ -16,6 +16,7 @@ help:
 	@echo "make docs       the documentation site, half a minute; open out/docs/index.html"
 	@echo "make bench      speed and quality, five minutes: JSON and pictures in benchmarks/results"
 	@echo "make bench-all  also streams, bytes, peers (in environments of their own), the robustness study and weight noise, hours more"
+	@echo "make mutation   which small changes of four modules no test notices, an hour"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coreset-eval needs Python >= 3.11; set PYTHON=... for make")'
@@ -77,6 +78,11 @@ bench-all: bench
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/budget.py
 	$(BIN)/python benchmarks/plot.py
+
+# Here rather than in the extra dev: nothing else needs it, and it has to live where the tests run.
+mutation: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mutmut>=3.8,<4'
+	$(BIN)/python benchmarks/mutation.py
 
 clean:
 	rm -rf $(VENV) out build *.egg-info
