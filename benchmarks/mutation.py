@@ -10,7 +10,9 @@ The tests are the fast ones of the files named below. What mutmut does not chang
 functions under a decorator other than ``staticmethod`` and ``classmethod``, such as properties and cached functions.
 
 ``--sample 100`` takes so many mutants of each module, drawn with a seed, and adds a 95 % interval (Wilson) for the
-score of all. ``--quick`` is a sample of 10. Copies of the tree are worked on in ``out/mutation``, never the tree itself.
+score of all. ``--quick`` is a sample of 10. ``--survivors`` runs again what the stored results say no test noticed,
+after tests were added; what was killed stays killed, since the sources have to be the same. A module's results carry
+the commit of their last run. Copies of the tree are worked on in ``out/mutation``, never the tree itself.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import hashlib
 import importlib.util
 import json
 import os
@@ -29,6 +32,7 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +40,7 @@ HERE = Path(__file__).parent
 TREE = HERE.parent
 RESULTS = HERE / "results"
 WORK = TREE / "out" / "mutation"
+PLACE = ("file", "function", "before", "after")  # what tells a mutant, whatever else changes in its file
 PACKAGES = ("coreset", "imputation_eval", "analog_eval")
 # A fork server, so that every mutant meets tests that never ran: hypothesis refuses methods that run twice.
 SETTINGS = """[mutmut]
@@ -80,13 +85,22 @@ class Module:
 
 MODULES = {
     "coreset.points": Module(
-        "coreset/points.py", tuple(f"tests/coreset/test_{name}.py" for name in ("points", "widths", "scatter", "targets"))
+        "coreset/points.py",
+        tuple(f"tests/coreset/test_{name}.py" for name in ("points", "widths", "scatter", "targets")),
     ),
     "coreset.wire": Module(
         "coreset/wire/*.py",
         tuple(
             f"tests/coreset/test_{name}.py"
-            for name in ("wire", "wire_errors", "names", "message_edges", "target_messages", "format_page")
+            for name in (
+                "wire",
+                "wire_errors",
+                "wire_parts",
+                "names",
+                "message_edges",
+                "target_messages",
+                "format_page",
+            )
         ),
         (
             "test_wire.py::test_malice_with_a_mended_checksum_is_an_error_or_a_valid_coreset",
@@ -115,40 +129,47 @@ MODULES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", choices=[[], *MODULES], help="all when none is named")
-    parser.add_argument("--sample", type=int, metavar="N", help="so many mutants of each module, drawn with a seed")
-    parser.add_argument("--quick", action="store_const", dest="sample", const=10, help="the same as --sample 10")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--sample", type=int, metavar="N", help="so many mutants of each module, drawn with a seed")
+    which.add_argument("--quick", action="store_const", dest="sample", const=10, help="the same as --sample 10")
+    which.add_argument("--survivors", action="store_true", help="those that the stored results say no test noticed")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of mutation.json")
     arguments = parser.parse_args()
     if importlib.util.find_spec("mutmut") is None:
         parser.error("mutmut is not installed: python -m pip install 'mutmut>=3.8,<4'")
     started, path = time.monotonic(), arguments.out / "mutation.json"
+    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["modules"] if path.exists() else {}
     results: dict[str, Any] = {
         "command": " ".join(["python benchmarks/mutation.py", *map(str, sys.argv[1:])]),
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, mutmut {_version()}",
+        "machine": f"{platform.machine()}, Python {platform.python_version()}, mutmut {version('mutmut')}",
         "date": time.strftime("%Y-%m-%d"),
-        "commit": _commit(),
-        "sample": arguments.sample,
-        "modules": {},
+        "modules": stored,
     }
-    for name in arguments.modules or MODULES:
-        results["modules"][name] = summary = measure(name, arguments.sample)
-        print(f"{name}: score {summary['score']:.3f}, {summary['survived']} of {summary['mutants']} survived", flush=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name in arguments.modules or MODULES:
+        before = stored[name] if arguments.survivors else None
+        stored[name] = {"date": results["date"], "commit": _commit(), **measure(name, arguments.sample, before)}
+        print("{}: score {score:.3f}, {survived} of {mutants} survived".format(name, **stored[name]), flush=True)
+        path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"wrote {path} after {time.monotonic() - started:.0f} s")
 
 
-def measure(name: str, sample: int | None) -> dict[str, Any]:
-    """Counts, scores and survivors of one module."""
+def measure(name: str, sample: int | None, before: dict[str, Any] | None) -> dict[str, Any]:
+    """Counts, scores and survivors of one module; with those of `before`, its unnoticed mutants alone are run again."""
     module, tree = MODULES[name], WORK / name
     copy_tree(tree, module)
+    sources = _digest(tree, module)
     chosen = [] if sample is None else some_mutants(tree, module, sample)
+    if before is not None:
+        if before["sources"] != sources:
+            raise SystemExit(f"{name} has changed since its mutants were stored: run all of them")
+        chosen = [one["mutant"] for one in before["survivors"]] + before["equivalents"]
     command = [sys.executable, "-c", "from mutmut.__main__ import cli; cli()", "run", "--max-children", "1", *chosen]
     with (tree / "log").open("w") as log:  # one thread, as in `make test`
-        subprocess.run(
-            command, cwd=tree, check=True, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
-    return summarized(outcomes(tree, module), equivalents(), chosen)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(command, cwd=tree, check=True, stdout=log, stderr=log, env=environment)
+    found = [one for one in outcomes(tree, module) if not chosen or one["mutant"] in chosen]
+    return {"sources": sources, **summarized(found, before, sampled=sample is not None)}
 
 
 def copy_tree(tree: Path, module: Module) -> None:
@@ -216,41 +237,38 @@ def outcomes(tree: Path, module: Module) -> list[dict[str, str]]:
 
 def _changed(original: list[str], mutant: list[str]) -> tuple[str, str]:
     """The lines that differ, but for the name of the function."""
-    original, mutant = ([re.sub(r"x_?(ǁ\w+ǁ)?(\w+)__mutmut_\w+", r"\2", line) for line in lines] for lines in (original, mutant))
-    lines = [line for line in difflib.ndiff(original, mutant) if line[0] in "+-"]
+    named = [[re.sub(r"x_?(ǁ\w+ǁ)?(\w+)__mutmut_\w+", r"\2", line) for line in lines] for lines in (original, mutant)]
+    lines = [line for line in difflib.ndiff(*named) if line[0] in "+-"]
     before, after = (" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+")
     return before, after
 
 
-def equivalents() -> set[tuple[str, str, str]]:
-    """Function, line before and line after of every mutant that is declared equivalent."""
-    entries = json.loads((HERE / "mutation_equivalent.json").read_text(encoding="utf-8"))
-    return {(f"{entry['file']}:{entry['function']}", entry["before"], entry["after"]) for entry in entries}
-
-
-def summarized(found: list[dict[str, str]], equivalent: set[tuple[str, str, str]], chosen: list[str]) -> dict[str, Any]:
+def summarized(found: list[dict[str, str]], before: dict[str, Any] | None, *, sampled: bool) -> dict[str, Any]:
     """Counts and scores; a mutant counts as equivalent only where no test notices it."""
-    found = [one for one in found if not chosen or one["mutant"] in chosen]
-    declared = [one for one in found if (f"{one['file']}:{one['function']}", one["before"], one["after"]) in equivalent]
-    noticed = [one for one in found if one["status"] not in ("survived", "no tests")]
-    unnoticed = [one for one in found if one not in noticed]
-    same = [one for one in declared if one in unnoticed]
-    timeout = sum(one["status"] == "timeout" for one in noticed)
-    counts = {
-        "mutants": len(found),
-        "killed": len(noticed) - timeout,
+    declared = json.loads((HERE / "mutation_equivalent.json").read_text(encoding="utf-8"))
+    equivalent = {tuple(entry[key] for key in PLACE) for entry in declared}
+    unnoticed = [one for one in found if one["status"] not in ("killed", "timeout", "segfault")]
+    same = [one["mutant"] for one in unnoticed if tuple(one[key] for key in PLACE) in equivalent]
+    survivors = [one for one in unnoticed if one["mutant"] not in same]
+    timeout = sum(one["status"] == "timeout" for one in found)
+    mutants = len(found) if before is None else before["mutants"]
+    if before is not None:
+        timeout += before["timeout"]
+        sampled = "interval" in before
+    noticed = mutants - len(unnoticed)
+    return {
+        "mutants": mutants,
+        "killed": noticed - timeout,
         "timeout": timeout,
-        "survived": len(unnoticed) - len(same),
-        "untested": sum(one["status"] == "no tests" for one in unnoticed),
+        "survived": len(survivors),
+        "untested": sum(one["status"] == "no tests" for one in survivors),
         "equivalent": len(same),
-        "score": len(noticed) / (len(found) - len(same)),
-        "score_of_all": len(noticed) / len(found),
+        "score": noticed / (mutants - len(same)),
+        "score_of_all": noticed / mutants,
+        **({"interval": _wilson(noticed, mutants - len(same))} if sampled else {}),
+        "survivors": [{key: one[key] for key in ("mutant", *PLACE)} for one in survivors],
+        "equivalents": same,
     }
-    if chosen:
-        counts["interval"] = _wilson(len(noticed), len(found))
-    keys = ("file", "function", "before", "after")
-    counts["survivors"] = [{key: one[key] for key in keys} for one in unnoticed if one not in same]
-    return counts
 
 
 def _wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -264,10 +282,10 @@ def _commit() -> str:
     return subprocess.run(command, cwd=TREE, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("mutmut")
+def _digest(tree: Path, module: Module) -> str:
+    """Of the sources: the names of mutants mean the same for as long as it stays."""
+    data = b"".join(path.read_bytes() for path in sorted(tree.glob(module.sources)))
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -126,17 +126,19 @@ def test_clear_errors():
     scales = "'std', 'absmax', 'range', 'power_db', 'absolute'"
     with pytest.raises(ValueError, match=f"^scale='loud' is not one of {scales}$"):
         GaussianNoise("loud")
-    with pytest.raises(TypeError, match="^level='a lot' is not a number$"):
+    with pytest.raises(TypeError, match=r"^level='a lot' is not a number$"):
         GaussianNoise().sigma(np.ones(3), "a lot")
     for function in (GaussianNoise(), GaussianNoise().sigma):
-        with pytest.raises(ValueError, match="^weights holds 1 NaN or infinite entries of 2$"):
+        with pytest.raises(ValueError, match=r"^weights holds 1 NaN or infinite entries of 2$"):
             function(np.array([1.0, np.nan]), 0.1)
-        with pytest.raises(TypeError, match="^weights must hold real numbers, got dtype complex128$"):
+        with pytest.raises(TypeError, match=r"^weights must hold real numbers, got dtype complex128$"):
             function(np.array([1j]), 0.1)
     message = r"^level=-1000000000\.0 makes the noise overflow: the weights measure 3 before it$"
     with pytest.raises(ValueError, match=message):
         GaussianNoise("power_db").sigma(np.full(3, 3.0), -1e9)
-    with pytest.raises(ValueError, match=r"^level=1e\+300 makes the noise overflow: the weights measure 1e\+300 before"):
+    with pytest.raises(
+        ValueError, match=r"^level=1e\+300 makes the noise overflow: the weights measure 1e\+300 before"
+    ):
         GaussianNoise("absmax").sigma(np.full(3, 1e300), 1e300)
 
 
@@ -152,7 +154,7 @@ def test_seeds():
         assert generators(make(5), 1)[0].standard_normal() == one
     assert len(generators(0, 1)) == 1
     for function in (lambda source: generators(source, 1), one_seed):
-        with pytest.raises(ValueError, match="^random_state=-1 must be >= 0$"):
+        with pytest.raises(ValueError, match=r"^random_state=-1 must be >= 0$"):
             function(-1)
         for source, kind in (("seed", "str"), (True, "bool"), (1.0, "float")):
             message = f"^random_state must be None, an int, a RandomState or a Generator, got {kind}$"
@@ -176,7 +178,11 @@ def test_one_seed_from_which_several_start_alike():
     assert (one_seed(np.int16(7)), type(one_seed(np.int16(7)))) == (7, int)
     source = np.random.default_rng(0)
     seeds = [one_seed(source) for _ in range(100)]
-    assert seeds[0] == one_seed(np.random.default_rng(0)) == int(generators(np.random.default_rng(0), 1)[0].integers(2**63))
+    assert (
+        seeds[0]
+        == one_seed(np.random.default_rng(0))
+        == int(generators(np.random.default_rng(0), 1)[0].integers(2**63))
+    )
     assert len(set(seeds)) == 100
     # Below 2**63, and up to it: all hundred below three quarters happens once in 10**12.
     assert all(0 <= seed < 2**63 for seed in seeds)

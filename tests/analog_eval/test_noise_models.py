@@ -213,7 +213,9 @@ class TestQuantization:
 
     @pytest.mark.parametrize("bits", [0, 1, 2.5, -3, 53])
     def test_levels_are_whole_bits(self, bits):
-        with pytest.raises(ValueError, match=rf"^level={float(bits)} must be a whole number of bits from 2 to 52, or inf$"):
+        with pytest.raises(
+            ValueError, match=rf"^level={float(bits)} must be a whole number of bits from 2 to 52, or inf$"
+        ):
             QuantizationNoise()(np.ones(2), bits)
 
     def test_a_sweep_over_bits(self, mlp, digits):
@@ -248,7 +250,7 @@ class TestStuck:
         assert set(np.round(np.abs(all_of_them), 12)) == {0.0, np.round(np.abs(weights).max(), 12)}
 
     def test_bad_ones(self):
-        with pytest.raises(ValueError, match="^at_value='open' is not one of 'zero', 'absmax', 'mixed'$"):
+        with pytest.raises(ValueError, match=r"^at_value='open' is not one of 'zero', 'absmax', 'mixed'$"):
             StuckDevices("open")
         for level in (1.5, -0.1):
             with pytest.raises(ValueError, match=f"^level={level} must be a share of the weights, from 0 to 1$"):
@@ -293,7 +295,7 @@ class TestSums:
         assert (GaussianNoise() + QuantizationNoise().at(np.inf)).is_clean(0.0)
         assert np.array_equal(QuantizationNoise().at(3)(weights, 0.123), QuantizationNoise()(weights, 3))
         assert np.array_equal(QuantizationNoise().at(3)(weights, np.inf), QuantizationNoise()(weights, 3))
-        with pytest.raises(ValueError, match="^level=nan must be a number$"):
+        with pytest.raises(ValueError, match=r"^level=nan must be a number$"):
             QuantizationNoise().at(3)(weights, np.nan)
 
     def test_grouping_does_not_matter(self, rng):

@@ -171,7 +171,7 @@ def test_cost_refuses_centers_of_another_shape(rng, centers):
 def test_cost_refuses_bad_power_and_values(rng):
     with pytest.raises(ValueError, match="power=3 must be 1"):
         random_coreset(rng).cost(np.zeros((1, 3)), power=3)
-    with pytest.raises(ValueError, match="^centers contains NaN or infinity$"):
+    with pytest.raises(ValueError, match=r"^centers contains NaN or infinity$"):
         random_coreset(rng).cost(np.full((1, 3), np.nan))
 
 
@@ -276,7 +276,7 @@ def test_training_on_points_themselves_is_the_default(rng):
     model = Ridge().fit(summary.points, summary.labels, sample_weight=summary.weights)
     assert summary.train(Ridge()).coef_.tolist() == model.coef_.tolist()
     assert summary.train(Ridge(), copies=2).coef_.tolist() != model.coef_.tolist()
-    with pytest.raises(ValueError, match="^copies=0 must be 1, for the points themselves, or an even number$"):
+    with pytest.raises(ValueError, match=r"^copies=0 must be 1, for the points themselves, or an even number$"):
         summary.train(Ridge(), copies=0)
     with pytest.raises(TypeError, match="the coreset has a numeric target, but LogisticRegression is a classifier"):
         summary.train(LogisticRegression())

@@ -219,14 +219,14 @@ def test_labels_by_hand(data, labels):
     read = decode_labels(data, 3, 24)
     assert read.tolist() == labels
     assert count_classes(data, 3) == data[1]
-    with pytest.raises(ValueError, match="^decoding the labels takes 24 bytes, max_output_bytes leaves 23$"):
+    with pytest.raises(ValueError, match=r"^decoding the labels takes 24 bytes, max_output_bytes leaves 23$"):
         decode_labels(data, 3, 23)
 
 
 def test_texts_take_the_room_of_the_longest():
     data = b"U\2\1a\3abc\1\2"
     assert decode_labels(data, 3, 36).tolist() == ["a", "abc", "abc"]
-    with pytest.raises(ValueError, match="^decoding the labels takes 36 bytes, max_output_bytes leaves 35$"):
+    with pytest.raises(ValueError, match=r"^decoding the labels takes 36 bytes, max_output_bytes leaves 35$"):
         decode_labels(data, 3, 35)
 
 
@@ -260,9 +260,9 @@ def test_a_reader_takes_what_is_there():
     assert (reader.varint("a number"), reader.position) == (5 + 128, 2)
     assert reader.take(2, "two bytes") == b"ab"
     assert reader.block("a block") == b"c"
-    with pytest.raises(ValueError, match="^message is corrupt: 1 bytes are left over after this$"):
+    with pytest.raises(ValueError, match=r"^message is corrupt: 1 bytes are left over after this$"):
         reader.end("this")
-    with pytest.raises(ValueError, match="^message is truncated: that takes 2 bytes, 1 are left$"):
+    with pytest.raises(ValueError, match=r"^message is truncated: that takes 2 bytes, 1 are left$"):
         reader.take(2, "that")
     assert reader.take(1, "that") == b"d"
     reader.end("all")
@@ -287,7 +287,10 @@ def test_numbers_take_seven_bits_a_byte(value):
         (b"\x01" + struct.pack("<d", -0.5), "message is corrupt: the logarithm of the ratio of the marks is -0.5"),
         (b"\x01" + struct.pack("<d", 1501), "message is corrupt: the logarithm of the ratio of the marks is 1501.0"),
         (b"\x01" + struct.pack("<d", np.nan), "message is corrupt: the logarithm of the ratio of the marks is nan"),
-        (b"\x41" + struct.pack("<H", 65535), "message is corrupt: the logarithm of the ratio of the marks is 2047.96875"),
+        (
+            b"\x41" + struct.pack("<H", 65535),
+            "message is corrupt: the logarithm of the ratio of the marks is 2047.96875",
+        ),
     ],
 )
 def test_what_numbers_on_a_logarithmic_scale_cannot_say(data, message):
@@ -297,7 +300,7 @@ def test_what_numbers_on_a_logarithmic_scale_cannot_say(data, message):
 
 def test_weights_need_one_that_is_positive():
     data = b"\xc1" + struct.pack("<H", 32) + b"\0"  # both codes are 0, which stands for zero
-    with pytest.raises(ValueError, match="^message is corrupt: no weight is positive$"):
+    with pytest.raises(ValueError, match=r"^message is corrupt: no weight is positive$"):
         decode_weights(data, 2, 1.0)
 
 
@@ -305,5 +308,5 @@ def test_names_that_are_written_short_are_as_long_as_they_say():
     names = tuple(f"column {number}" for number in range(50))
     data, squeezed = encode_names(names)
     assert squeezed
-    with pytest.raises(ValueError, match="^message is truncated: the length of a feature name takes 1 bytes"):
+    with pytest.raises(ValueError, match=r"^message is truncated: the length of a feature name takes 1 bytes"):
         decode_names(data, 51, squeezed=True, most_bytes=1 << 20)

@@ -158,7 +158,9 @@ def test_labels_of_single_precision_lose_no_digits(rng):
     assert _statistic(shares, labels.astype(np.float32)) == _statistic(shares, labels)
 
 
-@pytest.mark.parametrize(("n", "k"), [(6, 5), (25, 5), (42, 6), (43, 7), (2450, 49), (2500, 50), (2601, 50), (10**6, 50)])
+@pytest.mark.parametrize(
+    ("n", "k"), [(6, 5), (25, 5), (42, 6), (43, 7), (2450, 49), (2500, 50), (2601, 50), (10**6, 50)]
+)
 def test_default_is_the_rounded_root_of_the_smaller_sample_within_5_and_50(n, k):
     assert default_n_neighbors(n, 10**7) == default_n_neighbors(10**7, n) == k
 
