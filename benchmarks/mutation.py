@@ -104,7 +104,6 @@ MODULES = {
         ),
         (
             "test_wire.py::test_malice_with_a_mended_checksum_is_an_error_or_a_valid_coreset",
-            "test_wire.py::test_more_codes_than_a_block_of_points_may_have_are_not_squeezed",
             "test_names.py::test_names_of_digits_take_no_longer_than_others",
             "test_names.py::test_a_million_names_and_more_are_not_squeezed",
             "test_message_edges.py::test_a_hundred_thousand_names",
@@ -148,7 +147,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.modules or MODULES:
         before = stored[name] if arguments.survivors else None
-        stored[name] = {"date": results["date"], "commit": _commit(), **measure(name, arguments.sample, before)}
+        run = {"date": results["date"], "command": results["command"], "commit": _commit()}
+        stored[name] = run | measure(name, arguments.sample, before)
         print("{}: score {score:.3f}, {survived} of {mutants} survived".format(name, **stored[name]), flush=True)
         path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"wrote {path} after {time.monotonic() - started:.0f} s")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from coreset import Coreset, RoundingQuantizer, UniformQuantizer, decode, encode, max_encoded_size
+from coreset.quantizers.limits import MOST_POINTS
 from coreset.wire import Draft, calibrated_offset, from_rough, merge_within, roughly, varint
 from coreset.wire.labels import encode_label_table
 from coreset.wire.logscale import decode_logs, encode_logs, max_log_size
@@ -151,12 +152,18 @@ def test_codes_of_up_to_ten_bits_are_squeezed(bits):
     codes[::100] = 2**bits - 1
     data = squeezed(codes, bits)
     assert len(data) < 3000 * bits / 8 / 2
-    assert unsqueezed(data, 3000, bits, "them").tolist() == codes.tolist()
+    read = unsqueezed(data, 3000, bits, "them")
+    assert (read.dtype, read.tolist()) == (np.int64, codes.tolist())
     assert squeezed(codes, 11) is None
     with pytest.raises(
         ValueError, match=rf"^message is corrupt: 3000 of them of 11 bits are not in {len(data)} bytes$"
     ):
         unsqueezed(data, 3000, 11, "them")
+
+
+def test_more_codes_than_so_few_bytes_can_stand_for_are_not_read():
+    with pytest.raises(ValueError, match=f"^message is corrupt: {MOST_POINTS} of them of 10 bits are not in 20 bytes$"):
+        unsqueezed(bytes(20), MOST_POINTS, 10, "them")
 
 
 def test_codes_that_are_all_alike_would_be_too_few_bytes():
@@ -301,6 +308,11 @@ def test_what_each_part_adds_to_the_bound(more, n_bytes):
     plain = max_encoded_size((4, 2), codec, n_source=0)
     assert max_encoded_size((4, 2), codec, **{"n_source": 0, **more}) == plain + n_bytes
     assert max_encoded_size((4, 2), codec) == max_encoded_size((4, 2), codec, n_source=2**63 - 1)
+
+
+def test_the_bound_names_classes_that_are_none():
+    with pytest.raises(TypeError, match=r"^Unknown label type: classes must hold only one of"):
+        max_encoded_size((4, 2), UniformQuantizer(3), classes=[1, "a"])
 
 
 def test_a_count_of_a_class_may_be_that_of_all_points():
