@@ -277,9 +277,13 @@ def _wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def _commit() -> str:
-    """The commit of the tree, marked where the tree differs from it."""
-    command = ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
-    return subprocess.run(command, cwd=TREE, capture_output=True, text=True, check=True).stdout.strip()
+    """The commit of the tree, marked where what is changed and what tests it differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=TREE, capture_output=True, text=True, check=True).stdout.strip()
+
+    differs = git("status", "--porcelain", "--", *PACKAGES, "tests")
+    return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if differs else "")
 
 
 def _digest(tree: Path, module: Module) -> str:

@@ -300,6 +300,8 @@ def test_what_numbers_on_a_logarithmic_scale_cannot_say(data, message):
 
 def test_weights_need_one_that_is_positive():
     data = b"\xc1" + struct.pack("<H", 32) + b"\0"  # both codes are 0, which stands for zero
+    with pytest.raises(ValueError, match=r"^message is truncated: the weights takes 1 bytes, 0 are left$"):
+        decode_weights(b"", 2, 1.0)
     with pytest.raises(ValueError, match=r"^message is corrupt: no weight is positive$"):
         decode_weights(data, 2, 1.0)
 
