@@ -108,6 +108,14 @@ class TestContract:
         assert not np.shares_memory(clean, weights)
         assert not noise.is_clean(level)
 
+    def test_clean_weights_keep_their_precision(self, noise, level, rng):
+        if not np.isnan(noise.clean_level):
+            assert noise(rng.normal(size=4).astype(np.float32), noise.clean_level).dtype == np.float32
+        assert noise(np.zeros(4, dtype=np.float32), level).dtype == np.float32
+
+    def test_no_weights(self, noise, level):
+        assert noise(np.empty((0, 3)), level).shape == (0, 3)
+
     def test_precision(self, noise, level, rng):
         weights = rng.normal(size=(5, 5)).astype(np.float32)
         single = noise(weights, level, random_state=0)
@@ -187,6 +195,17 @@ class TestQuantization:
         # 2 bits: 3 values.
         assert QuantizationNoise()(weights, 2).tolist() == [6.0, -6.0, 0.0, 0.0, 0.0, 6.0, -6.0, 0.0]
 
+    def test_stochastic_rounding_by_hand(self):
+        # 3 bits: 1.5, -1.5 and 0.45 steps of 2 from 0; what is drawn is added before rounding down.
+        weights = np.array([3.0, 3.0, -3.0, -3.0, 0.9, 0.9, 6.0, -6.0])
+        units = np.array([0.4, 0.6, 0.4, 0.6, 0.5, 0.6, 0.9, 0.9])
+        rounded = QuantizationNoise(stochastic=True).perturb(weights, 3, units, 6.0)
+        assert rounded.tolist() == [2.0, 4.0, -4.0, -2.0, 0.0, 2.0, 6.0, -6.0]
+
+    def test_the_most_bits(self):
+        weights = np.array([1.0, 0.1, -0.7])
+        np.testing.assert_allclose(QuantizationNoise()(weights, 52), weights, rtol=1e-14)
+
     @given(weights=WEIGHTS, bits=st.integers(2, 12))
     def test_error_is_at_most_half_a_step(self, weights, bits):
         step = np.abs(weights).max(initial=0.0) / (2 ** (bits - 1) - 1)
@@ -256,13 +275,40 @@ class TestStuck:
             with pytest.raises(ValueError, match=f"^level={level} must be a share of the weights, from 0 to 1$"):
                 StuckDevices()(np.ones(2), level)
 
-    def test_what_is_stuck_where_by_hand(self):
+    @pytest.mark.parametrize("unit", [1.0, 1e-3])
+    def test_what_is_stuck_where_by_hand(self, unit):
         # Shares at which each gets stuck, and in units of the greatest weight at which value.
         units = np.array([0.1, 0.5, 0.9, 0.2]), np.array([1.0, -1.0, 1.0, 0.0])
-        weights = np.array([1.0, -4.0, 2.0, 3.0])
+        weights = np.array([1.0, -4.0, 2.0, 3.0]) * unit
         noise = StuckDevices("mixed")
         for level, stuck in ((0.1, [1, -4, 2, 3]), (0.5, [4, -4, 2, 0]), (1.0, [4, -4, 4, 0])):
-            assert noise.perturb(weights, level, units, noise.measure(weights)).tolist() == stuck
+            noisy = noise.perturb(weights, level, units, noise.measure(weights))
+            np.testing.assert_allclose(noisy, np.array(stuck) * unit, rtol=1e-15)
+
+    @pytest.mark.parametrize(
+        ("value", "drawn", "stuck_at"),
+        [
+            ("absmax", [0.0, 0.499, 0.5, 0.999], [-1, -1, 1, 1]),
+            ("mixed", [0.0, 0.499, 0.5, 0.749, 0.75, 0.999], [0, 0, -1, -1, 1, 1]),
+        ],
+    )
+    def test_what_is_drawn_by_hand(self, value, drawn, stuck_at):
+        class Drawn:
+            numbers = iter([np.zeros(len(drawn)), np.array(drawn)])
+
+            def random(self, shape):
+                return next(self.numbers)
+
+        thresholds, values = StuckDevices(value).draw((len(drawn),), Drawn())
+        assert not thresholds.any()
+        assert values.tolist() == stuck_at
+
+    def test_of_open_devices_one_number_each_is_drawn(self):
+        one, two = np.random.default_rng(0), np.random.default_rng(0)
+        thresholds, values = StuckDevices().draw((5, 2), one)
+        assert thresholds.tolist() == two.random((5, 2)).tolist()
+        assert not np.any(values)
+        assert one.random() == two.random()
 
 
 class TestSums:
@@ -297,6 +343,20 @@ class TestSums:
         assert np.array_equal(QuantizationNoise().at(3)(weights, np.inf), QuantizationNoise()(weights, 3))
         with pytest.raises(ValueError, match=r"^level=nan must be a number$"):
             QuantizationNoise().at(3)(weights, np.nan)
+        all_fixed = QuantizationNoise().at(3) + StuckDevices().at(0)
+        assert np.array_equal(all_fixed(weights, 0.123), QuantizationNoise()(weights, 3))
+
+    def test_a_fixed_part_takes_no_notice_of_the_unit_of_the_level(self, rng):
+        noise = DeviceNoise(StateIndependent()) + QuantizationNoise().at(4)
+        weights = rng.normal(size=9)
+        assert np.array_equal(noise(weights, "1d", random_state=0), noise(weights, 86400.0, random_state=0))
+
+    def test_every_part_needs_its_own_numbers(self, rng):
+        noise, weights = GaussianNoise() + StuckDevices(), rng.normal(size=9)
+        units, measured = noise.draw((9,), rng), noise.measure(weights)
+        for short in ((units[:1], measured), (units, measured[:1])):
+            with pytest.raises(ValueError, match=r"shorter than argument"):
+                noise.perturb(weights, 0.1, *short)
 
     def test_grouping_does_not_matter(self, rng):
         weights = rng.normal(size=9)
