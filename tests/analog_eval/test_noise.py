@@ -46,6 +46,24 @@ def test_constant_and_zero_tensors(scale, constant, zero):
     assert noise.sigma(np.zeros(5), level) == zero
 
 
+def test_equal_weights_have_no_spread_whatever_their_mean_rounds_to():
+    assert any(np.full(n, 0.1).std() > 0 for n in range(1, 20))
+    assert all(GaussianNoise("std").sigma(np.full(n, 0.1), 1.0) == 0.0 for n in range(1, 20))
+
+
+@pytest.mark.parametrize(
+    ("scale", "sigma"), [("std", 0), ("absmax", 0.6), ("range", 0), ("power_db", 3), ("absolute", 0.2)]
+)
+def test_a_single_weight_and_none(scale, sigma):
+    noise, level = GaussianNoise(scale), 0.0 if scale == "power_db" else 0.2
+    assert noise.sigma(np.array([-3.0]), level) == pytest.approx(sigma)
+    assert noise.sigma(np.array([]), level) == (0.2 if scale == "absolute" else 0.0)
+
+
+def test_zeros_get_no_noise_however_loud():
+    assert GaussianNoise("power_db").sigma(np.zeros(3), -1e9) == 0.0
+
+
 def test_mean_and_spread_of_the_noise(rng):
     weights = rng.normal(size=(200, 200))
     added = GaussianNoise("absolute")(weights, 0.3, random_state=1) - weights
@@ -129,8 +147,8 @@ def test_clear_errors():
     with pytest.raises(TypeError, match=r"^level='a lot' is not a number$"):
         GaussianNoise().sigma(np.ones(3), "a lot")
     for function in (GaussianNoise(), GaussianNoise().sigma):
-        with pytest.raises(ValueError, match=r"^weights holds 1 NaN or infinite entries of 2$"):
-            function(np.array([1.0, np.nan]), 0.1)
+        with pytest.raises(ValueError, match=r"^weights holds 1 NaN or infinite entries of 3$"):
+            function(np.array([1.0, np.nan, 2.0]), 0.1)
         with pytest.raises(TypeError, match=r"^weights must hold real numbers, got dtype complex128$"):
             function(np.array([1j]), 0.1)
     message = r"^level=-1000000000\.0 makes the noise overflow: the weights measure 3 before it$"
