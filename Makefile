@@ -12,7 +12,7 @@ PYTEST := -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reord
 # What needs neither torch nor the benchmarks' and demo's data.
 CORE_TESTS := -m 'not slow' tests/coreset tests/imputation_eval tests/analog_eval tests/test_packaging.py
 
-.PHONY: help demo test test-fast test-wheel test-lowest test-newest dist lint docs bench bench-all clean
+.PHONY: help demo test test-fast test-wheel test-lowest test-newest dist lint docs bench bench-all mutation clean
 
 help:
 	@echo "make demo       the whole chain on real data; writes out/report.html"
@@ -26,6 +26,7 @@ help:
 	@echo "make docs       the documentation site, half a minute; open out/docs/index.html"
 	@echo "make bench      speed and quality, five minutes: JSON and pictures in benchmarks/results"
 	@echo "make bench-all  also streams, bytes, peers (in environments of their own), the robustness study and weight noise, hours more"
+	@echo "make mutation   which small changes of four modules no test notices, an hour"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coreset-eval needs Python >= 3.11; set PYTHON=... for make")'
@@ -114,6 +115,9 @@ bench-all: bench
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/budget.py
 	$(BIN)/python benchmarks/plot.py
+
+mutation: $(READY)
+	$(BIN)/python benchmarks/mutation.py
 
 clean:
 	rm -rf $(VENV) .venv-* out build *.egg-info

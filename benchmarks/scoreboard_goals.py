@@ -261,6 +261,16 @@ def analog_memory(results: Results) -> Iterator[Goal]:
     yield most("analog_eval", "50,000,000 weights: memory of sweeps and hardening", 8, [max(peaks)], " GB")
 
 
+def mutation(results: Results) -> Iterator[Goal]:
+    """Tests against small changes of the code; open where a sample of them does not decide."""
+    for module, row in results["modules"].items():
+        low, high = row.get("interval", (row["score"], row["score"]))
+        sample = f", {row['mutants']} of them sampled" if "interval" in row else ""
+        held = True if low >= 0.9 else (None if high >= 0.9 else False)
+        what = f"`{module}`: small changes that a test notices{sample}"
+        yield Goal(module.partition(".")[0], what, "≥ 90 %", f"{100 * row['score']:.1f} %", held)
+
+
 def peers(results: Results) -> Iterator[Goal]:
     """Distortion, judged by the benchmark itself."""
     for row in results["goals"]:
@@ -293,4 +303,5 @@ GOALS: dict[str, Callable[[Results], Iterator[Goal]]] = {
     "drift": drift,
     "vs_aihwkit": vs_aihwkit,
     "analog_memory": analog_memory,
+    "mutation": mutation,
 }
