@@ -41,9 +41,8 @@ def _taus(axes: Axes, results: dict[str, Any]) -> None:
         chosen = [row for row in rows if row["mechanism"] == mechanism]
         for place, metric in enumerate(metrics):
             at = place - 0.3 + 0.6 * np.array([names.index(row["data"]) for row in chosen]) / max(1, len(names) - 1)
-            values = np.array([row["tau"][metric] for row in chosen], dtype=float) + rng.uniform(
-                -0.012, 0.012, len(chosen)
-            )
+            values = np.array([row["tau"][metric] for row in chosen], dtype=float)
+            values += rng.uniform(-0.012, 0.012, len(chosen))
             label = mechanism if place == 0 else None
             axes.plot(at, values, marker, ms=4, alpha=0.55, color=f"C{list(_MARKERS).index(mechanism)}", label=label)
     for row in results["agreement_summary"]:

@@ -10,6 +10,7 @@ whole fails at the end.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -56,11 +57,13 @@ def main() -> None:
     for place, name in enumerate(given.only, 1):
         if given.quick:
             (QUICK_RESULTS / f"{name}.json").unlink(missing_ok=True)  # should it fail, no older run stands for it
-        clock = time.monotonic()
+        clock, before = time.monotonic(), os.times()
         code = run(name, ["--quick"] if given.quick else BENCHMARKS[name])
         failed += [name] if code else []
+        cpu = sum(os.times()[2:4]) - sum(before[2:4])  # of this benchmark and its processes
         outcome = f"failed with {code}" if code else "done"
-        print(f"=== {name} ({place} of {len(given.only)}) {outcome} after {time.monotonic() - clock:.0f} s", flush=True)
+        spent = f"{time.monotonic() - clock:.0f} s, {cpu:.0f} CPU seconds"
+        print(f"=== {name} ({place} of {len(given.only)}) {outcome} after {spent}", flush=True)
     for script in ("plot", "scoreboard"):
         failed += [script] if run(script, ["--quick"] if given.quick else []) else []
     print(f"=== all after {time.monotonic() - started:.0f} s, results in {QUICK_RESULTS if given.quick else RESULTS}")

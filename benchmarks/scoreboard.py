@@ -62,8 +62,9 @@ def full_page() -> str:
             "instead. `benchmarks/scoreboard.py` writes this page from `benchmarks/results`. A goal is for every value",
             "of a range: for each seed, table or level.",
             "",
-            f"Of {len(every)} goals {counts['held']} hold and {counts['missed']} are missed; {counts['open']} are open:",
-            "a bound alone is known, or the interval of what was measured holds the goal, or nothing was measured yet.",
+            f"Of {len(every)} goals {counts['held']} hold and {counts['missed']} are missed;",
+            f"{counts['open']} are open: a bound alone is known, the interval of what was measured holds the goal, or",
+            "nothing was measured yet.",
             "",
             *compared_with_others(results, os.path.relpath(RESULTS, PAGE.parent)),
             *goals_section(goals),
@@ -90,7 +91,7 @@ def quick_page(folder: Path) -> str:
             "of this run. What counts is the full form, `make bench-all`, whose page is `docs/scoreboard.md`; its",
             "verdicts stand beside.",
             "",
-            f"Of {sum(map(len, goals.values()))} goals {n_measured} were measured, {n_missed} of which are missed here.",
+            f"Of {sum(map(len, goals.values()))} goals {n_measured} were measured, and {n_missed} of these missed.",
             "",
             *compared_with_others(results, "."),
             *goals_section(goals, full),
@@ -162,8 +163,8 @@ def peers_section(results: Results, pictures: str) -> Iterator[str]:
         ratios = [ratio([(ours[column], by_method[best][column])]) for column in ("excess", "seconds")]
         yield f"| {scenario} | {best} | {peers[best]:.2g} | {ours['excess'].median():.2g} | {' | '.join(ratios)} |"
     yield ""
-    yield f"Each peer, over the data that it was run on: geometric means of the same ratios (an excess below {LEAST_EXCESS:g}"
-    yield "counts as that)."
+    yield "Each peer, over the data that it was run on: geometric means of the same ratios (an excess below"
+    yield f"{LEAST_EXCESS:g} counts as that)."
     yield ""
     yield "| peer | data sets | ratio of excess | ratio of CPU time |"
     yield "|---|---|---|---|"
