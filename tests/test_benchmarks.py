@@ -61,7 +61,7 @@ def test_every_benchmark_has_a_quick_form_and_writes_through_the_harness_alone(n
     text = scripts()[name]
     assert settings_of(text)[1], f"{name}.py does the same in its quick form"
     assert "Run(__file__, __doc__, SETTINGS)" in text
-    for way in ("json.dump(", "ArgumentParser", "RESULTS /", '"results"'):
+    for way in ("json.dump(", "ArgumentParser", "RESULTS /", 'parent / "results"'):
         assert way not in text, f"{name}.py has {way}, which is the harness's"
 
 
