@@ -23,7 +23,7 @@ from joblib import Parallel, delayed
 PAGE = ROOT / "docs" / "analog.md"
 Task = tuple[Cell, int, tuple[str, ...]]
 SETTINGS = {
-    "only": Setting(tuple(STUDIES), ("norms",), "studies", more={"choices": tuple(STUDIES)}),
+    "only": Setting(tuple(STUDIES), ("kinds",), "studies", more={"choices": tuple(STUDIES)}),
     "data": Setting(tuple(DATA), ("digits",), more={"choices": tuple(DATA)}),
     "seeds": Setting(5, 2, "training seeds"),
     "steps": Setting(Effort.steps, 100, "of training"),

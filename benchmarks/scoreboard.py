@@ -228,7 +228,7 @@ def aihwkit_section(results: Results) -> Iterator[str]:
     """Parity with aihwkit and times."""
     yield "## Against aihwkit: a year of drift"
     yield ""
-    yield f"{results['draws']} programmings, six times; the range is that of {results['rounds']} rounds. z: greatest"
+    yield f"{results['draws']} programmings, six times; rounds: {results['rounds']}, whose range is shown. z: greatest"
     yield "difference of means in joint standard errors, over all times; by chance one run of so many in twenty has one"
     yield f"beyond {results['limit']:.1f}."
     yield ""
