@@ -19,6 +19,7 @@ KINDS = ("convex", "random", "concave", "giant")
 SETTINGS = {
     "nodes": Setting(10_000),
     "levels": Setting(50, None, "of each node"),
+    "kinds": Setting(KINDS, ("convex", "random"), "of curves", more={"choices": KINDS}),
     "repeats": Setting(3, 1, "timed runs of each case"),
 }
 
@@ -27,7 +28,7 @@ def main() -> None:
     run = Run(__file__, __doc__, SETTINGS)
     given = run.given
     with threadpool_limits(1):
-        rows = [row for kind in KINDS for row in measure(kind, given.nodes, given.levels, given.repeats)]
+        rows = [row for kind in given.kinds for row in measure(kind, given.nodes, given.levels, given.repeats)]
     run.finish({"n_nodes": given.nodes, "n_levels": given.levels, "rows": rows})
 
 

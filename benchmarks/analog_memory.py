@@ -35,7 +35,7 @@ CASES: dict[str, Callable[[nn.Module, np.ndarray, np.ndarray], Any]] = {
     "harden, periphery": lambda model, X, y: harden(model, X, y, epochs=1, clip=Clip(), periphery=Periphery(), **QUIET),
 }
 SETTINGS = {
-    "cases": Setting(tuple(CASES), ("noise_sweep", "harden, periphery"), more={"choices": tuple(CASES)}),
+    "cases": Setting(tuple(CASES), ("noise_sweep",), more={"choices": tuple(CASES)}),
     "case": Setting(None, None, argparse.SUPPRESS),
 }
 

@@ -29,7 +29,7 @@ SIZES = (64, 128, 64, 10)
 N_TEST = 540
 LEVEL = 0.2
 GRID = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4)
-SETTINGS = {"draws": Setting(100), "rounds": Setting(25, 5)}
+SETTINGS = {"draws": Setting(100), "rounds": Setting(25, 3)}
 
 
 def main() -> None:

@@ -130,7 +130,7 @@ SETTINGS = {
         tuple(TABLES), ("breast-cancer", "digits"), "tables; the others are kept", more={"choices": tuple(TABLES)}
     ),
     "shares": Setting(
-        (0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.03, 0.1), (0.0025, 0.01, 0.03), "of the bytes of raw rows"
+        (0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.03, 0.1), (0.0025, 0.01), "of the bytes of raw rows"
     ),
     "jobs": Setting(1, None, "processes"),
 }

@@ -43,7 +43,7 @@ SETTINGS = {
     "seeds": Setting((0, 1, 2, 3, 4), (0, 1)),
     "only": Setting(("mnist", "diamonds"), ("digits",), "tables", more={"choices": tuple(TABLES)}),
     "shards": Setting((8, 64), (8,)),
-    "splits": Setting(SPLITS, None, "how rows are dealt", more={"choices": SPLITS}),
+    "splits": Setting(SPLITS, ("iid",), "how rows are dealt", more={"choices": SPLITS}),
 }
 K = 10
 CELLS_A_SHARD = 109  # what 2 KB hold of MNIST

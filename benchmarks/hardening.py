@@ -45,7 +45,7 @@ GAUSSIAN = {"std": (0.1, 0.2, 0.4), "absmax": (0.05, 0.1, 0.2)}
 TIMES = ("1d", "1mo")
 CASES = {"mlp": "mlp", "cnn": "cnn", "mlp on a coreset": "mlp"}
 SETTINGS = {
-    "cases": Setting(tuple(CASES), ("mlp", "mlp on a coreset"), more={"choices": tuple(CASES)}),
+    "cases": Setting(tuple(CASES), ("mlp",), more={"choices": tuple(CASES)}),
     "seeds": Setting(8, 2),
     "draws": Setting(10, 3, "programmings, and draws of noise"),
 }

@@ -35,7 +35,7 @@ SETTINGS = {
     "large_rows": Setting(1_000_000, 100_000),
     "sides": Setting((2_000, 20_000), (20_000,), "rows a side, for the product and the NDS"),
     "metric_sides": Setting((2_000, 20_000), (2_000,), "rows a side, for all metrics"),
-    "scored": Setting(("nds 5", "nds 1", "sliced_energy 5", "rmse 5"), ("nds 5",), "metrics of rankings, and draws"),
+    "scored": Setting(("nds 5", "nds 1", "sliced_energy 5", "rmse 5"), ("nds 1",), "metrics of rankings, and draws"),
 }
 
 
