@@ -106,10 +106,10 @@ OURS: dict[str, Callable[[int, int], Any]] = {
 
 SETTINGS = {
     "rows": Setting(100_000, 10_000, "rows of the synthetic sets"),
-    "seeds": Setting(3, 1, "data sets a scenario, for every method"),
+    "seeds": Setting(3, 2, "data sets a scenario, for every method"),
     "our_seeds": Setting(10, 2, "for RobustCoreset where goals are set"),
     "limit": Setting(30, 5, "CPU seconds of one summary"),
-    "only": Setting("", "mixture-b|mixture-im|digits|image", "regular expression of the scenarios to run", part=True),
+    "only": Setting("", "mixture-balanced|digits", "regular expression of the scenarios to run", part=True),
     "methods": Setting("", None, "regular expression of the methods to run", part=True),
 }
 
