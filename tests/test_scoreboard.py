@@ -112,8 +112,11 @@ def test_faults_that_tests_find_are_goals_before_and_after_they_are_measured(goa
     assert [goal.held for goal in before] == [None] * 4
     assert {goal.package for goal in before} == {"coreset", "imputation_eval", "analog_eval"}
     scores = dict(zip(goals.MUTATED, (0.9, 0.89, 1.0, 0.95), strict=True))
-    after = goals.mutation({"modules": {module: {"score": score} for module, score in scores.items()}})
-    assert [goal.held for goal in after] == [True, False, True, True]
+    rows = {module: {"score": score, "mutants": 100} for module, score in scores.items()}
+    assert [goal.held for goal in goals.mutation({"modules": rows})] == [True, False, True, True]
+    intervals = ((0.9, 0.99), (0.8, 0.89), (0.85, 0.95), (0.8, 0.9))  # of samples, which decide or do not
+    sampled = {module: rows[module] | {"interval": each} for module, each in zip(rows, intervals, strict=True)}
+    assert [goal.held for goal in goals.mutation({"modules": sampled})] == [True, False, None, None]
 
 
 def test_ratios_are_of_medians_with_an_interval_that_seeds_decide(scoreboard):
