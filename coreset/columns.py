@@ -21,7 +21,7 @@ def take_columns(
     Raises
     ------
     ValueError
-        When they are given twice, or there is no such column.
+        When they are given twice, there is no such column, or no other is left.
     TypeError
         When a column is asked for by name and X is no DataFrame.
     """
@@ -41,6 +41,8 @@ def take_columns(
         X, y = X.drop(columns=label_column), _complete(X, "label_column", label_column)
     if weight_column is not None:
         X, sample_weight = X.drop(columns=weight_column), _complete(X, "weight_column", weight_column)
+    if isinstance(X, pd.DataFrame) and X.shape[1] == 0:
+        raise ValueError("it has no columns but labels and weights")
     return X, y, sample_weight
 
 

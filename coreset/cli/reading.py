@@ -102,12 +102,8 @@ def _table(path: Path, label: str | None, weight: str | None) -> Shard:
     if len(table) == 0:
         raise Failure(f"{path}: it has no rows")
     if isinstance(table, np.ndarray):
-        shard = _taken_by_number(path, table, label, weight)
-    else:
-        shard = _taken_by_name(path, table, label, weight)
-    if shard[0].shape[1] == 0:
-        raise Failure(f"{path}: it has no columns but labels and weights")
-    return shard
+        return _taken_by_number(path, table, label, weight)
+    return _taken_by_name(path, table, label, weight)
 
 
 def _taken_by_name(path: Path, table: pd.DataFrame, label: str | None, weight: str | None) -> Shard:
@@ -134,6 +130,8 @@ def _taken_by_number(path: Path, table: np.ndarray, label: str | None, weight: s
     numbers = [number for number in taken if number is not None]
     if len(set(numbers)) < len(numbers):
         raise Failure(f"--label and --weight are both column {numbers[0]}", BAD_USE)
+    if len(numbers) == table.shape[1]:
+        raise Failure(f"{path}: it has no columns but labels and weights")
     features = np.delete(table, numbers, axis=1) if numbers else table
     y, weights = (None if number is None else table[:, number] for number in taken)
     return features, y, weights

@@ -95,6 +95,8 @@ class CoresetConstructor(BaseEstimator, ABC):
         ------
         ValueError
             When there are fewer points than classes, all weights are zero, or squared distances overflow or vanish.
+        TypeError
+            When `coreset` is not a `Coreset`.
 
         Notes
         -----
@@ -114,6 +116,8 @@ class CoresetConstructor(BaseEstimator, ABC):
         """
         n_points = check_count("n_points", self.n_points)
         self._check_parameters()
+        if not isinstance(coreset, Coreset):
+            raise TypeError(f"coreset is a {type(coreset).__name__}, not a Coreset; fit takes rows")
         if getattr(self, "min_cell_size", 1) > 1 and coreset.sample_indices is not None:
             raise ValueError("coreset has points that are rows, which reduce would publish in spite of min_cell_size")
         if len(coreset) <= n_points:

@@ -86,3 +86,9 @@ def test_reduce_by_class_keeps_classes_masses_and_offset(rng):
     mean = X.mean(axis=0, keepdims=True)
     assert smaller.cost(mean) == pytest.approx(clustering_cost(X, mean))
     assert smaller.offset == pytest.approx(smaller.weights @ smaller.spread**2)
+
+
+def test_what_is_no_summary_is_not_reduced():
+    for rows in (np.eye(3), [[1.0]]):
+        with pytest.raises(TypeError, match=f"coreset is a {type(rows).__name__}, not a Coreset; fit takes rows"):
+            RobustCoreset(n_points=5).reduce(rows)
