@@ -23,6 +23,7 @@ from analog_eval.adapters.base import (
     Targets,
     Tensor,
     as_array,
+    check_output_axis,
     of_memory,
     target_indices,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Tensor",
     "adapt",
     "as_array",
+    "check_output_axis",
     "exact_product",
     "further_uses",
     "further_uses_note",

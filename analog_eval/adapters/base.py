@@ -24,6 +24,7 @@ __all__ = [
     "Targets",
     "Tensor",
     "as_array",
+    "check_output_axis",
     "of_memory",
     "target_indices",
     "winning_labels",
@@ -178,6 +179,12 @@ def target_indices(tensors: Sequence[Tensor], targets: str) -> list[int]:
         found = ", ".join(f"{tensor.name} ({tensor.role})" for tensor in tensors) or "no tensors"
         raise ValueError(f"targets={targets!r} names none of the model's tensors: {found}")
     return chosen
+
+
+def check_output_axis(axis: Any) -> None:
+    """Raise unless `axis` is an int or None."""
+    if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int | np.integer)):
+        raise TypeError(f"output_axis must be an int or None, got {axis!r}")
 
 
 def as_array(values: Any) -> NDArray[Any]:

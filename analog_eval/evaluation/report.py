@@ -201,7 +201,8 @@ class SweepReport(Rendered):
         rows that are moved each way, as far as noise moves a row here: averaged over devices most rows near the
         boundary change sides in a share of the draws only (`analog_eval.evaluation.statistics.moved_share`).  For a
         metric whose rows' part is not known it covers the draws alone, on these very rows.  How often it holds the true
-        level is measured in ``benchmarks/analog_coverage.py``.
+        level is measured in ``benchmarks/analog_coverage.py``; with few rows that lose anything, so with few rows or a
+        target near 1, it is wider than that takes.
 
         It does not cover the error of the straight lines, so use a grid that is fine near the crossing.  Infinite
         (minus infinity in dB or bits, where noise grows downwards): not reached on this grid.  NaN: the clean score is

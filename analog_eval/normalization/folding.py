@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from analog_eval.adapters.modules import is_plain
+from analog_eval.adapters.modules import check_module, is_plain
 from analog_eval.normalization.layers import ScaleNorm
 
 __all__ = ["Folded", "fold_batchnorm"]
@@ -82,7 +82,7 @@ def fold_batchnorm(module: nn.Module, *, strict: bool = True) -> nn.Module:
         running statistics, a forward or a hook of its own, or precedes a convolution that pads with zeros.  Tensors
         that the module reads beside calling the part that owns them count as another use.  The message names all.
     TypeError
-        If the module cannot be traced.
+        If `module` is no torch module, or cannot be traced.
 
     Notes
     -----
@@ -97,6 +97,7 @@ def fold_batchnorm(module: nn.Module, *, strict: bool = True) -> nn.Module:
     >>> torch.allclose(fold_batchnorm(net)(x), net(x), atol=1e-6)
     True
     """
+    check_module(module)
     twin = copy.deepcopy(module).eval()
     parts = dict(twin.named_modules())
     left = {}

@@ -20,7 +20,7 @@ from analog_eval.training.recipes import check_number
 __all__ = ["Converters", "InputRanges", "converted"]
 
 # Rows that tell what a kernel is used for.
-_FEW = 64
+_FEW = 16
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from analog_eval.adapters.modules import is_plain
+from analog_eval.adapters.modules import check_module, is_plain
 from analog_eval.training.recipes import peaks
 
 __all__ = ["Remapped", "remap_channels"]
@@ -149,8 +149,7 @@ def remap_channels(module: nn.Module) -> nn.Module:
     >>> torch.equal(again(x), remapped(x))
     True
     """
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
+    check_module(module)
     twin = copy.deepcopy(module)
     holders = Counter(p.data_ptr() for part in twin.modules() for p in part._parameters.values() if p is not None)
     if _is_scalable(twin, holders):

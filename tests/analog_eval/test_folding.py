@@ -192,10 +192,15 @@ class TestFolding:
         hooked, patched, plain = nn.BatchNorm1d(3), nn.BatchNorm1d(3), nn.BatchNorm1d(3)
         hooked.register_forward_hook(lambda module, inputs, output: 2.0 * output)
         patched.forward = lambda x: 2.0 * x
+        watched = nn.BatchNorm1d(3)
+        watched.register_full_backward_hook(lambda module, inputs, outputs: None)
         layer = nn.Linear(3, 3)
         layer.forward = lambda x: 2.0 * x
         product = nn.Sequential(layer, plain)
-        for net in (*(nn.Sequential(nn.Linear(3, 3), norm) for norm in (Doubling(3), hooked, patched)), product):
+        for net in (
+            *(nn.Sequential(nn.Linear(3, 3), norm) for norm in (Doubling(3), hooked, patched, watched)),
+            product,
+        ):
             randomized(net).eval()
             with pytest.raises(ValueError, match=r"cannot fold 1 .*(a forward or a hook of its own|no Linear or)"):
                 fold_batchnorm(net)
@@ -217,6 +222,8 @@ class TestFolding:
 
         with pytest.raises(TypeError, match=r"torch\.fx cannot trace Branching"):
             fold_batchnorm(Branching())
+        with pytest.raises(TypeError, match=r"module must be a torch\.nn\.Module, got str"):
+            fold_batchnorm("net")
 
     def test_inputs_for_which_it_would_be_wrong_are_errors(self):
         net = randomized(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))).eval()

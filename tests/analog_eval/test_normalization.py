@@ -325,6 +325,8 @@ class TestConversion:
     def test_what_cannot_be_converted(self):
         with pytest.raises(ValueError, match="kind='l3'"):
             convert_batchnorm(nn.BatchNorm1d(3), "l3")
+        with pytest.raises(TypeError, match=r"module must be a torch\.nn\.Module, got str"):
+            convert_batchnorm("net", "l1")
         with pytest.raises(ValueError, match="0 is a BatchNorm3d, which has no counterpart of kind 'l1'"):
             convert_batchnorm(nn.Sequential(nn.BatchNorm3d(3)), "l1")
         with pytest.raises(ValueError, match="it is a SyncBatchNorm, which has no counterpart"):
@@ -389,6 +391,10 @@ class TestRecalibration:
             recalibrate_batchnorm(net, np.ones((1, 3)))
         with pytest.raises(ValueError, match="no batches"):
             recalibrate_batchnorm(net, [])
+        with pytest.raises(ValueError, match="X holds 1 NaN or infinite entries"):
+            recalibrate_batchnorm(net, [np.ones((4, 3)), np.diag([1.0, np.nan, 1.0])])
+        with pytest.raises(TypeError, match=r"module must be a torch\.nn\.Module, got str"):
+            recalibrate_batchnorm("net", np.ones((4, 3)))
         with pytest.raises(TypeError, match="iterable of batches, got int"):
             recalibrate_batchnorm(net, 3)
         with pytest.raises(ValueError, match="batch_size=1"):

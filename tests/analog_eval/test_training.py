@@ -352,6 +352,7 @@ class NotATensor(nn.Module):
         ({"recipe": GaussianNoise()}, TypeError, r"recipe=GaussianNoise.*; Simulated\(noise, level\) makes a recipe"),
         ({"clip": 2.5}, TypeError, "clip must be a Clip or None, got 2.5"),
         ({"distillation": 0.5}, TypeError, "distillation must be a Distillation"),
+        ({"loss": ["mse"]}, ValueError, r"loss=\['mse'\] is not one of 'cross_entropy', 'mse'"),
         ({"loss": "hinge"}, ValueError, "loss='hinge' is not one of 'cross_entropy', 'mse'"),
         ({"loss": lambda outputs, y: 0.0}, TypeError, "loss must return a tensor, got float"),
         ({"optimizer": "adam"}, TypeError, "optimizer must be a function"),

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 
 from analog_eval.adapters.base import Role
 
-__all__ = ["Group", "grouped", "is_plain", "module_rows", "numpy_view", "unwrapped"]
+__all__ = ["Group", "check_module", "grouped", "is_plain", "module_rows", "numpy_view", "unwrapped"]
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 # Called around the forward of a module: what they expect to see is gone once the module is changed or inside another.
@@ -132,6 +132,12 @@ def _check_tensor(name: str, tensor: torch.Tensor) -> None:
         raise TypeError(f"model: {name} is {kind}; only dense tensors can be noisy")
     if not tensor.is_floating_point():
         raise TypeError(f"model: {name} must hold real numbers, got {tensor.dtype}")
+
+
+def check_module(module: object) -> None:
+    """Raise ``TypeError`` unless `module` is one of torch."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
 
 
 def is_plain(part: nn.Module) -> bool:
