@@ -22,6 +22,7 @@ from scoreboard_goals import GOALS, Goal, Results, differences
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "scoreboard.md"
+PACKAGES = ("coreset", "imputation_eval", "analog_eval")
 MARKS = {True: "held", False: "**missed**", None: "open"}
 N_BOOTSTRAP = 2000
 
@@ -157,7 +158,7 @@ def goals_section(goals: dict[str, list[Goal]]) -> Iterator[str]:
     yield ""
     every = [(goal, name) for name, part in goals.items() for goal in part]
     for package, rows in groupby(
-        sorted(every, key=lambda pair: pair[0].package != "coreset"), lambda pair: pair[0].package
+        sorted(every, key=lambda pair: PACKAGES.index(pair[0].package)), lambda pair: pair[0].package
     ):
         yield f"### `{package}`"
         yield ""
