@@ -16,7 +16,7 @@ help:
 	@echo "make docs       the documentation site, half a minute; open out/docs/index.html"
 	@echo "make bench      speed and quality, five minutes: JSON and pictures in benchmarks/results"
 	@echo "make bench-all  also streams, bytes, peers (in environments of their own), the robustness study and weight noise, hours more"
-	@echo "make mutation   which small changes of four modules no test notices, an hour"
+	@echo "make mutation   which small changes of four modules no test notices, half an hour"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coreset-eval needs Python >= 3.11; set PYTHON=... for make")'
