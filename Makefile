@@ -26,7 +26,7 @@ help:
 	@echo "make docs       the documentation site, half a minute; open out/docs/index.html"
 	@echo "make bench      every benchmark in its quick form, minutes; open out/bench/scoreboard.md"
 	@echo "make bench-all  every benchmark in full, hours: JSON and pictures in benchmarks/results, the page is docs/scoreboard.md"
-	@echo "make mutation   which small changes of four modules no test notices, an hour"
+	@echo "make mutation   which small changes of four modules no test notices, half an hour"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coreset-eval needs Python >= 3.11; set PYTHON=... for make")'

@@ -10,7 +10,7 @@ The tests are the fast ones of the files named below. What mutmut does not chang
 functions under a decorator other than ``staticmethod`` and ``classmethod``, such as properties and cached functions.
 
 ``--sample 100`` takes so many mutants of each module, drawn with a seed, and adds a 95 % interval (Wilson) for the
-score of all. ``--quick`` is a sample of 10. ``--survivors`` runs again what the stored results say no test noticed,
+score of all; ``--quick`` is a sample of 10. ``--survivors`` runs again what the stored results say no test noticed,
 after tests were added; what was killed stays killed, since the sources have to be the same. A module's results carry
 the commit of their last run. Copies of the tree are worked on in ``out/mutation``, never the tree itself.
 """
@@ -38,7 +38,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 TREE = HERE.parent
-RESULTS = HERE / "results"
+RESULTS, QUICK_RESULTS = HERE / "results", TREE / "out" / "bench"
 WORK = TREE / "out" / "mutation"
 PLACE = ("file", "function", "before", "after")  # what tells a mutant, whatever else changes in its file
 PACKAGES = ("coreset", "imputation_eval", "analog_eval")
@@ -127,29 +127,30 @@ MODULES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("modules", nargs="*", choices=[[], *MODULES], help="all when none is named")
+    parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=list(MODULES), metavar="NAME")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--sample", type=int, metavar="N", help="so many mutants of each module, drawn with a seed")
-    which.add_argument("--quick", action="store_const", dest="sample", const=10, help="the same as --sample 10")
     which.add_argument("--survivors", action="store_true", help="those that the stored results say no test noticed")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of mutation.json")
-    arguments = parser.parse_args()
+    which.add_argument("--quick", action="store_true", help="a sample of 10, to out/bench")
+    parser.add_argument("--out", type=Path, help="folder of the results (default: benchmarks/results)")
+    given = parser.parse_args()
     if importlib.util.find_spec("mutmut") is None:
         parser.error("mutmut is not installed: python -m pip install 'mutmut>=3.8,<4'")
-    started, path = time.monotonic(), arguments.out / "mutation.json"
-    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["modules"] if path.exists() else {}
-    results: dict[str, Any] = {
-        "command": " ".join(["python benchmarks/mutation.py", *map(str, sys.argv[1:])]),
+    started = time.monotonic()
+    path = (given.out or (QUICK_RESULTS if given.quick else RESULTS)) / "mutation.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run = {
+        "command": " ".join(["python benchmarks/mutation.py", *sys.argv[1:]]),
         "machine": f"{platform.machine()}, Python {platform.python_version()}, mutmut {version('mutmut')}",
         "date": time.strftime("%Y-%m-%d"),
-        "modules": stored,
     }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for name in arguments.modules or MODULES:
-        before = stored[name] if arguments.survivors else None
-        run = {"date": results["date"], "command": results["command"], "commit": _commit()}
-        stored[name] = run | measure(name, arguments.sample, before)
+    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["modules"] if path.exists() else {}
+    for name in given.modules:
+        before = stored[name] if given.survivors else None
+        module = {"date": run["date"], "command": run["command"], "commit": _commit()}
+        stored[name] = module | measure(name, 10 if given.quick else given.sample, before)
         print("{}: score {score:.3f}, {survived} of {mutants} survived".format(name, **stored[name]), flush=True)
+        results = run | {"modules": stored}
         path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"wrote {path} after {time.monotonic() - started:.0f} s")
 

@@ -57,11 +57,13 @@ def test_fields_have_one_type_however_they_are_given():
         sample_indices=np.array([4, 0, 2], dtype=np.int16),
         feature_names=[8, "b"],
         source_dtype="float32",
+        source_zstd_bytes=np.int16(9),
     )
     kinds = {name: getattr(summary, name).dtype for name in ("points", "weights", "spread", "sample_indices")}
     assert kinds == {"points": "f8", "weights": "f8", "spread": "f8", "sample_indices": "i8"}
     assert not summary.sample_indices.flags.writeable
     assert (type(summary.offset), summary.offset) == (float, 7.0)
+    assert (type(summary.source_zstd_bytes), summary.source_zstd_bytes) == (int, 9)
     assert summary.feature_names == ("8", "b")
     assert isinstance(summary.source_dtype, np.dtype)
     assert summary.n_source == 3
@@ -142,6 +144,10 @@ def test_merge_keeps_names_and_refuses_what_does_not_fit(rng):
         ({"weights": [1, -1, 1]}, "weights must be finite and not negative"),
         ({"weights": [1, np.inf, 1]}, "weights must be finite"),
         ({"labels": [1, 2]}, r"labels has shape \(2,\), expected \(3,\)"),
+        ({"spread": [1, 2]}, r"^spread has shape \(2,\), expected \(3,\) to match points$"),
+        ({"sample_indices": [0, 1]}, r"^sample_indices has shape \(2,\), expected \(3,\) to match points$"),
+        ({"groups": [0], "group_variances": [[1, 1]]}, r"^groups has shape \(1,\), expected \(3,\) to match points$"),
+        ({"source_zstd_bytes": -1}, r"^source_zstd_bytes=-1 must be in"),
         ({"offset": np.nan}, "offset=nan must be finite"),
         ({"spread": [1, 2, -3]}, "spread must be finite and not negative"),
         ({"n_source": -5}, "n_source=-5 must be in"),

@@ -58,27 +58,29 @@ def test_labels_of_62_bits_are_too_large(classes):
     [
         ([0.0, 0.0, 0.0], b"\0"),
         ([5.0, 5.0], b"\0"),
-        # One bit a code: the flag of a short ratio, 32 parts of which are one.
-        ([1.0, np.e], b"\x41" + struct.pack("<H", 32) + b"\x40"),
+        # One bit a code: the flag of a short ratio, whose logarithm, nearly one, is 32 parts.
+        ([1.0, 0.999 * np.e], b"\x41" + struct.pack("<H", 32) + b"\x40"),
         # The code 0 is for zeros, so that one bit tells these from values that are equal.
         ([0.0, 3.0, 3.0], b"\xc1" + struct.pack("<H", 0) + b"\x60"),
         # Two bits: 0 for the zero, 1 and 3 for the ends, 2 between them.
-        ([0.0, 1.0, np.e, np.e**2], b"\xc2" + struct.pack("<H", 64) + b"\x1b"),
+        ([0.0, 1.0, np.e, 0.999 * np.e**2], b"\xc2" + struct.pack("<H", 64) + b"\x1b"),
     ],
 )
 def test_numbers_on_a_logarithmic_scale(values, written):
     values = np.array(values)
-    assert encode_logs(values, 1e-9, 8) == written
+    assert encode_logs(values, 0.01, 8) == written
     read = decode_logs(written, len(values), "the values")
     top = values.max() or 1.0
     expected = np.ones(len(values)) if written == b"\0" else values / top
-    np.testing.assert_allclose(read, expected, rtol=1e-12)
+    np.testing.assert_allclose(read, expected, rtol=2e-3)
     assert len(written) <= max_log_size(len(values), 8)
 
 
 def test_a_long_ratio_is_read():
     # Messages from before ratios were short: their logarithm is a double.
-    assert decode_logs(b"\1" + struct.pack("<d", 2.0) + b"\x40", 2, "it").tolist() == [np.exp(-2.0), 1.0]
+    assert decode_logs(b"\1" + struct.pack("<d", 2.0) + b"\x40", 2, "it").tolist() == pytest.approx(
+        [np.exp(-2.0), 1.0], rel=1e-15
+    )
     assert decode_logs(b"\1" + struct.pack("<d", 1500.0) + b"\x40", 2, "it")[1] == 1.0
     assert decode_logs(b"\1" + struct.pack("<d", 0.0) + b"\x40", 2, "it").tolist() == [1.0, 1.0]
 
