@@ -31,7 +31,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "auto": {"n_draws": "auto"},
     "auto, half-width": {"n_draws": "auto", "half_width": 0.015},
 }
-SETTINGS = {"repeats": Setting(2000, 200, "repetitions of each")}
+SETTINGS = {"repeats": Setting(2000, 100, "repetitions of each")}
 
 
 def main() -> None:

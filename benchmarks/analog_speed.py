@@ -34,7 +34,7 @@ DRAWS, LEVEL, LAYERS = 100, 0.2, (128, 64)
 # Two levels of one model: how close they are decides, since their spreads differ.
 PAIRED_LEVELS = ((0.1, 0.2), (0.2, 0.3), (0.3, 0.4), (0.1, 0.12), (0.2, 0.24), (0.3, 0.36))
 SETTINGS = {
-    "repeats": Setting(15, 5, "timed runs of each"),
+    "repeats": Setting(15, 3, "timed runs of each"),
     "paired_draws": Setting(1000, 200, "draws by which variances of differences are compared"),
     "sampled_levels": Setting((0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6), (0.1, 0.3), "levels of sampled rows, digits"),
     "mnist_levels": Setting((0.05, 0.3, 0.6), (0.3,), "levels of sampled rows, MNIST"),

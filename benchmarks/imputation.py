@@ -187,7 +187,8 @@ def wide_scenarios(part: int) -> Iterable[Scenario]:
     """The same where the cells of a row go together, by each of three metrics and by all of them."""
     for n_repeats, n_runs in ((3, 400), (10, 200), (30, 60)):
         for start in range(0, n_runs // part, 20):
-            run = lambda r=n_repeats, s=range(start, start + 20): wide_verdicts(r, s)  # noqa: E731
+            runs = range(start, start + max(2, 20 // part))
+            run = lambda r=n_repeats, s=runs: wide_verdicts(r, s)  # noqa: E731
             yield f"wide-{n_repeats}-repeats-{start}", run
 
 

@@ -33,10 +33,10 @@ BUDGET = 64 << 10
 SMALL_SHARDS = 4
 CASES = ("small", "memory", "rows")
 SETTINGS = {
-    "rows": Setting(4_000_000, 200_000),
-    "shards": Setting(16, 4),
-    "memory_rows": Setting(1_000_000, 100_000),
-    "memory_shards": Setting(512, 128),
+    "rows": Setting(4_000_000, 100_000),
+    "shards": Setting(16, 2),
+    "memory_rows": Setting(1_000_000, 50_000),
+    "memory_shards": Setting(512, 64),
     "only": Setting(CASES, None, "cases; the others are kept", more={"choices": CASES}),
     "case": Setting(None, None, argparse.SUPPRESS, more={"nargs": "+"}),
 }

@@ -36,9 +36,9 @@ CLASSES = 4
 ROWS = (64, 256)
 REPEATS = 10
 SETTINGS = {
-    "nodes": Setting((10, 100, 1000, 10_000), (10, 100, 300)),
+    "nodes": Setting((10, 100, 1000, 10_000), (10, 30, 100)),
     "columns": Setting(16),
-    "other_columns": Setting((8, 32), (8,), "with at most 1,000 nodes", more={"nargs": "*"}),
+    "other_columns": Setting((8, 32), (), "with at most 1,000 nodes", more={"nargs": "*"}),
     "node_bytes": Setting(1024, None, "budget over nodes"),
     "planner": Setting("eigenvalue", None, "of the workers; the coordinator does not plan"),
     "seed": Setting(0),

@@ -146,12 +146,12 @@ def peers_section(results: Results, pictures: str) -> Iterator[str]:
     yield "Excess: by how much k-means costs more when it is solved on a summary of equally many points than on the"
     yield "data. Ratios are of medians over seeds, with 95 % intervals from 2,000 bootstrap samples of the seeds, which"
     yield "are few, so that intervals are rough. Below 1 is in favour of `RobustCoreset`. The best peer is the one of"
-    yield "the least excess."
+    yield f"the least excess; less than {LEAST_EXCESS:g} counts as that."
     yield ""
     yield "| data | best peer | its excess | ours | ratio of excess | ratio of CPU time |"
     yield "|---|---|---|---|---|---|"
     rows = pd.DataFrame([row for row in results["results"] if row["status"] == "ok"])
-    rows["excess"] = rows["distortion"] - 1
+    rows["excess"] = (rows["distortion"] - 1).clip(LEAST_EXCESS)
     by_peer: dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]] = {}
     for scenario, part in rows.groupby("scenario", sort=False):
         by_method = {str(name): own for name, own in part.groupby("method")}
@@ -163,15 +163,12 @@ def peers_section(results: Results, pictures: str) -> Iterator[str]:
         ratios = [ratio([(ours[column], by_method[best][column])]) for column in ("excess", "seconds")]
         yield f"| {scenario} | {best} | {peers[best]:.2g} | {ours['excess'].median():.2g} | {' | '.join(ratios)} |"
     yield ""
-    yield "Each peer, over the data that it was run on: geometric means of the same ratios (an excess below"
-    yield f"{LEAST_EXCESS:g} counts as that)."
+    yield "Each peer, over the data that it was run on: geometric means of the same ratios."
     yield ""
     yield "| peer | data sets | ratio of excess | ratio of CPU time |"
     yield "|---|---|---|---|"
     for name, pairs in sorted(by_peer.items()):
-        ratios = []
-        for column, floor in (("excess", LEAST_EXCESS), ("seconds", 0.0)):
-            ratios.append(ratio([(our[column].clip(floor), their[column].clip(floor)) for our, their in pairs]))
+        ratios = [ratio([(our[column], their[column]) for our, their in pairs]) for column in ("excess", "seconds")]
         yield f"| {name} | {len(pairs)} | {' | '.join(ratios)} |"
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     yield ""
