@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..columns import plain_columns
+from ..columns import none_of_columns, plain_columns
 from ..raw import raw_bytes
 from ..sources import ParquetSource, parquet_raw_bytes
 from ..tables import READERS
 from ..targets import typed_targets
-from .failures import BAD_USE, Failure, first_line, in_options
-from .files import check_input, check_suffix
+from .failures import BAD_USE, Failure, complain, first_line, in_options
+from .files import PARQUET, check_input, check_suffix
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_PARQUET = (".parquet", ".pq")
 _WILD = re.compile(r"[*?\[]")
 
 Shard = tuple[Any, Any, Any]  # table, labels, weights
@@ -39,6 +38,8 @@ class Inputs(NamedTuple):
         None where this process has read the tables.
     raw_bytes : callable
         Says what all rows take, by the count that `accounting` has.
+    files : sequence of str
+        Whose tables this process has read; empty for paths, of which shards know the names.
     """
 
     X: Any
@@ -48,6 +49,16 @@ class Inputs(NamedTuple):
     weight_column: str | None
     n_shards: int | None
     raw_bytes: Callable[[], int]
+    files: Sequence[str] = ()
+
+    def with_files(self, text: str) -> str:
+        """An error that begins with a shard's number, with the name of its file."""
+        found = re.match(r"shard (\d+)(?=: )", text)
+        if not found or not self.files:
+            return text
+        shard = int(found[1])
+        # One table alone is cut, but most are too small for that.
+        return (self.files[shard] if shard < len(self.files) else f"{self.files[0]}, {found[0]}") + text[found.end() :]
 
 
 def read(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs:
@@ -65,7 +76,7 @@ def read(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs
     shards = [_table(Path(text), label, weight) for text in inputs]
     # One table alone is cut into shards; of several, each is one.
     X, y, weights = shards[0] if len(shards) == 1 else (list(column) for column in zip(*shards, strict=True))
-    return Inputs(X, _given(y), _given(weights), None, None, None, lambda: sum(map(_raw_bytes, shards)))
+    return Inputs(X, _given(y), _given(weights), None, None, None, lambda: sum(map(_raw_bytes, shards)), inputs)
 
 
 def _is_remote_or_many(text: str) -> bool:
@@ -74,7 +85,7 @@ def _is_remote_or_many(text: str) -> bool:
 
 
 def _is_parquet(text: str) -> bool:
-    return _is_remote_or_many(text) or Path(text).suffix.lower() in _PARQUET
+    return _is_remote_or_many(text) or Path(text).suffix.lower() in PARQUET
 
 
 def _parquet(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs:
@@ -113,9 +124,12 @@ def _taken_by_name(path: Path, table: pd.DataFrame, label: str | None, weight: s
         if name is None:
             continue
         if name not in table.columns:
-            raise Failure(f"{path}: {option} {name!r} is none of the columns {[*map(str, table.columns)][:20]}")
+            raise Failure(f"{path}: {option} {name!r} is {none_of_columns(name, table.columns)}")
         if n_missing := int(table[name].isna().sum()):
             raise Failure(f"{path}: {option} {name!r} is missing in {n_missing:,} of {len(table):,} rows")
+    if nameless := [name for name in table.columns if re.fullmatch(r"Unnamed: \d+", str(name))]:
+        text = f"{path}: {nameless[0]!r} has no name and is taken for a feature; is it the index of a table?"
+        complain(text, 0, "warning")
     try:
         features = plain_columns(table.drop(columns=[name for name in (label, weight) if name is not None]))
     except ValueError as error:
