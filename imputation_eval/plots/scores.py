@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def forest_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: An
         If matplotlib is missing.
     """
     rows = table[(table.index != truth) & table["score"].notna()]
-    ax = axes(ax, height=1.4 + 0.42 * len(rows))
+    ax = axes(ax, height=1.4 + 0.42 * len(rows), names=rows.index)
     for position, (_, row) in enumerate(rows.iterrows()):
         color = _color(row)
         if np.isfinite(row["ci_low"]):
@@ -102,7 +103,7 @@ def seconds_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: A
     ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(x=0.3, y=0.12)
     ax.set_xlabel("seconds an imputation")
-    ax.set_ylabel(label)
+    ax.set_ylabel(fill(label, 45))
     tidy(ax, grid="both")
     _legend(ax, rows, with_floor=truth in table.index)
     return ax
