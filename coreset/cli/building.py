@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from .failures import BAD_USE, Failure, first_line, in_options
 from .files import check_output, replacing
@@ -56,7 +57,7 @@ def build(options: argparse.Namespace) -> None:
         print(run.traffic(model=model, n_rounds=options.fedavg_rounds), file=sys.stderr)
 
 
-def _counted(number: int, what: str) -> str:
+def _counted(number: Any, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 

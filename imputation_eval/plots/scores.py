@@ -83,9 +83,9 @@ def seconds_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: A
 
     levels = np.sort(rows["score"].to_numpy(dtype=np.float64))
     for name, row in rows.iterrows():
-        ax.plot(row["seconds"], row["score"], "s" if row["reference"] else "o", color=_color(row), ms=7, zorder=3)
+        ax.plot(row["seconds"], row["score"], "s" if row["reference"] else "o", color=_color(row), ms=7, zorder=4)
         # The white ground keeps a name legible where the line of the truth crosses it; names point away from the
-        # nearest score, so that those of neighbours do not meet.
+        # nearest score, so that those of neighbours do not meet, and lie below their points.
         ground = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5}
         place = {
             "xy": (row["seconds"], row["score"]),

@@ -51,6 +51,7 @@ def test_names_and_ticks_of_close_points_do_not_meet(table):
     close = table.assign(seconds=[0.0083, 0.023, np.nan, np.nan, 0.0075], score=[0.052, 0.016, np.nan, 0.0, 0.061])
     close = pd.concat([close, close.loc[["mean"]].assign(score=0.092, seconds=0.0077).rename({"mean": "hot-deck"})])
     ax = plots.seconds_plot(close.rename({"a-rather-long-name-of-an-imputer": "median"}), label="nds")
+    assert min(line.get_zorder() for line in ax.lines if line.get_marker() in "so") > max(t.zorder for t in ax.texts)
     ax.figure.canvas.draw()
     low, high = ax.get_xlim()
     ticks = [t.label1 for t in (*ax.xaxis.get_major_ticks(), *ax.xaxis.get_minor_ticks()) if low <= t.get_loc() <= high]
