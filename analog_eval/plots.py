@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ _NEEDED = ("mean", "ci_low", "ci_high")
 # Share of the height that curves keep beside the line of chance, at least: flatter, they would show nothing.
 _LEAST_HEIGHT = 0.25
 _CURVE = "curve "
+_WIDEST_LABEL = 60  # characters, such as those of a sum of noises
 Value = TypeVar("Value")
 
 
@@ -320,12 +322,14 @@ def _band_entry(axes: Any) -> None:
 @contextmanager
 def _picture(ax: Axes | None, xlabel: str, ylabel: str, title: str | None = None) -> Iterator[Any]:
     """Give axes to draw on, new ones for None, and name and dress them when all is drawn."""
+    if isinstance(ax, str):
+        raise TypeError(f"ax={ax!r} must be matplotlib Axes; what a report draws goes by kind={ax!r}")
     axes = _new_axes() if ax is None else ax
     yield axes
     if xlabel == TIME_LABEL:
         _time_axis(axes)
         xlabel = xlabel.removesuffix(" (s)")
-    axes.set_xlabel(xlabel)
+    axes.set_xlabel(fill(xlabel, _WIDEST_LABEL))
     axes.set_ylabel(ylabel)
     if title:
         axes.set_title(title)

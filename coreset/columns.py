@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from .errors import first_line
 
+_TOLD_COLUMNS = 20
 _PROBED_ROWS = 1000  # of a column that may not hold numbers; later ones are found when all are converted
 
 
@@ -36,7 +38,7 @@ def take_columns(
         if not isinstance(X, pd.DataFrame):
             raise TypeError(f"{name}={column!r} needs a DataFrame, not {type(X).__name__}")
         if column not in X.columns:
-            raise ValueError(f"{name}={column!r} is none of the columns {list(map(str, X.columns))[:20]}")
+            raise ValueError(f"{name}={column!r} is {none_of_columns(column, X.columns)}")
     if label_column is not None:
         X, y = X.drop(columns=label_column), _complete(X, "label_column", label_column)
     if weight_column is not None:
@@ -44,6 +46,23 @@ def take_columns(
     if isinstance(X, pd.DataFrame) and X.shape[1] == 0:
         raise ValueError("it has no columns but labels and weights")
     return X, y, sample_weight
+
+
+def none_of_columns(name: object, columns: Iterable[object]) -> str:
+    """In words: a name is none of the columns, of which the most alike come first where not all are told.
+
+    Examples
+    --------
+    >>> from coreset.columns import none_of_columns
+    >>> none_of_columns("z", ["a", "b"])
+    "none of the columns ['a', 'b']"
+    """
+    names = list(map(str, columns))
+    if len(names) <= _TOLD_COLUMNS:
+        return f"none of the columns {names}"
+    alike = get_close_matches(str(name), names)
+    told = [*alike, *(other for other in names if other not in alike)][:_TOLD_COLUMNS]
+    return f"none of the columns {told} and {len(names) - len(told)} more"
 
 
 def _complete(X: pd.DataFrame, argument: str, name: str) -> pd.Series:

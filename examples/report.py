@@ -11,11 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222;
+       background: #fff; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #eee; text-align: right; }
-th { background: #f6f6f6; } img { max-width: 100%; } .wide { overflow-x: auto; }
+th { background: #f6f6f6; } td { white-space: nowrap; } .wide { overflow-x: auto; }
+figure { margin: 1rem 0; } img { max-width: 100%; }
 """
 
 
@@ -66,8 +68,9 @@ class Report:
         path = self.folder / "report.html"
         body = "\n".join(self._parts)
         path.write_text(
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>coreset-eval</title><style>{_STYLE}</style>'
-            f"<body>{body}</body></html>",
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>coreset-eval</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<style>{_STYLE}</style><body>{body}</body></html>",
             encoding="utf-8",
         )
         return path

@@ -100,7 +100,10 @@ def check_open_fraction(value: Any, name: str) -> float:
 def check_table(table: Any, name: str) -> pd.DataFrame:
     """Check what every table must fulfil: a DataFrame with rows, and columns that have names, which differ."""
     if not isinstance(table, pd.DataFrame):
-        raise TypeError(f"{name} should be a pandas DataFrame, got {type(table).__name__}; see pd.DataFrame(array).")
+        package, kind = type(table).__module__.partition(".")[0], type(table).__name__
+        if package in ("polars", "pyarrow"):
+            raise TypeError(f"{name} should be a pandas DataFrame, got a {package}.{kind}; see {name}.to_pandas().")
+        raise TypeError(f"{name} should be a pandas DataFrame, got {kind}; see pd.DataFrame(array).")
     if 0 in table.shape:
         raise ValueError(f"{name} should have at least one row and one column, got shape {table.shape}.")
     if not table.columns.is_unique:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import re
 import shlex
 import tomllib
@@ -120,3 +120,12 @@ def test_tests_that_a_promise_names_exist():
     assert len(named) > 40
     for path, test in named:
         assert re.search(rf"^\s*def {test}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), (path, test)
+
+
+def test_bars_of_norms_keep_their_size_beside_an_exponent():
+    pytest.importorskip("docutils.utils.math.latex2mathml")
+    spec = importlib.util.spec_from_file_location("mathml", DOCS / "_ext/mathml.py")
+    mathml = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(mathml)
+    drawn = mathml._converted(r"\lVert p - c\rVert^2", None, as_block=False)
+    assert re.findall(r"<mo([^>]*)>‖", drawn) == [' class="mathopen" stretchy="false"', ' stretchy="false"']

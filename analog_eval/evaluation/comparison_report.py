@@ -122,7 +122,9 @@ class Comparison(Rendered):
         return f"differences of {self._what}, a - b; clean {self.metric}: {clean}; level = {self._any.level_label}"
 
     def _remarks(self) -> list[str]:
-        families = f"verdicts: below 5 % after Holm's adjustment for {len(self.table)} differences"
+        families = (
+            f"verdicts: below 5 % after Holm's adjustment for {len(self.table)} difference{'s' * (len(self.table) > 1)}"
+        )
         if len(self.average) > 1:
             families += f", of averages for {len(self.average)}"
         notes = [f"note: {note}" for note in self.notes]

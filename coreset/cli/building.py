@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ..errors import first_line
 from .failures import BAD_USE, Failure, in_options
@@ -20,7 +21,7 @@ def build(options: argparse.Namespace) -> None:
     """Summarise the inputs and write the messages."""
     _check_backend(options)
     _check_fedavg(options)
-    check_output(options.out)
+    check_output(options.out, options.inputs)
     inputs = read(options.inputs, options.label, options.weight, options.target)
     budget = parse_budget(options.budget, inputs.raw_bytes)
     if budget < 1:
@@ -40,18 +41,25 @@ def build(options: argparse.Namespace) -> None:
         weight_column=inputs.weight_column,
     )
     with _cluster_at(options.address):
-        run.fit(inputs.X, inputs.y, inputs.sample_weight)
+        try:
+            run.fit(inputs.X, inputs.y, inputs.sample_weight)
+        except ValueError as error:
+            raise Failure(in_options(inputs.with_files(first_line(error)))) from error
     message = b"".join(run.messages_)
     with replacing(options.out) as file:
         file.write(message)
     print(
-        f"coreset: wrote {options.out}: {len(message):,} bytes, {len(run.coreset_):,} points of "
-        f"{run.coreset_.n_source:,} rows",
+        f"coreset: wrote {options.out}: {len(message):,} bytes, {_counted(len(run.coreset_), 'point')} of "
+        f"{_counted(run.coreset_.n_source, 'row')}",
         file=sys.stderr,
     )
     if options.fedavg_rounds is not None:
         model = "auto" if options.fedavg_parameters is None else options.fedavg_parameters
         print(run.traffic(model=model, n_rounds=options.fedavg_rounds), file=sys.stderr)
+
+
+def _counted(number: Any, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _check_backend(options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import first_line
 from ..wire import DEFAULT_MAX_OUTPUT_BYTES
@@ -73,12 +73,17 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     complain(in_options(str(message).strip().partition("\n")[0]), 0, "warning")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the whole usage is in the help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(complain(f"{message} ({self.prog} --help tells all)", BAD_USE))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="coreset", description="Small weighted summaries of tables, in bytes.", epilog=_EXIT_CODES
-    )
+    parser = _Parser(prog="coreset", description="Small weighted summaries of tables, in bytes.", epilog=_EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"coreset-eval {version('coreset-eval')}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_build(commands)
     _add_inspect(commands)
     _add_decode(commands)
@@ -163,15 +168,17 @@ def _add_traffic_options(traffic: argparse._ArgumentGroup) -> None:
 
 
 def _add_inspect(commands: Any) -> None:
-    parser = commands.add_parser("inspect", help="show what messages take, beside what; needs no data")
-    parser.add_argument("file", type=Path, metavar="FILE")
+    text = "show what messages take, beside the raw data and what they take after zstd"
+    parser = commands.add_parser("inspect", help=text, description=f"{text[0].upper()}{text[1:]}; needs no data.")
+    parser.add_argument("file", type=Path, metavar="FILE", help="what build wrote, or several such files in one")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=inspect)
 
 
 def _add_decode(commands: Any) -> None:
-    parser = commands.add_parser("decode", help="write the points with their weights and labels as a table")
-    parser.add_argument("file", type=Path, metavar="FILE")
+    text = "write the points with their weights and labels as a table"
+    parser = commands.add_parser("decode", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.add_argument("file", type=Path, metavar="FILE", help="what build wrote, or several such files in one")
     parser.add_argument(
         "--out",
         required=True,

@@ -14,6 +14,8 @@ _WORDS = [
         r"--budget is too small: \1 got \2 bytes of it, and ",
     ),
     (re.compile(r"^X='(.*?)': "), r"\1: "),
+    (re.compile(r"target_type='numeric' of the base takes y for numbers"), "--target numeric takes labels for numbers"),
+    (re.compile(r"\bmax_output_bytes\b"), "--max-output"),
     (re.compile(r"\bset num_workers\b"), "set --workers"),
     (re.compile(r"\bset target_type of base\b"), "set --target"),
 ]

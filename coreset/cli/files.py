@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from glob import glob
 from pathlib import Path
 from typing import IO
 
+from ..sources.paths import SUFFIXES
 from .failures import BAD_USE, Failure
 
 
@@ -25,9 +27,13 @@ def check_suffix(path: Path, known: Iterable[str]) -> None:
         raise Failure(f"{path}: the name must end in one of {', '.join(known)}", BAD_USE)
 
 
-def check_output(path: Path) -> None:
-    """Refuse what could not be written before hours are spent on it."""
+def check_output(path: Path, inputs: Iterable[str]) -> None:
+    """Refuse what could not be written before hours are spent on it, and what would take the place of an input."""
+    if str(path) == "-":
+        raise Failure("--out - is no file: outputs are whole or not there, which a pipe cannot be", BAD_USE)
     target = _target(path)
+    if target.exists() and any(_has(text.removeprefix("file://"), target) for text in inputs):
+        raise Failure(f"{path}: it is an input, which would be written over", BAD_USE)
     if target.exists() and not target.is_file():
         raise Failure(f"{path}: it is there and no ordinary file", BAD_USE)
     if not os.access(target.parent, os.W_OK | os.X_OK):
@@ -47,6 +53,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _has(text: str, target: Path) -> bool:
+    """Whether a file, folder or pattern has the file among what is read."""
+    given = [_target(Path(name)) for name in (text, *glob(text, recursive=True))]
+    return target in given or (target.suffix.lower() in SUFFIXES and any(folder in target.parents for folder in given))
 
 
 def _target(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..sources import ParquetSource, parquet_raw_bytes
 from ..sources.paths import SUFFIXES, WILD
 from ..tables import READERS
 from ..targets import typed_targets
-from .failures import BAD_USE, Failure, in_options
+from .failures import BAD_USE, Failure, complain, in_options
 from .files import check_input, check_suffix
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Inputs(NamedTuple):
         None where this process has read the tables.
     raw_bytes : callable
         Says what all rows take, by the count that `accounting` has.
+    files : sequence of str
+        Whose tables this process has read; empty for paths, of which shards know the names.
     """
 
     X: Any
@@ -48,6 +51,16 @@ class Inputs(NamedTuple):
     weight_column: str | None
     n_shards: int | None
     raw_bytes: Callable[[], int]
+    files: Sequence[str] = ()
+
+    def with_files(self, text: str) -> str:
+        """An error that begins with a shard's number, with the name of its file."""
+        found = re.match(r"shard (\d+)(?=: )", text)
+        if not found or not self.files:
+            return text
+        shard = int(found[1])
+        # One table alone is cut, but most are too small for that.
+        return (self.files[shard] if shard < len(self.files) else f"{self.files[0]}, {found[0]}") + text[found.end() :]
 
 
 def read(inputs: Sequence[str], label: str | None, weight: str | None, target: str) -> Inputs:
@@ -66,7 +79,7 @@ def read(inputs: Sequence[str], label: str | None, weight: str | None, target: s
     # One table alone is cut into shards; of several, each is one.
     X, y, weights = shards[0] if len(shards) == 1 else (list(column) for column in zip(*shards, strict=True))
     raw = functools.partial(_raw_bytes, shards, target)
-    return Inputs(X, _given(y), _given(weights), None, None, None, raw)
+    return Inputs(X, _given(y), _given(weights), None, None, None, raw, inputs)
 
 
 def _is_remote_or_many(text: str) -> bool:
@@ -107,6 +120,9 @@ def _table(path: Path, label: str | None, weight: str | None) -> Shard:
 
 
 def _taken_by_name(path: Path, table: pd.DataFrame, label: str | None, weight: str | None) -> Shard:
+    if nameless := [name for name in table.columns if re.fullmatch(r"Unnamed: \d+", str(name))]:
+        text = f"{path}: {nameless[0]!r} has no name and is taken for a feature; is it the index of a table?"
+        complain(text, 0, "warning")
     try:
         features, y, weights = take_columns(table, None, None, label, weight)
         features = plain_columns(features)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, assert_all_finite, validate_data
 
-from ..columns import plain_columns
+from ..columns import check_numbers, first_not_finite, plain_columns
 from ..nearest import Floats
 from ..points import Coreset
 from ..targets import NUMERIC, check_label_scale, check_target_type, typed_targets
@@ -86,7 +86,12 @@ def _ordinary(rows: Rows) -> bool:
 
 
 def _assert_finite(estimator: BaseEstimator, X: Floats) -> None:
-    assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+    try:
+        assert_all_finite(X, input_name="X")
+    except ValueError as error:
+        names = getattr(estimator, "feature_names_in_", None)
+        where = "" if names is None else first_not_finite(pd.DataFrame(X, columns=names))
+        raise ValueError(str(error).rstrip(".") + where) from error
 
 
 def check_batch(
@@ -118,6 +123,7 @@ def check_batch(
     """
     wanted, scale = check_target_type(target_type), check_label_scale(label_scale)
     X = plain_columns(from_polars(X))
+    check_numbers(X)
     checked = validate_data(
         estimator, X, dtype=[np.float64, np.float32], order="C", reset=reset, ensure_all_finite=False
     )

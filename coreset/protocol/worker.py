@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from ..budget import message_bytes_of_all
 from ..clustering import rough_cost
-from ..columns import check_numbers, first_not_finite, take_columns
+from ..columns import first_not_finite, take_columns
 from ..construction import Rows, check_rows, joint_rows, target_settings
 from ..errors import first_line
 from ..targets import NUMERIC
@@ -94,14 +94,13 @@ class Worker:
             X, y, sample_weight = take_columns(
                 from_polars(X), y, sample_weight, settings.label_column, settings.weight_column
             )
-            check_numbers(X)
             checker = BaseEstimator()
             self.rows: Rows = check_rows(checker, X, y, sample_weight, **target_settings(settings.base))
         except (ValueError, TypeError) as error:
             # The first line is about the data; scikit-learn's further lines advise on estimators.
             reason = first_line(error)
-            if reason.startswith("Input X contains"):
-                reason = reason.rstrip(".") + first_not_finite(X)
+            if reason.startswith("Input X contains") and "column" not in reason:  # whose names are no strings
+                reason += first_not_finite(X)
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{self.name}: {reason}") from error
         names = getattr(checker, "feature_names_in_", None)

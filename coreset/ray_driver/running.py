@@ -79,7 +79,7 @@ def _load(pool: Pool, names: Sequence[str], *, skip: bool) -> tuple[dict[int, Ex
         warnings.warn(f"{len(unread)} of {len(names)} shards are left out of the summary: {listed}{more}", stacklevel=4)
     empty = [shard for shard in range(len(names)) if found[shard] == 0]
     if len(unread) + len(empty) == len(names):
-        raise ValueError(f"no shard has rows: {', '.join(names[shard] for shard in empty[:5])} are empty")
+        raise ValueError(f"no shard has rows; empty: {', '.join(names[shard] for shard in empty[:5])}")
     return unread, empty
 
 

@@ -121,6 +121,8 @@ def _cut(X: Any, y: Any, sample_weight: Any) -> tuple[list[Any], list[Any], list
         raise ValueError(f"X has shape {table.shape}, expected (n, d) with at least one row, or a list of such tables")
     labels = None if y is None else as_labels(y)
     weights = None if sample_weight is None else np.asarray(sample_weight)
+    if weights is not None and weights.ndim == 0:  # the same of each row, as for other constructions
+        weights = np.full(len(table), weights)
     for name, value in (("y", labels), ("sample_weight", weights)):
         if value is not None and len(value) != len(table):
             raise ValueError(f"{name} has {len(value)} entries, X has {len(table)} rows")

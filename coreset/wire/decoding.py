@@ -68,11 +68,20 @@ def decode(message: bytes, *, max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) 
     coresets = []
     left = check_count("max_output_bytes", max_output_bytes, 0)
     left_for_names = max(left, _LEAST_FOR_NAMES)
-    for body, _ in _bodies(bytes(memoryview(message))):
+    for body, _ in _bodies(_as_bytes(message)):
         coresets.append(_decode_body(Reader(body), left, left_for_names))
         left -= coresets[-1].nbytes
         left_for_names -= held_bytes(coresets[-1].feature_names or ())
     return coresets[0] if len(coresets) == 1 else merge_within(coresets, max_output_bytes)
+
+
+def _as_bytes(message: object) -> bytes:
+    try:
+        return bytes(memoryview(message))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise TypeError(
+            f"message is a {type(message).__name__}, not bytes; Path(...).read_bytes() reads a file"
+        ) from error
 
 
 def merge_within(coresets: list[Coreset], max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES) -> Coreset:
@@ -123,7 +132,7 @@ def inspect(message: bytes) -> list[dict[str, Any]]:
             "message_bytes": size,
             "parts": _part_sizes(fields, size),
         }
-        for body, size in _bodies(bytes(memoryview(message)))
+        for body, size in _bodies(_as_bytes(message))
         for fields in [_read_fields(Reader(body))]
     ]
 

@@ -13,6 +13,8 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 _LOGGER = logging.getLogger(__name__)
+# Bars of norms, which browsers would stretch to their exponent, below the line; TeX stretches what \left precedes.
+_BARS = re.compile(r"<mo( class=\"mathopen\")?>(?=‖</mo>)")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def _block(translator: Any, node: nodes.math_block) -> None:
 def _converted(code: str, node: nodes.Node, *, as_block: bool) -> str:
     known = re.sub(r"\\frac(\d)(\d)", r"\\frac{\1}{\2}", code.replace("\\dots", "\\ldots"))  # which it would misread
     try:
-        return latex2mathml.tex2mathml(known, as_block=as_block)
+        return _BARS.sub(r'<mo\1 stretchy="false">', latex2mathml.tex2mathml(known, as_block=as_block))
     except (docutils_math.MathError, IndexError) as error:
         _LOGGER.warning("%s in the formula %s", error, code, location=node)
         return f"<code>{html.escape(code)}</code>"

@@ -32,7 +32,7 @@ def rank_plot(chances: pd.DataFrame, *, ax: Any = None) -> Any:
         If matplotlib is missing.
     """
     n = len(chances)
-    ax = axes(ax, height=1.3 + 0.42 * n, width=2.8 + 0.62 * n)
+    ax = axes(ax, height=1.3 + 0.42 * n, width=2.8 + 0.62 * n, names=chances.index)
     values = chances.to_numpy(dtype=np.float64)
     ax.imshow(values, cmap="Greens", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
@@ -65,7 +65,7 @@ def pairwise_plot(pairwise: pd.DataFrame, names: list[str], *, ax: Any = None) -
         If matplotlib is missing.
     """
     n = len(names)
-    ax = axes(ax, height=1.9 + 0.42 * n, width=2.8 + 0.75 * n)
+    ax = axes(ax, height=1.9 + 0.42 * n, width=2.8 + 0.75 * n, names=names)
     from matplotlib.colors import ListedColormap
 
     place = {name: position for position, name in enumerate(names)}
@@ -82,7 +82,7 @@ def pairwise_plot(pairwise: pd.DataFrame, names: list[str], *, ax: Any = None) -
     _label(ax, names, names)
     for tick in ax.get_xticklabels():
         tick.set(rotation=35, ha="right", rotation_mode="anchor")
-    ax.set_title("row against column: green better, red worse, grey tied\n(Holm's p-value)", fontsize=10, loc="left")
+    ax.set_title("row against column (Holm's p-value):\ngreen better, red worse, grey tied", fontsize=10, loc="left")
     return ax
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def forest_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: An
         If matplotlib is missing.
     """
     rows = table[(table.index != truth) & table["score"].notna()]
-    ax = axes(ax, height=1.4 + 0.42 * len(rows))
+    ax = axes(ax, height=1.4 + 0.42 * len(rows), names=rows.index)
     for position, (_, row) in enumerate(rows.iterrows()):
         color = _color(row)
         if np.isfinite(row["ci_low"]):
@@ -82,9 +83,9 @@ def seconds_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: A
 
     levels = np.sort(rows["score"].to_numpy(dtype=np.float64))
     for name, row in rows.iterrows():
-        ax.plot(row["seconds"], row["score"], "s" if row["reference"] else "o", color=_color(row), ms=7, zorder=3)
+        ax.plot(row["seconds"], row["score"], "s" if row["reference"] else "o", color=_color(row), ms=7, zorder=4)
         # The white ground keeps a name legible where the line of the truth crosses it; names point away from the
-        # nearest score, so that those of neighbours do not meet.
+        # nearest score, so that those of neighbours do not meet, and lie below their points.
         ground = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5}
         place = {
             "xy": (row["seconds"], row["score"]),
@@ -102,7 +103,7 @@ def seconds_plot(table: pd.DataFrame, *, label: str, truth: str = "truth", ax: A
     ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(x=0.3, y=0.12)
     ax.set_xlabel("seconds an imputation")
-    ax.set_ylabel(label)
+    ax.set_ylabel(fill(label, 45))
     tidy(ax, grid="both")
     _legend(ax, rows, with_floor=truth in table.index)
     return ax

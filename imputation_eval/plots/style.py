@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+_SHORT_NAME = 20  # characters, for which all pictures have room
+_CHARACTER = 0.085  # inches
 BEST, OTHER, REFERENCE, FLOOR = "#0b6e4f", "#4a4e69", "#9a9a9a", "#c1121f"
 
 
@@ -18,12 +21,13 @@ def pyplot() -> Any:
     return plt
 
 
-def axes(ax: Any, *, height: float, width: float = 7.5) -> Any:
-    """Return ``ax``, or the axes of a new figure of a size in inches."""
+def axes(ax: Any, *, height: float, width: float = 7.5, names: Iterable[object] = ()) -> Any:
+    """Return ``ax``, or the axes of a new figure of a size in inches, and wider where names beside it are long."""
     plt = pyplot()
     if ax is not None:
         return ax
-    # "constrained" makes room for long names.
+    width += _CHARACTER * max([0, *(len(str(name)) - _SHORT_NAME for name in names)])
+    # "constrained" makes room for names at the expense of what is drawn.
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 

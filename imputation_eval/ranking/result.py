@@ -112,13 +112,14 @@ class Ranking:
         Raises
         ------
         ValueError
-            If `kind` is unknown, `imputer` has nothing to show, or ``"local"`` is asked for without a truth.
+            If `kind` is unknown, `imputer` has nothing to show, ``"local"`` is asked for without a truth, or
+            ``"seconds"`` of tables that were imputed elsewhere.
         ImportError
             If matplotlib is missing.
         """
         kinds = {
             "forest": lambda: plots.forest_plot(self.table, label=self._score_label(), ax=ax),
-            "seconds": lambda: plots.seconds_plot(self.table, label=self._score_label(), ax=ax),
+            "seconds": lambda: self._plot_seconds(ax),
             "ranks": lambda: plots.rank_plot(self.rank_probabilities, ax=ax),
             "pairwise": lambda: plots.pairwise_plot(self.pairwise, list(self.rank_probabilities.index), ax=ax),
             "density": lambda: self._plot_columns(imputer),
@@ -127,6 +128,11 @@ class Ranking:
         if kind not in kinds:
             raise ValueError(f"kind={kind!r} is unknown; available: {list(kinds)}.")
         return kinds[kind]()
+
+    def _plot_seconds(self, ax: Any) -> Any:
+        if self.table["seconds"].isna().all():
+            raise ValueError("kind='seconds' has nothing to show: nobody timed tables that were imputed elsewhere.")
+        return plots.seconds_plot(self.table, label=self._score_label(), ax=ax)
 
     def _plot_columns(self, imputer: str | None) -> Any:
         example, name = self._shown(imputer)

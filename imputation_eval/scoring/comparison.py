@@ -141,11 +141,15 @@ class ComparisonTrial(Trial):
         return min(max(int(half), MIN_ROWS), n_usable, self.max_rows) // 2 * 2
 
     def _check_usable(self, n_usable: int) -> None:
-        least = 2 * MIN_ROWS if self.mechanism is None else MIN_ROWS
-        if n_usable < least:
+        if self.mechanism is None and n_usable < 2 * MIN_ROWS:
             raise ValueError(
-                f"only {n_usable} rows have a hidden cell that can be scored, at least {least} are needed; give more "
-                "rows, or raise missing_rate."
+                f"only {n_usable} rows of df have a hole where truth has a value, at least {2 * MIN_ROWS} are needed; "
+                "give more rows."
+            )
+        if n_usable < MIN_ROWS:
+            raise ValueError(
+                f"only {n_usable} rows have a hidden cell that can be scored, at least {MIN_ROWS} are needed; give "
+                "more rows, or raise missing_rate."
             )
 
     def _candidate(self, setup: Split, repeat: int, draw: int, name: str, imputer: Any) -> tuple[Filled, float]:

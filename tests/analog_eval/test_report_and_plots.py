@@ -205,9 +205,18 @@ def test_plot_of_what_is_not_known(linear, diabetes, axes):
     axes.figure.canvas.draw()
 
 
+def test_a_long_axis_label_is_broken(report):
+    axes = plot_sweeps({"a": report.table}, xlabel=" and ".join(["noise level (sigma / std of the weights)"] * 3))
+    axes.figure.canvas.draw()
+    box = axes.xaxis.label.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= axes.figure.canvas.get_width_height()[0]
+
+
 def test_plot_errors(report):
     with pytest.raises(ValueError, match="tables is empty"):
         plot_sweeps({})
+    with pytest.raises(TypeError, match=r"ax='draws' must be matplotlib Axes; .* kind='draws'"):
+        report.plot("draws")
     with pytest.raises(TypeError, match="tables must map"):
         plot_sweeps(report.table)
     with pytest.raises(TypeError, match=r"tables\['a'\] must be a SweepReport, or a table such as its, got dict"):

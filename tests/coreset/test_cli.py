@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,7 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
     rows, holes, out = tmp_path / "rows.csv", tmp_path / "holes.csv", tmp_path / "out.cset"
     frame.to_csv(rows, index=False)
     frame[["a", "b"]].mask(frame[["a", "b"]] > 1).to_csv(holes, index=False)
+    frame[["a", "b"]].to_csv(tmp_path / "numbers.csv", index=False)
     (tmp_path / "empty.csv").touch()
     (tmp_path / "text.npy").write_text("no array")
     np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
@@ -176,7 +178,9 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
         (2, "there is no such file", "inspect", tmp_path / "none.cset"),
         (1, "column 'kind' holds", "build", rows, *build),
         (1, "is none of the columns", "build", rows, *build, "--label-column", "sort"),
-        (1, "contains NaN", "build", holes, *build),
+        (1, f"{holes}: Input X contains NaN", "build", holes, *build),
+        (1, f"{holes}: Input X contains NaN", "build", tmp_path / "numbers.csv", holes, *build),
+        (2, "--out - is no file", "build", rows, "--budget", 99, "--out", "-"),
         (1, "is too small", "build", rows, "--budget", 10, "--out", out, "--label-column", "kind"),
         (1, "less than a byte", "build", rows, "--budget", "0.001%", "--out", out, "--label-column", "kind"),
         (1, "empty.csv", "build", tmp_path / "empty.csv", *build),
@@ -187,8 +191,8 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
         (1, "no columns but labels", "build", tmp_path / "one.npy", *build, "--label-column", "0"),
         (1, "text.npy", "build", tmp_path / "text.npy", *build),
         (1, "objects.npy", "build", tmp_path / "objects.npy", *build),
-        (1, "does not begin with", "inspect", rows),
-        (1, "max_output_bytes", "decode", summary, "--out", tmp_path / "t.csv", "--max-output", 10),
+        (1, f"{rows}: message does not begin with", "inspect", rows),
+        (1, "--max-output leaves 10", "decode", summary, "--out", tmp_path / "t.csv", "--max-output", 10),
     ]:
         assert run(*arguments) == code, arguments
         captured = capsys.readouterr()
@@ -196,6 +200,50 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
         assert "Traceback" not in captured.err
         assert captured.out == ""
         assert not out.exists()
+
+
+def test_an_input_is_never_written_over(tmp_path, frame, summary, capsys):
+    rows, shards, link = tmp_path / "rows.csv", tmp_path / "shards", tmp_path / "link.csv"
+    frame[["a", "b"]].to_csv(rows, index=False)
+    link.symlink_to(rows)
+    shards.mkdir()
+    (shards / "b.parquet").write_bytes(b"of which not even the footer is read")
+    table = summary.rename(tmp_path / "table.npy")
+    before = {path: path.read_bytes() for path in (rows, shards / "b.parquet", table)}
+    build = ("build", "--budget", "2kB", "--out")
+    for arguments in [
+        (*build, rows, rows),
+        (*build, link, rows),
+        (*build, rows, link),
+        (*build, shards / "b.parquet", shards),
+        (*build, shards / "b.parquet", shards / "*.parquet"),
+        (*build, shards / "b.parquet", f"file://{shards}"),
+        ("decode", table, "--out", table),
+    ]:
+        assert run(*arguments) == 2, arguments
+        assert "it is an input" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_bad_use_is_told_in_one_line(capsys):
+    for arguments in ([], ["build"], ["build", "--seed", "x"], ["frobnicate"]):
+        assert run(*arguments) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("coreset: error: ")
+        assert said.endswith("--help tells all)\n")
+        assert said.count("\n") == 1
+
+
+def test_a_column_without_a_name_is_pointed_out(tmp_path, frame, capsys):
+    path = tmp_path / "rows.csv"
+    frame[["a", "b"]].to_csv(path)  # with the index, as pandas does by itself
+    assert run("build", path, "--budget", "2kB", "--out", tmp_path / "out.cset") == 0
+    assert f"warning: {path}: 'Unnamed: 0' has no name and is taken for a feature" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_distribution(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"coreset-eval {version('coreset-eval')}\n"
 
 
 def test_nothing_half_written_is_left(summary, tmp_path, monkeypatch, capsys):
@@ -237,7 +285,7 @@ def test_the_command_as_a_process(summary, tmp_path):
     broken.write_bytes(summary.read_bytes()[:-1])
     done = process("decode", broken, "--out", tmp_path / "t.csv")
     assert done.returncode == 1
-    assert done.stderr.startswith("coreset: error: message is truncated")
+    assert done.stderr.startswith(f"coreset: error: {broken}: message is truncated")
     script = (
         f"import sys; from coreset.cli import main; main(['inspect', {str(summary)!r}]); print('ray' in sys.modules)"
     )

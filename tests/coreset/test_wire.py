@@ -359,7 +359,7 @@ def test_other_corruption_is_named(message, error):
 def test_wrong_types_are_named(rng):
     with pytest.raises(TypeError, match="is no Quantizer"):
         encode(labelled_coreset(rng), "uniform")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="bytes-like"):
+    with pytest.raises(TypeError, match="message is a str, not bytes"):
         decode("CSET")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"shape=\(0, 3\) must be positive"):
         max_encoded_size((0, 3), UniformQuantizer(1))

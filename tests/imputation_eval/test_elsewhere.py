@@ -121,6 +121,22 @@ def test_errors(tables, imputations, options, error, message):
         score_imputations(holes, imputations, **(QUICK | options))
 
 
+def test_few_holes_are_told_of_the_table_and_not_of_a_rate(tables):
+    truth, _, _ = tables
+    few = truth.copy()
+    few.iloc[:40, 0] = np.nan
+    with pytest.raises(
+        ValueError, match=r"only 40 rows of df have a hole where truth has a value, at least 60.*more rows\.$"
+    ):
+        score_imputations(few, {"a": truth}, truth=truth, **QUICK)
+
+
+def test_nobody_timed_them(tables):
+    truth, holes, filled = tables
+    with pytest.raises(ValueError, match="kind='seconds' has nothing to show"):
+        score_imputations(holes, {"a": filled["conditional mean"]}, truth=truth, **QUICK).plot("seconds")
+
+
 def test_own_references_compete(tables):
     truth, holes, filled = tables
     ranking = score_imputations(

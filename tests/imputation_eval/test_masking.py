@@ -215,3 +215,11 @@ def test_errors(change, error, message):
     arguments = {"df": pd.DataFrame(np.eye(4)), "missing_rate": 0.2, "random_state": 0} | change
     with pytest.raises(error, match=message):
         ampute(arguments.pop("df"), **arguments)
+
+
+def test_frames_of_others_are_told_how_to_become_pandas():
+    polars = pytest.importorskip("polars")
+    with pytest.raises(
+        TypeError, match=r"df should be a pandas DataFrame, got a polars\.DataFrame; see df\.to_pandas\(\)"
+    ):
+        ampute(polars.DataFrame({"a": [1.0]}), missing_rate=0.2)

@@ -50,6 +50,7 @@ def test_names_and_ticks_of_close_points_do_not_meet(table):
     close = table.assign(seconds=[0.0083, 0.023, np.nan, np.nan, 0.0075], score=[0.052, 0.016, np.nan, 0.0, 0.061])
     close = pd.concat([close, close.loc[["mean"]].assign(score=0.092, seconds=0.0077).rename({"mean": "hot-deck"})])
     ax = plots.seconds_plot(close.rename({"a-rather-long-name-of-an-imputer": "median"}), label="nds")
+    assert min(line.get_zorder() for line in ax.lines if line.get_marker() in "so") > max(t.zorder for t in ax.texts)
     ax.figure.canvas.draw()
     low, high = ax.get_xlim()
     ticks = [t.label1 for t in (*ax.xaxis.get_major_ticks(), *ax.xaxis.get_minor_ticks()) if low <= t.get_loc() <= high]
@@ -59,17 +60,18 @@ def test_names_and_ticks_of_close_points_do_not_meet(table):
         assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 
 
+@pytest.mark.parametrize("label", ["score", "mean rank over nds, rmse, accuracy, energy (lower is better)"])
 @pytest.mark.parametrize("draw", [plots.forest_plot, plots.seconds_plot])
-def test_nothing_is_clipped(table, draw):
-    figure = draw(table, label="score").figure
+def test_nothing_is_clipped(table, draw, label):
+    figure = draw(table, label=label).figure
     figure.canvas.draw()
     width, height = figure.canvas.get_width_height()
     (ax,) = figure.axes
     low, high = ax.get_xlim()
     ticks = [tick.label1 for tick in ax.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
-    for text in [*ax.get_yticklabels(), *ticks, ax.xaxis.label, ax.yaxis.label, *ax.texts]:
+    for text in [*ax.get_yticklabels(), *ticks, ax.xaxis.label, ax.yaxis.label, *ax.texts, ax.get_legend()]:
         box = text.get_window_extent()
-        if text.get_text():
+        if text is ax.get_legend() or text.get_text():
             assert box.x0 >= -1
             assert box.x1 <= width + 1
             assert box.y0 >= -1
@@ -116,7 +118,7 @@ def _check_nothing_is_clipped(figure):
         ticks = []
         for axis, (low, high) in ((ax.xaxis, sorted(ax.get_xlim())), (ax.yaxis, sorted(ax.get_ylim()))):
             ticks += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-        for text in [*ticks, ax.xaxis.label, ax.yaxis.label, ax.title, *ax.texts]:
+        for text in [*ticks, ax.xaxis.label, ax.yaxis.label, ax.title, ax._left_title, *ax.texts]:
             if text.get_text() and text.get_visible():
                 box = text.get_window_extent()
                 assert -1 <= box.x0 <= box.x1 <= width + 1, text
@@ -147,6 +149,13 @@ def test_pairs_are_green_for_the_better_row():
     assert texts[0, 1] == "0.20"
     assert texts[1, 2] == "0.031"
     _check_nothing_is_clipped(ax.figure)
+
+
+@pytest.mark.parametrize("names", [["b", "mean"], ["b", "an imputer whose name says all that was done to it"]])
+def test_two_names_have_room_beside_their_title(names):
+    pair = pd.DataFrame({"better": names[:1], "worse": names[1:], "p_holm": [0.2]})
+    _check_nothing_is_clipped(plots.pairwise_plot(pair, names).figure)
+    _check_nothing_is_clipped(plots.rank_plot(pd.DataFrame(np.eye(2), index=names, columns=[1, 2])).figure)
 
 
 def test_a_panel_a_column(rng):
