@@ -166,7 +166,7 @@ def test_shards_that_weigh_nothing_are_absent(rng, monkeypatch):
         assert fitted.messages_[0] == b""
         assert fitted.coreset_.total_weight == pytest.approx(100)
         assert len(fitted.skipped_) == 0
-    with pytest.raises(ValueError, match="no shard has rows: shard 0, shard 1 are empty"):
+    with pytest.raises(ValueError, match="no shard has rows; empty: shard 0, shard 1"):
         local().fit([X, X], None, [np.zeros(200), np.zeros(200)])
     with pytest.raises(ValueError, match=r"shard 0: .*\(3,\)"):  # not absent: nobody knows of which rows these are
         local().fit([X], None, [np.zeros(3)])
