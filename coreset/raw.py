@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .targets import NUMERIC
+from .targets import NUMERIC, typed_targets
 
 _ZSTD_LEVEL = 3
 ZSTD_SAMPLE_BYTES = 8 << 20
@@ -64,6 +64,35 @@ def raw_bytes(
     """
     target = target_dtype(source_dtype, target_type, n_classes)
     return n_source * (n_features * source_dtype.itemsize + (0 if target is None else target.itemsize))
+
+
+def raw_bytes_of(n_rows: int, dtypes: Sequence[np.dtype[Any]], y: ArrayLike | None, target_type: str = "auto") -> int:
+    """`raw_bytes` of a table that nobody has checked.
+
+    Parameters
+    ----------
+    n_rows : int
+    dtypes : sequence of numpy.dtype
+        Of the features.
+    y : array-like of shape (n_rows,), optional
+        Class labels or a numeric target.
+    target_type : {"auto", "class", "numeric"}, default="auto"
+
+    Returns
+    -------
+    int
+        0 without features.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When `y` is of another type.
+    """
+    if not dtypes:
+        return 0
+    labels, kind = (None, None) if y is None else typed_targets(y, target_type)
+    n_classes = 0 if labels is None else len(np.unique(labels))
+    return raw_bytes(n_rows, len(dtypes), np.result_type(*dtypes), kind, n_classes)
 
 
 def zstd_bytes(X: NDArray[Any], source_dtype: np.dtype[Any], target: NDArray[Any] | None = None) -> int | None:

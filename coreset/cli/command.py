@@ -95,10 +95,8 @@ def _add_build(commands: Any) -> None:
         "build", help="summarise files of rows within a budget of bytes", description=_INPUTS, epilog=_EXIT_CODES
     )
     _add_summary_options(parser)
-    _add_worker_options(parser.add_argument_group("who does the work"))
-    _add_traffic_options(
-        parser.add_argument_group("federated averaging, whose bytes are counted beside those of the run")
-    )
+    _add_worker_options(parser)
+    _add_traffic_options(parser)
     parser.set_defaults(run=build)
 
 
@@ -133,7 +131,8 @@ def _add_summary_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_worker_options(workers: argparse._ArgumentGroup) -> None:
+def _add_worker_options(parser: argparse.ArgumentParser) -> None:
+    workers = parser.add_argument_group("who does the work")
     workers.add_argument(
         "--backend",
         choices=("auto", "ray", "local"),
@@ -157,7 +156,8 @@ def _add_worker_options(workers: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_traffic_options(traffic: argparse._ArgumentGroup) -> None:
+def _add_traffic_options(parser: argparse.ArgumentParser) -> None:
+    traffic = parser.add_argument_group("federated averaging, whose bytes are counted beside those of the run")
     traffic.add_argument("--fedavg-rounds", type=sizes.count, metavar="N", help="print the counts, for so many rounds")
     traffic.add_argument(
         "--fedavg-parameters",

@@ -13,11 +13,10 @@ import numpy as np
 
 from ..columns import plain_columns, take_columns
 from ..errors import first_line
-from ..raw import raw_bytes
+from ..raw import raw_bytes_of
 from ..sources import ParquetSource, parquet_raw_bytes
 from ..sources.paths import SUFFIXES, WILD
 from ..tables import READERS
-from ..targets import typed_targets
 from .failures import BAD_USE, Failure, complain, in_options
 from .files import check_input, check_suffix
 
@@ -156,8 +155,6 @@ def _taken_by_number(path: Path, table: np.ndarray, label: str | None, weight: s
 def _raw_bytes(shards: Sequence[Shard], target: str) -> int:
     total = 0
     for X, y, _ in shards:
-        dtypes = [X.dtype] if isinstance(X, np.ndarray) else list(X.dtypes)
-        labels, kind = (None, None) if y is None else typed_targets(y, target)
-        n_classes = 0 if labels is None else len(np.unique(labels))
-        total += raw_bytes(X.shape[0], X.shape[1], np.result_type(*dtypes), kind, n_classes)
+        dtypes = [X.dtype] * X.shape[1] if isinstance(X, np.ndarray) else list(X.dtypes)
+        total += raw_bytes_of(len(X), dtypes, y, target)
     return total

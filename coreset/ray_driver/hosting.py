@@ -17,7 +17,8 @@ from ..sources import Loader, Source
 Report = Callable[[str, int], None]
 
 LOADING = "loading"
-ROUNDS: dict[str, Callable[[Worker, Any], Any]] = {
+# What a worker does when it is asked in a round.
+_ANSWERS: dict[str, Callable[[Worker, Any], Any]] = {
     "statistics": Worker.statistics,
     "summary": Worker.summarise,
     "columns": lambda worker, _: worker.names,  # only to say in an error how two shards differ
@@ -58,7 +59,7 @@ class ShardHost:
         if worker is None:
             worker = Worker(shard, *_loaded(name, loader), self._settings, name)
             self._keep(worker)
-        return ROUNDS[round_name](worker, argument)
+        return _ANSWERS[round_name](worker, argument)
 
     def _keep(self, worker: Worker) -> None:
         if worker.shard not in self._workers and self._kept_bytes + worker.rows.X.nbytes <= _KEPT_BYTES:

@@ -8,8 +8,7 @@ import numpy as np
 
 from ..columns import plain_columns
 from ..errors import first_line
-from ..raw import raw_bytes
-from ..targets import typed_targets
+from ..raw import raw_bytes_of
 from .parquet import ParquetShard, ParquetSource
 
 
@@ -69,10 +68,7 @@ def _raw_bytes(shard: ParquetShard, label_column: str | None, weight_column: str
         n_rows = (rows.metadata if shard.row_group is None else rows.metadata.row_group(shard.row_group)).num_rows
         if label_column is not None and label_column in schema.names and n_rows:
             labels = shard.read(rows, [label_column]).to_pandas()[label_column]
-    target, kind = (None, None) if labels is None else typed_targets(labels, target_type)
-    n_classes = 0 if target is None else len(np.unique(target))
-    dtypes = _feature_dtypes(schema, {label_column, weight_column})
-    return raw_bytes(n_rows, len(dtypes), np.result_type(*dtypes), kind, n_classes) if dtypes else 0
+    return raw_bytes_of(n_rows, _feature_dtypes(schema, {label_column, weight_column}), labels, target_type)
 
 
 def _feature_dtypes(schema: Any, taken: set[str | None]) -> list[np.dtype[Any]]:
