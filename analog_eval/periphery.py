@@ -46,9 +46,7 @@ class InputScale:
 
     def __post_init__(self) -> None:
         if self.value is not None:
-            _check_number(self.value, "value")
-            if not 0.0 < self.value < np.inf:
-                raise ValueError(f"value={self.value} must be finite and > 0")
+            _check_positive(self.value, "value")
 
     @classmethod
     def calibrated(cls, X: ArrayLike, share: float = 1.0) -> InputScale:
@@ -239,9 +237,7 @@ class Periphery:
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
         if peak is not None:
-            _check_number(peak, "peak")
-            if not 0.0 < peak < np.inf:
-                raise ValueError(f"peak={peak} must be finite and > 0")
+            _check_positive(peak, "peak")
         _warn_of_clipping(self.clipped(inputs) / max(1, inputs.size))
         greatest = float(np.abs(weights).max(initial=0.0)) if peak is None else peak
         return self.unchecked_product(inputs, weights, rng, greatest)
@@ -394,6 +390,12 @@ def _check_int(value: object, name: str, low: int, high: int) -> None:
 def _check_number(value: object, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
+
+
+def _check_positive(value: float, name: str) -> None:
+    _check_number(value, name)
+    if not 0.0 < value < np.inf:
+        raise ValueError(f"{name}={value} must be finite and > 0")
 
 
 def _check_matrix(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -31,32 +31,23 @@ _WIDEST_LABEL = 60  # characters, such as those of a sum of noises
 Value = TypeVar("Value")
 
 
-class Report(Protocol):
+class _Report(Protocol):
     """What is drawn of a sweep, such as of an `analog_eval.SweepReport`."""
 
     @property
-    def table(self) -> pd.DataFrame:
-        """Scores over the levels."""
-
+    def table(self) -> pd.DataFrame: ...
     @property
-    def clean(self) -> float:
-        """Score without noise."""
-
+    def clean(self) -> float: ...
     @property
-    def chance(self) -> float:
-        """Score of the best constant guess."""
-
+    def chance(self) -> float: ...
     @property
-    def metric(self) -> str:
-        """Name of the score."""
-
+    def metric(self) -> str: ...
     @property
-    def level_label(self) -> str:
-        """What a level is."""
+    def level_label(self) -> str: ...
 
 
 def plot_sweeps(
-    tables: Mapping[str, pd.DataFrame | Report],
+    tables: Mapping[str, pd.DataFrame | _Report],
     *,
     clean: Mapping[str, float] | None = None,
     border: Mapping[str, float] | None = None,
