@@ -151,24 +151,28 @@ def test_the_driver_fails_when_a_benchmark_does_and_runs_the_others(harness, mon
 
 
 @pytest.mark.slow
-def test_quick_runs_give_a_page_and_leave_the_full_results(harness, monkeypatch, tmp_path):
+@pytest.mark.timeout(300)
+def test_quick_runs_give_a_page_and_pictures_and_leave_the_full_results(harness, tmp_path):
     before = digest(BENCHMARKS / "results")
     environment = os.environ | {"PYTHONPATH": str(BENCHMARKS.parent), "OMP_NUM_THREADS": "1"}
-    for name in ("allocation", "targets", "analog_coverage"):
+    for name in ("construction", "robustness", "targets"):
         command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick", "--out", str(tmp_path)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
         assert done.returncode == 0, done.stderr
-    assert digest(BENCHMARKS / "results") == before
+    from plot import draw
     from scoreboard import write
 
+    draw(tmp_path)
     page = write(tmp_path).read_text(encoding="utf-8")
     assert digest(BENCHMARKS / "results") == before
-    lines = [line for line in page.splitlines() if line.startswith("| ")]
-    (allocation,) = [line for line in lines if line.endswith("| allocation |")]
-    assert "not measured" not in allocation
+    assert {path.name for path in tmp_path.glob("*.png")} == {"construction.png", "robustness.png"}
+    lines = page.splitlines()
+    (codecs,) = [line for line in lines if line.endswith("| construction |")]
+    assert "not measured" not in codecs
     (speed,) = [line for line in lines if line.startswith("| RobustCoreset: distortion")]
     assert "not measured in the quick form" in speed
     assert any(line.startswith("| targets | `python benchmarks/targets.py --quick") for line in lines)
+    assert "![robustness.png](robustness.png)" in lines
 
 
 def digest(folder):

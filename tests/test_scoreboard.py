@@ -130,3 +130,13 @@ def test_ratios_are_of_medians_with_an_interval_that_seeds_decide(scoreboard):
     assert scoreboard.ratio(even) == "1 (1 to 1)"
     # Bootstrap medians of two values are the least, the middle or the greatest, each often enough.
     assert scoreboard.ratio([(side(1.0, 3.0), side(2.0, 2.0))]) == "1 (0.5 to 1.5)"
+
+
+def test_results_that_judge_themselves_are_judged_by_the_bounds_of_today(scoreboard):
+    from imputation_goals import goals as of_imputation
+    from peers_goals import goal_table as of_peers
+
+    peers, imputation = (scoreboard.load(BENCHMARKS / "results", name) for name in ("peers", "imputation"))
+    assert of_peers(peers["results"]) == peers["goals"]
+    texts = [[row["goal"], row["found"], row["held"]] for row in of_imputation(imputation)]
+    assert texts == [[row["goal"], row["found"], row["held"]] for row in imputation["goals"]]
