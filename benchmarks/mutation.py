@@ -10,14 +10,13 @@ The tests are the fast ones of the files named below. What mutmut does not chang
 functions under a decorator other than ``staticmethod`` and ``classmethod``, such as properties and cached functions.
 
 ``--sample 100`` takes so many mutants of each module, drawn with a seed, and adds a 95 % interval (Wilson) for the
-score of all; ``--quick`` is a sample of 10. ``--survivors`` runs again what the stored results say no test noticed,
+score of all; the quick form is a sample of 10. ``--survivors`` runs again what the stored results say no test noticed,
 after tests were added; what was killed stays killed, since the sources have to be the same. A module's results carry
 the commit of their last run. Copies of the tree are worked on in ``out/mutation``, never the tree itself.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import difflib
@@ -25,7 +24,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import platform
 import random
 import re
 import shutil
@@ -36,14 +34,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-TREE = HERE.parent
-RESULTS, QUICK_RESULTS = HERE / "results", TREE / "out" / "bench"
-WORK = TREE / "out" / "mutation"
+from harness import HERE, ROOT, Run, Setting
+
+WORK = ROOT / "out" / "mutation"
 PLACE = ("file", "function", "before", "after")  # what tells a mutant, whatever else changes in its file
 PACKAGES = ("coreset", "imputation_eval", "analog_eval")
 # A fork server, so that every mutant meets tests that never ran: hypothesis refuses methods that run twice.
-SETTINGS = """[mutmut]
+CONFIGURATION = """[mutmut]
 source_paths=
     {packages}
 only_mutate={sources}
@@ -125,34 +122,34 @@ MODULES = {
 }
 
 
+SETTINGS = {
+    "modules": Setting(tuple(MODULES), more={"choices": list(MODULES)}),
+    "sample": Setting(0, 10, "so many mutants of each module, drawn with a seed; 0 is all"),
+    "survivors": Setting(False, help="only those that the stored results say no test noticed"),
+}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=list(MODULES), metavar="NAME")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--sample", type=int, metavar="N", help="so many mutants of each module, drawn with a seed")
-    which.add_argument("--survivors", action="store_true", help="those that the stored results say no test noticed")
-    which.add_argument("--quick", action="store_true", help="a sample of 10, to out/bench")
-    parser.add_argument("--out", type=Path, help="folder of the results (default: benchmarks/results)")
-    given = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
     if importlib.util.find_spec("mutmut") is None:
-        parser.error("mutmut is not installed: python -m pip install 'mutmut>=3.8,<4'")
-    started = time.monotonic()
-    path = (given.out or (QUICK_RESULTS if given.quick else RESULTS)) / "mutation.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    run = {
-        "command": " ".join(["python benchmarks/mutation.py", *sys.argv[1:]]),
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, mutmut {version('mutmut')}",
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["modules"] if path.exists() else {}
+        run.skip("mutmut is not installed")
+        return
+    if given.survivors and given.sample:
+        run.parser.error("--survivors and --sample exclude each other")
+    stored: dict[str, Any] = run.stored().get("modules", {})
     for name in given.modules:
         before = stored[name] if given.survivors else None
-        module = {"date": run["date"], "command": run["command"], "commit": _commit()}
-        stored[name] = module | measure(name, 10 if given.quick else given.sample, before)
+        stored[name] = {
+            "date": time.strftime("%Y-%m-%d"),
+            "command": " ".join(["python benchmarks/mutation.py", *sys.argv[1:]]),
+            "commit": _commit(),
+            "mutmut": version("mutmut"),
+            **measure(name, given.sample or None, before),
+        }
         print("{}: score {score:.3f}, {survived} of {mutants} survived".format(name, **stored[name]), flush=True)
-        results = run | {"modules": stored}
-        path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"wrote {path} after {time.monotonic() - started:.0f} s")
+        run.save({"modules": stored})
+    run.finish({"modules": stored})
 
 
 def measure(name: str, sample: int | None, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -177,12 +174,12 @@ def copy_tree(tree: Path, module: Module) -> None:
     """The packages, their tests and the settings of mutmut, in an empty folder."""
     shutil.rmtree(tree, ignore_errors=True)
     for folder in (*PACKAGES, "tests"):
-        shutil.copytree(TREE / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md"):
-        shutil.copy(TREE / file, tree / file)
+        shutil.copy(ROOT / file, tree / file)
     (tree / "conftest.py").write_text(SHORT_FIRST)
     folder = Path(module.tests[0]).parent
-    settings = SETTINGS.format(
+    settings = CONFIGURATION.format(
         packages="\n    ".join(PACKAGES),
         sources=module.sources,
         tests="\n    ".join(module.tests),
@@ -281,7 +278,7 @@ def _commit() -> str:
     """The commit of the tree, marked where what is changed and what tests it differ from it."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=TREE, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
     differs = git("status", "--porcelain", "--", *PACKAGES, "tests")
     return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if differs else "")

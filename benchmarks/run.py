@@ -45,6 +45,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "hardening": (),
     "drift": ("--jobs", "2"),
     "vs_aihwkit": (),
+    "mutation": (),
 }
 
 
