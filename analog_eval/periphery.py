@@ -67,14 +67,19 @@ class InputScale:
 
         Raises
         ------
+        TypeError
+            If `share` is no number.
         ValueError
-            If `share` is out of range, or `X` is empty or zero in so many places that no scale is > 0.
+            If `share` is out of range, or `X` holds NaN, is empty, or zero in so many places that no scale is > 0.
         """
+        _check_number(share, "share")
         if not 0.0 < share <= 1.0:
             raise ValueError(f"share={share} must be > 0, at most 1")
         values = np.abs(np.asarray(X, dtype=np.float64))
         if values.size == 0:
             raise ValueError(f"X has shape {values.shape}, and nothing to calibrate by")
+        if np.isnan(values).any():
+            raise ValueError(f"X holds {int(np.isnan(values).sum())} NaN entries of {values.size}")
         return cls(float(np.quantile(values, share, method="inverted_cdf")))
 
     def of(self, X: NDArray[Any]) -> NDArray[Any]:
@@ -219,7 +224,7 @@ class Periphery:
         Raises
         ------
         TypeError
-            If `rng` is no Generator.
+            If `rng` is no Generator, or `peak` no number.
         ValueError
             If the shapes do not fit, an entry is not finite, or `peak` is out of range.
 
@@ -233,8 +238,10 @@ class Periphery:
             raise ValueError(f"X has {inputs.shape[1]} columns, but W has {weights.shape[1]}")
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
-        if peak is not None and not 0.0 < peak < np.inf:
-            raise ValueError(f"peak={peak} must be finite and > 0")
+        if peak is not None:
+            _check_number(peak, "peak")
+            if not 0.0 < peak < np.inf:
+                raise ValueError(f"peak={peak} must be finite and > 0")
         _warn_of_clipping(self.clipped(inputs) / max(1, inputs.size))
         greatest = float(np.abs(weights).max(initial=0.0)) if peak is None else peak
         return self.unchecked_product(inputs, weights, rng, greatest)

@@ -5,10 +5,10 @@ A level is a time in seconds where the index is called so, or the axis `analog_e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,16 +28,41 @@ _NEEDED = ("mean", "ci_low", "ci_high")
 _LEAST_HEIGHT = 0.25
 _CURVE = "curve "
 _WIDEST_LABEL = 60  # characters, such as those of a sum of noises
+Value = TypeVar("Value")
+
+
+class Report(Protocol):
+    """What is drawn of a sweep, such as of an `analog_eval.SweepReport`."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Scores over the levels."""
+
+    @property
+    def clean(self) -> float:
+        """Score without noise."""
+
+    @property
+    def chance(self) -> float:
+        """Score of the best constant guess."""
+
+    @property
+    def metric(self) -> str:
+        """Name of the score."""
+
+    @property
+    def level_label(self) -> str:
+        """What a level is."""
 
 
 def plot_sweeps(
-    tables: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, pd.DataFrame | Report],
     *,
     clean: Mapping[str, float] | None = None,
     border: Mapping[str, float] | None = None,
     chance: float | None = None,
     xlabel: str | None = None,
-    ylabel: str = "score",
+    ylabel: str | None = None,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -45,20 +70,20 @@ def plot_sweeps(
 
     Parameters
     ----------
-    tables : mapping of label to DataFrame
-        Tables of sweeps: index (or column) ``level`` or ``seconds``, columns ``mean``, ``ci_low``, ``ci_high``.  Over
-        seconds the axis is logarithmic, and times are in words.
+    tables : mapping of label to SweepReport or DataFrame
+        Sweeps, or their tables: index (or column) ``level`` or ``seconds``, columns ``mean``, ``ci_low``, ``ci_high``.
+        Over seconds the axis is logarithmic, and times are in words.
     clean : mapping of label to float, optional
-        Scores without noise, drawn as dashed lines.
+        Scores without noise, drawn as dashed lines; default: those of the reports.
     border : mapping of label to float, optional
         Scores down to which a model counts as as good as without noise, drawn as dash-dotted lines; NaN draws nothing.
     chance : float, optional
         Score of the best constant guess, drawn as a dotted line, unless the curves would have less than a quarter of
-        the height beside it; NaN draws nothing.
+        the height beside it; NaN draws nothing.  Default: that of the reports, if all have the same.
     xlabel : str, optional
-        Name of the horizontal axis; default: by the index.
-    ylabel : str
-        Name of the vertical axis.
+        Name of the horizontal axis; default: that of the reports, or by the index.
+    ylabel : str, optional
+        Name of the vertical axis; default: the reports' metric, if all have the same, or "score".
     title : str, optional
         Title of the picture.
     ax : matplotlib Axes, optional
@@ -76,7 +101,7 @@ def plot_sweeps(
     ValueError
         If there is no table, a table lacks a column, or `clean` or `border` names a label that `tables` lacks.
     TypeError
-        If a table is not a DataFrame.
+        If a table is neither a report nor a DataFrame.
 
     Examples
     --------
@@ -86,7 +111,13 @@ def plot_sweeps(
     >>> axes.get_ylabel()
     'accuracy'
     """
-    checked = {str(label): _checked(label, table) for label, table in _mapping(tables).items()}
+    reports = {str(label): report for label, report in _mapping(tables).items() if _is_report(report)}
+    if clean is None:
+        clean = {label: report.clean for label, report in reports.items()}
+    chance = _shared([report.chance for report in reports.values()]) if chance is None else chance
+    xlabel = xlabel or _shared([report.level_label for report in reports.values()])
+    ylabel = ylabel or _shared([report.metric for report in reports.values()]) or "score"
+    checked = {str(label): _checked(label, table) for label, table in tables.items()}
     clean, border = _by_label("clean", clean, checked), _by_label("border", border, checked)
     with _picture(ax, _name(xlabel, next(iter(checked.values())).index), ylabel, title) as axes:
         for label, table in checked.items():
@@ -332,12 +363,24 @@ def _name(xlabel: str | None, levels: pd.Index) -> str:
 def _new_axes() -> Any:
     try:
         import matplotlib.pyplot as plt
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
         raise ImportError("plots need matplotlib: pip install 'coreset-eval[plots]'") from error
     return plt.subplots(figsize=(6.4, 4.2), layout="constrained")[1]
 
 
-def _mapping(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFrame]:
+def _is_report(value: Any) -> bool:
+    # A table may have a column of that name.
+    return hasattr(value, "table") and not isinstance(value, pd.DataFrame)
+
+
+def _shared(values: Sequence[Value]) -> Value | None:
+    """Return what all have in common; None if that is nothing."""
+    return values[0] if values and all(value == values[0] for value in values) else None
+
+
+def _mapping(tables: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(tables, Mapping):
         raise TypeError(f"tables must map labels to tables, got {type(tables).__name__}")
     if not tables:
@@ -354,9 +397,10 @@ def _by_label(name: str, values: Mapping[str, float] | None, labels: Mapping[str
     return {label: value for label, value in values.items() if value is not None and np.isfinite(value)}
 
 
-def _checked(label: str, table: pd.DataFrame) -> pd.DataFrame:
+def _checked(label: str, table: Any) -> pd.DataFrame:
+    table = table.table if _is_report(table) else table
     if not isinstance(table, pd.DataFrame):
-        raise TypeError(f"tables[{label!r}] must be a DataFrame such as report.table, got {type(table).__name__}")
+        raise TypeError(f"tables[{label!r}] must be a SweepReport, or a table such as its, got {type(table).__name__}")
     for name in ("level", "seconds"):
         if name in table.columns:
             table = table.set_index(name)

@@ -1,7 +1,5 @@
 """Budgets shared among many nodes: CPU seconds of `allocate_budget`; writes ``results/allocation.json``.
 
-    python benchmarks/allocation.py [--nodes N] [--levels L] [--repeats R]
-
 Curves are convex (a power of the bytes), random staircases, concave (all is gained by the last byte), or convex with
 one node whose steps are as large as a tenth of all others together. A budget is the cheapest levels and a share of the
 rest. The unit is one sort of all errors.
@@ -9,43 +7,29 @@ rest. The unit is one sort of all errors.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import time
 from typing import Any
 
 import numpy as np
-from construction import RESULTS, cpu_seconds
+from harness import Run, Setting, cpu_seconds
 from threadpoolctl import threadpool_limits
 
 from coreset import allocate_budget
 
-GOAL_SECONDS = 1.0
 KINDS = ("convex", "random", "concave", "giant")
+SETTINGS = {
+    "nodes": Setting(10_000),
+    "levels": Setting(50, None, "of each node"),
+    "kinds": Setting(KINDS, ("convex", "random"), "of curves", more={"choices": KINDS}),
+    "repeats": Setting(3, 1, "timed runs of each case"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nodes", type=int, default=10_000)
-    parser.add_argument("--levels", type=int, default=50)
-    parser.add_argument("--repeats", type=int, default=3, help="timed runs of each case (default: 3)")
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
     with threadpool_limits(1):
-        rows = [row for kind in KINDS for row in measure(kind, arguments.nodes, arguments.levels, arguments.repeats)]
-    results = {
-        "command": "python benchmarks/allocation.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
-        "n_nodes": arguments.nodes,
-        "n_levels": arguments.levels,
-        "rows": rows,
-    }
-    path = RESULTS / "allocation.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    worst = max(row["seconds"] for row in rows)
-    print(f"slowest {worst:.2f} s (goal {GOAL_SECONDS}): {'held' if worst <= GOAL_SECONDS else 'MISSED'}")
-    print(f"wrote {path}")
+        rows = [row for kind in given.kinds for row in measure(kind, given.nodes, given.levels, given.repeats)]
+    run.finish({"n_nodes": given.nodes, "n_levels": given.levels, "rows": rows})
 
 
 def measure(kind: str, n_nodes: int, n_levels: int, repeats: int) -> list[dict[str, Any]]:

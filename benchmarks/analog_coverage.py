@@ -7,15 +7,11 @@ of the test, which the draws alone leave open; ``level at 90 %`` for the level w
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from construction import RESULTS
+from harness import Run, Setting
 from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -35,13 +31,11 @@ PLANS: dict[str, dict[str, Any]] = {
     "auto": {"n_draws": "auto"},
     "auto, half-width": {"n_draws": "auto", "half_width": 0.015},
 }
-LOW, HIGH = 0.93, 0.97
+SETTINGS = {"repeats": Setting(2000, 100, "repetitions of each")}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=2000, help="repetitions of each (default: 2000)")
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
     cases = {
         "accuracy": (classifier(), accuracy_case, PLANS),
         "r2": (regressor(), r2_case, PLANS),
@@ -50,23 +44,11 @@ def main() -> None:
     }
     with threadpool_limits(1):
         rows = [
-            measure(name, plan, model, case, arguments.repeats)
+            measure(name, plan, model, case, run.given.repeats)
             for name, (model, case, plans) in cases.items()
             for plan in plans
         ]
-    results = {
-        "command": "python benchmarks/analog_coverage.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
-        "test_rows": N_ROWS,
-        "level": LEVEL,
-        "rows": rows,
-    }
-    path = RESULTS / "analog_coverage.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    outside = [row for row in rows if not LOW <= row["coverage"] <= HIGH]
-    print(f"{len(rows) - len(outside)} of {len(rows)} between {LOW:.0%} and {HIGH:.0%}")
-    print(f"wrote {path}")
+    run.finish({"test_rows": N_ROWS, "level": LEVEL, "rows": rows})
 
 
 def measure(name: str, plan: str, model: Any, case: Callable[..., tuple[bool, int]], repeats: int) -> dict[str, Any]:

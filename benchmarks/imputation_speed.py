@@ -10,9 +10,6 @@ does except for the imputers themselves: masks, checks of what they return, enco
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import resource
 import time
 import warnings
@@ -21,42 +18,43 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from construction import RESULTS, cpu_seconds
+from harness import Run, Setting, cpu_seconds
 from threadpoolctl import threadpool_limits
 
 from imputation_eval import HotDeckImputer, MeanImputer, nds, rank_imputers
 from imputation_eval.metrics import KNOWN_METRICS
 from imputation_eval.neighborhoods import nearest_neighbors
 
-SCORING_GOAL = 30.0  # CPU seconds for 10 imputers, 20 repeats, 2,000 x 50, with the default five draws
-GOAL = 1.9  # times the product of all ordered pairs, for 2 x 20,000 rows of 50 columns
 TILE = (512, 2048)
-SHAPES = ((2_000, 50), (20_000, 50))
-SCORED = (("nds", 5), ("nds", 1), ("sliced_energy", 5), ("rmse", 5))  # metrics and draws
+COLUMNS = 50
 SLOW = 5.0  # seconds beyond which a metric is timed once
+SECTIONS = ("large", "neighborhoods", "ties", "scoring", "metrics")  # large first, since it tells the peak of memory
+SETTINGS = {
+    "only": Setting(SECTIONS, None, "sections to measure; the others are kept", more={"choices": SECTIONS}),
+    "repeats": Setting(5, 1, "timed runs of each"),
+    "large_rows": Setting(1_000_000, 100_000),
+    "sides": Setting((2_000, 20_000), (20_000,), "rows a side, for the product and the NDS"),
+    "metric_sides": Setting((2_000, 20_000), (2_000,), "rows a side, for all metrics"),
+    "scored": Setting(("nds 5", "nds 1", "sliced_energy 5", "rmse 5"), ("nds 1",), "metrics of rankings, and draws"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each (default: 5)")
-    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), help="sections to measure; the others are kept")
-    arguments = parser.parse_args()
-    path = RESULTS / "imputation_speed.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if arguments.only else {}
-    results |= {
-        "command": "python benchmarks/imputation_speed.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
+    measures: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "large": lambda: [large_table(given.large_rows)],
+        "neighborhoods": lambda: [row for n in given.sides for row in neighborhoods(n, COLUMNS, given.repeats)],
+        "ties": lambda: heavy_ties(given.repeats),
+        "scoring": lambda: [scoring(metric, int(n_draws)) for metric, n_draws in map(str.split, given.scored)],
+        "metrics": lambda: [row for n in given.metric_sides for row in all_metrics(n, COLUMNS, given.repeats)],
     }
+    results = run.stored() if set(given.only) != set(SECTIONS) else {}
     with threadpool_limits(1):
-        for section in arguments.only or SECTIONS:
-            results[section] = SECTIONS[section](arguments.repeats)
-            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    ratio = next(r["products"] for r in results["neighborhoods"] if r["what"] == "nds" and r["rows_a_side"] == 20_000)
-    print(f"NDS of 2 x 20,000 x 50: {ratio:.2f} products (goal {GOAL}): {'held' if ratio <= GOAL else 'MISSED'}")
-    spent = results["scoring"][0]["scoring_s"]
-    print(f"scoring, five draws: {spent:.1f} s (goal {SCORING_GOAL:g}): {'held' if spent < SCORING_GOAL else 'MISSED'}")
-    print(f"wrote {path}")
+        for section in given.only:
+            results[section] = measures[section]()
+            run.save(results)
+    run.finish(results)
 
 
 def neighborhoods(n: int, d: int, repeats: int) -> list[dict[str, Any]]:
@@ -134,13 +132,13 @@ def scoring(metric: str, n_draws: int) -> dict[str, Any]:
     return {"metric": metric, "n_draws": n_draws, **row}
 
 
-def large_table(_: int) -> list[dict[str, Any]]:
-    """The same for one imputer in 3 repeats, with the default five draws, on 1,000,000 x 20; and the peak of memory."""
-    row = ranking_time(1_000_000, 20, np.ones(1), n_repeats=3)
-    row |= {"rows": 1_000_000, "columns": 20, "n_repeats": 3}
+def large_table(n: int) -> dict[str, Any]:
+    """The same for one imputer in 3 repeats, with the default five draws, on n x 20; and the peak of memory."""
+    row = ranking_time(n, 20, np.ones(1), n_repeats=3)
+    row |= {"rows": n, "columns": 20, "n_repeats": 3}
     row["peak_MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"1,000,000 x 20: {row['scoring_s'] / 3:.1f} s of scoring a repeat, at most {row['peak_MB']:.0f} MB")
-    return [row]
+    print(f"{n:,} x 20: {row['scoring_s'] / 3:.1f} s of scoring a repeat, at most {row['peak_MB']:.0f} MB")
+    return row
 
 
 def ranking_time(n: int, d: int, scales: np.ndarray, **options: Any) -> dict[str, Any]:
@@ -175,15 +173,6 @@ def ranking_time(n: int, d: int, scales: np.ndarray, **options: Any) -> dict[str
     ranking = rank_imputers(df, imputers, progress=False, random_state=0, **options)
     seconds = time.process_time() - start - spent[0]
     return {"scoring_s": seconds, "imputers_s": spent[0], "n_tables": len(ranking.raw)}
-
-
-SECTIONS: dict[str, Callable[[int], list[dict[str, Any]]]] = {
-    "large": large_table,  # first, since it tells the peak of memory
-    "neighborhoods": lambda repeats: [row for shape in SHAPES for row in neighborhoods(*shape, repeats)],
-    "ties": heavy_ties,
-    "scoring": lambda repeats: [scoring(metric, n_draws) for metric, n_draws in SCORED],
-    "metrics": lambda repeats: [row for shape in SHAPES for row in all_metrics(*shape, repeats)],
-}
 
 
 if __name__ == "__main__":

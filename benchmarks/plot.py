@@ -1,8 +1,9 @@
-"""Draw the JSON files of ``results`` as PNGs beside them."""
+"""Draw the JSON files of ``results`` as PNGs beside them; with ``--quick`` those of ``out/bench``."""
 
 from __future__ import annotations
 
-import json
+import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +12,33 @@ import pandas as pd
 import plot_analog
 import plot_drift
 import plot_imputation
+from harness import QUICK_RESULTS, RESULTS
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-
-RESULTS = Path(__file__).parent / "results"
+from pictures import load, points, save
+from scoreboard_goals import MEMORY, SPEED
 
 
 def main() -> None:
-    construction(RESULTS / "construction.json")
-    if (RESULTS / "speed.json").exists():
-        speed(RESULTS / "speed.json")
-    if (RESULTS / "robustness.json").exists():
-        robustness(RESULTS / "robustness.json")
-    if (RESULTS / "streaming.json").exists():
-        streaming(RESULTS / "streaming.json")
-    if (RESULTS / "peers.json").exists():
-        peers(RESULTS / "peers.json")
-    if (RESULTS / "budget.json").exists():
-        budget(RESULTS / "budget.json")
-    if (RESULTS / "scaling.json").exists():
-        scaling(RESULTS / "scaling.json")
-    if (RESULTS / "imputation.json").exists():
-        plot_imputation.agreement(RESULTS / "imputation.json")
-        plot_imputation.calibration(RESULTS / "imputation.json")
-    if (RESULTS / "analog_studies.json").exists():
-        plot_analog.draw(RESULTS / "analog_studies.json")
-    if (RESULTS / "drift.json").exists():
-        plot_drift.draw(RESULTS / "drift.json")
-    if (RESULTS / "vs_aihwkit.json").exists():
-        plot_analog.versus(RESULTS / "vs_aihwkit.json")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="those of the quick runs, in out/bench")
+    draw(QUICK_RESULTS if parser.parse_args().quick else RESULTS)
+
+
+def draw(folder: Path) -> None:
+    """All pictures of the results that a folder has."""
+    for name, pictures in PICTURES.items():
+        path = folder / f"{name}.json"
+        if path.exists() and "skipped" not in load(path):
+            for picture in pictures:
+                picture(path)
 
 
 def construction(path: Path) -> None:
     """Distortion and time of each method, a dot a data set."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     rows = pd.DataFrame(results["construction"])
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -64,17 +56,12 @@ def construction(path: Path) -> None:
         axes.set_xticks(range(len(scenarios)), scenarios)
         axes.grid(axis="y", alpha=0.3)
     left.legend(frameon=False)
-    figure.suptitle(
-        f"4,000 points of 100,000 x 50 rows, 100 clusters ({results['date']}, {results['machine']})", fontsize=9
-    )
-    target = path.with_suffix(".png")
-    figure.savefig(target, dpi=130)
-    print(f"wrote {target}")
+    save(figure, path.with_suffix(".png"), results, "4,000 points of 100,000 x 50 rows, 100 clusters")
 
 
 def budget(path: Path) -> None:
     """Accuracy against bytes, a picture a table and a panel a model."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     table = pd.DataFrame(results["table"])
     models = [column for column in table if f"{column} ±" in table and column != "all models"]
     methods = table["method"].unique()
@@ -95,15 +82,13 @@ def budget(path: Path) -> None:
         figure.axes[0].set_ylabel("accuracy / that of all rows")
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside lower center", ncols=len(labels))
-        figure.suptitle(f"{data}: mean and 95 % interval of {results['seeds']} splits ({results['date']})", fontsize=9)
-        target = path.with_name(f"budget-{data}.png")
-        figure.savefig(target, dpi=110)
-        print(f"wrote {target}")
+        about = f"{data}: mean and 95 % interval of {results['seeds']} splits"
+        save(figure, path.with_name(f"budget-{data}.png"), results, about)
 
 
 def scaling(path: Path) -> None:
     """Bytes, time and memory of the protocol against the number of nodes."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     rows = pd.DataFrame(results["rows"])
     whole = rows[rows["columns"] == 16].sort_values("nodes")
     figure = Figure(figsize=(13, 4), layout="constrained")
@@ -140,19 +125,15 @@ def scaling(path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
     sent.set_ylim(bottom=0.1)  # room for the legend
-    figure.suptitle(
-        f"Simulated nodes of {' to '.join(map(str, results['rows_a_node']))} rows, 1,024 bytes of budget each; "
-        f"the largest run has only its coordinator ({results['date']}, {results['machine']})",
-        fontsize=9,
-    )
-    target = path.with_suffix(".png")
-    figure.savefig(target, dpi=110)
-    print(f"wrote {target}")
+    about = f"Simulated nodes of {' to '.join(map(str, results['rows_a_node']))} rows, 1,024 bytes of budget each"
+    if rows["scenario"].str.endswith("coordinator-only").any():
+        about += "; the largest run has only its coordinator"
+    save(figure, path.with_suffix(".png"), results, about)
 
 
 def speed(path: Path) -> None:
     """Time, memory and distortion of each method on a large table, a dot a data set."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     rows = pd.DataFrame(results["rows"])
     methods = list(rows["method"].unique())
     figure = Figure(figsize=(13, 3.4), layout="constrained")
@@ -160,13 +141,13 @@ def speed(path: Path) -> None:
         "products": (
             "CPU time / bare n x d x k product",
             "time",
-            {"SensitivityCoreset": 0.55, "RobustCoreset": 0.9, "RobustCoreset exact": 2.5},
+            {method: time for method, (time, _) in SPEED.items()},
         ),
-        "memory": ("peak beyond the table / table", "memory", dict.fromkeys(methods, 0.2)),
+        "memory": ("peak beyond the table / table", "memory", dict.fromkeys(methods, MEMORY)),
         "distortion": (
             "distortion, solved on the summary (1 is perfect)",
             "quality",
-            {"SensitivityCoreset": 1.10, "RobustCoreset": 1.02},
+            {method: distortion for method, (_, distortion) in SPEED.items() if distortion},
         ),
     }
     for axes, (column, (label, title, goals)) in zip(figure.subplots(1, 3, sharey=True), panels.items(), strict=True):
@@ -175,27 +156,19 @@ def speed(path: Path) -> None:
         axes.set(xlabel=label, title=title)
         axes.set_yticks(range(len(methods)), methods)
         axes.grid(axis="x", alpha=0.3)
-    figure.suptitle(
-        f"{results['n_points']:,} points of {results['shape'][0]:,} x {results['shape'][1]} float32 rows; "
-        f"bars are goals ({results['date']}, {results['machine']})",
-        fontsize=9,
-    )
-    target = path.with_suffix(".png")
-    figure.savefig(target, dpi=110)
-    print(f"wrote {target}")
+    table = f"{results['shape'][0]:,} x {results['shape'][1]} float32 rows"
+    save(figure, path.with_suffix(".png"), results, f"{results['n_points']:,} points of {table}; bars are goals")
 
 
 def robustness(path: Path) -> None:
     """Regret of each method in each scenario, and what training on the scatter gains."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     standings, gains = pd.DataFrame(results["standings"]), pd.DataFrame(results["scatter_gains"])
     figure = Figure(figsize=(17, 8.5), layout="constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=[1.25, 1])
     _regret_map(top, figure, standings)
     _gain_forest(bottom, gains)
-    target = path.with_suffix(".png")
-    figure.savefig(target, dpi=110)
-    print(f"wrote {target}")
+    save(figure, path.with_suffix(".png"), results)
 
 
 def _regret_map(axes: Axes, figure: Figure, standings: pd.DataFrame) -> None:
@@ -236,7 +209,7 @@ def _gain_forest(axes: Axes, gains: pd.DataFrame) -> None:
     for shift, (summary, part) in zip((-0.12, 0.12), gains.groupby("summary", sort=False), strict=True):
         x = np.arange(len(part)) + shift
         label = f"summary as {summary}: mean {100 * part['gain'].mean():+.2f} points"
-        axes.errorbar(x, 100 * part["gain"], 100 * part["half_width"], fmt="o", capsize=3, label=label)
+        points(axes, x, 100 * part["gain"], 100 * part["half_width"], fmt="o", label=label)
     names = gains[gains["summary"] == gains["summary"].iloc[0]]
     _name_blocks(axes, list(names["problem"]))
     axes.axhline(0, color="gray", lw=1)
@@ -262,7 +235,7 @@ def _name_blocks(axes: Axes, blocks: list[str]) -> None:
 
 def streaming(path: Path) -> None:
     """Distortion, time and memory of streams against the batch method."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     quality, scaling = pd.DataFrame(results["quality"]), pd.DataFrame(results["scaling"])
     figure = Figure(figsize=(13, 4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
@@ -279,15 +252,12 @@ def streaming(path: Path) -> None:
     for axes in (left, middle, right):
         axes.grid(axis="y", alpha=0.3)
         axes.legend(frameon=False)
-    figure.suptitle(f"{results['command']} ({results['date']}, {results['machine']})", fontsize=9)
-    target = path.with_suffix(".png")
-    figure.savefig(target, dpi=130)
-    print(f"wrote {target}")
+    save(figure, path.with_suffix(".png"), results, results["command"])
 
 
 def peers(path: Path) -> None:
     """Distortion and time of each method on each data set: the median over seeds, and a line from least to most."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     rows = pd.DataFrame(results["results"])
     rows = rows[(rows["status"] == "ok") & np.isfinite(rows["distortion"].astype(float))]
     rows["excess"] = (rows["distortion"] - 1).clip(lower=1e-5)
@@ -313,14 +283,8 @@ def peers(path: Path) -> None:
             axes.axhspan(stripe - 0.5, stripe + 0.5, color="0.95", zorder=0)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    figure.suptitle(
-        "Summaries of equally many points: dots are medians over seeds, lines reach from least to most\n"
-        f"({results['date']}, {results['machine']}; {versions})",
-        fontsize=11,
-    )
-    target = path.with_suffix(".png")
-    figure.savefig(target, dpi=110)
-    print(f"wrote {target}")
+    about = "Summaries of equally many points: dots are medians over seeds, lines reach from least to most"
+    save(figure, path.with_suffix(".png"), results, f"{about}\n{versions}")
 
 
 def _peer_style(method: str, methods: list[str]) -> dict[str, str]:
@@ -337,6 +301,20 @@ def _peer_label(name: str, scenarios: list[dict[str, Any]]) -> str:
     found = next(scenario for scenario in scenarios if scenario["name"] == name)
     return f"{name}\nk={found['n_clusters']}, {found['n_points']:,} points"
 
+
+PICTURES: dict[str, tuple[Callable[[Path], None], ...]] = {
+    "construction": (construction,),
+    "speed": (speed,),
+    "robustness": (robustness,),
+    "streaming": (streaming,),
+    "peers": (peers,),
+    "budget": (budget,),
+    "scaling": (scaling,),
+    "imputation": (plot_imputation.agreement, plot_imputation.calibration),
+    "analog_studies": (plot_analog.draw,),
+    "drift": (plot_drift.draw,),
+    "vs_aihwkit": (plot_analog.versus,),
+}
 
 if __name__ == "__main__":
     main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from analog_findings import LEARNT
-from analog_plan import PARTLY, SIZES
+from analog_plan import PARTLY, SIZES, STUDIES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from pictures import load, points, save
 
 VIEWS = {"weights": "kernels", "state": "all that a net keeps"}
 KEPT = "average normalized accuracy (A)"
@@ -21,27 +21,29 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 
 def draw(path: Path) -> None:
     """The pictures of those studies that the results have."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     if "cells" not in results:
         print(f"{path} is of a run that was cut; go on with --resume")
         return
     cells, pairs = pd.DataFrame(results["cells"]), pd.DataFrame(results["pairs"])
     for name, picture in PICTURES.items():
         part, compared = cells[cells["study"] == name], pairs[pairs["study"] == name]
-        if compared.empty:  # no more than cells that it shares with another study
+        if compared.empty or not _mostly_there(name, part):
             continue
         figure = picture(part, compared)
-        figure.suptitle(
-            f"mean and 95 % interval over {results['seeds']} training seeds; noise of "
-            f"{', '.join(f'{level:g}' for level in results['levels'])} of the weights' standard deviation "
-            f"({results['date']}, {results['machine']})\n"
-            "open dot: some seed has a learning rate of its own; "
-            f"cross: not all seeds learnt (clean accuracy {LEARNT:g}), A is of those that did",
-            fontsize=9,
+        levels = ", ".join(f"{level:g}" for level in results["levels"])
+        about = (
+            f"mean and 95 % interval over {results['seeds']} training seeds; noise of {levels} of the weights' "
+            "standard deviation\nopen dot: some seed has a learning rate of its own; "
+            f"cross: not all seeds learnt (clean accuracy {LEARNT:g}), A is of those that did"
         )
-        target = path.with_name(f"analog-{name}.png")
-        figure.savefig(target, dpi=110)
-        print(f"wrote {target}")
+        save(figure, path.with_name(f"analog-{name}.png"), results, about)
+
+
+def _mostly_there(study: str, cells: pd.DataFrame) -> bool:
+    """Whether a study has more than cells that it shares with another one; some nets may be missing."""
+    planned = sum(len(STUDIES[study](data).cells) for data in cells["data"].unique())
+    return len(cells.drop_duplicates(["data", "net", "source", "share", "rate"])) >= planned / 2
 
 
 def families(cells: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
@@ -89,7 +91,7 @@ def rates(cells: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
             known = cells[(cells["data"] == data) & (cells["net"] == net)].sort_values("rate")
             _line(axes, range(len(known)), known, COLORS[0], "A")
             half = known["clean ±"]
-            axes.errorbar(range(len(known)), known["clean"], half, fmt="s--", color=COLORS[2], label="clean accuracy")
+            points(axes, range(len(known)), known["clean"], half, fmt="s--", color=COLORS[2], label="clean accuracy")
             _ticks(axes, [f"{rate:g}" for rate in known["rate"]], f"{data}: {net}, by learning rate")
     return figure
 
@@ -118,8 +120,8 @@ def summaries(cells: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
                 low, high = whole[column] - whole[f"{column} ±"], whole[column] + whole[f"{column} ±"]
                 axes.axhspan(low, high, color="0.85", label="all rows")
                 for color, (source, part) in zip(COLORS, mine.dropna(subset="share").groupby("source"), strict=False):
-                    line = {"fmt": "o-", "ms": 4, "color": color, "capsize": 3, "label": source}
-                    axes.errorbar(100 * part["share"], part[column], part[f"{column} ±"], **line)
+                    errors = part[f"{column} ±"]
+                    points(axes, 100 * part["share"], part[column], errors, color=color, label=source)
                 axes.set(xscale="log", xlabel="% of the bytes", title=f"{data}: {net}, {title}")
                 axes.title.set_fontsize(9)
                 axes.grid(alpha=0.3)
@@ -138,7 +140,7 @@ PICTURES: dict[str, Callable[[pd.DataFrame, pd.DataFrame], Figure]] = {
 
 def versus(path: Path) -> None:
     """Accuracy against time by both sides with two standard errors, and the seconds that they take."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     cases, times = results["cases"], results["times"]
     sides = [side for side in cases[0] if isinstance(cases[0][side], dict)]
     figure = Figure(figsize=(3.6 * len(cases), 6.2), layout="constrained")
@@ -148,17 +150,7 @@ def versus(path: Path) -> None:
         for i, (side, color) in enumerate(zip(sides, COLORS, strict=False)):
             known = case[side]
             places = np.arange(len(times)) + 0.14 * (i - 1)
-            curves.errorbar(
-                places,
-                known["mean"],
-                2 * np.array(known["se"]),
-                fmt="o-",
-                ms=4,
-                lw=1,
-                capsize=3,
-                color=color,
-                label=side,
-            )
+            points(curves, places, known["mean"], 2 * np.array(known["se"]), lw=1, color=color, label=side)
             seconds = float(np.median(known["seconds"]))
             bars.barh(i, seconds, color=color)
             bars.text(seconds, i, f" {seconds:.2g}", va="center", fontsize=8)
@@ -174,15 +166,13 @@ def versus(path: Path) -> None:
     grid[0, 0].set_ylabel("accuracy, mean ± 2 standard errors")
     grid[0, 0].legend(frameon=False, fontsize=8, loc="lower left")
     versions = f"aihwkit {results['versions']['aihwkit']}, torch {results['versions']['torch']}"
-    figure.suptitle(
+    busy = results["load"]
+    about = (
         f"Digits on phase-change memory with global drift compensation, {results['draws'] * results['rounds']} "
-        f"programmings a side, one thread\n({results['date']}, {results['machine']}; {versions}; "
-        f"load {results['load']['before']:.1f} to {results['load']['after']:.1f} on {results['load']['cores']} cores)",
-        fontsize=9,
+        f"programmings a side, one thread\n{versions}; "
+        f"load {busy['before']:.1f} to {busy['after']:.1f} on {busy['cores']} cores"
     )
-    target = path.with_suffix(".png")
-    figure.savefig(target, dpi=110)
-    print(f"wrote {target}")
+    save(figure, path.with_suffix(".png"), results, about)
 
 
 def _grid(cells: pd.DataFrame, columns: int) -> tuple[Figure, dict[str, list[Axes]]]:
@@ -195,7 +185,7 @@ def _grid(cells: pd.DataFrame, columns: int) -> tuple[Figure, dict[str, list[Axe
 
 def _line(axes: Axes, x: Any, known: pd.DataFrame, color: str, label: str | None) -> None:
     """A with its interval; open where some seed's rate was chosen for it, a cross where not all seeds learnt."""
-    axes.errorbar(x, known["A"], known["A ±"], fmt="-", color=color, capsize=3, label=label)
+    points(axes, x, known["A"], known["A ±"], fmt="-", color=color, label=label)
     own = known["own_rates"].fillna(0) > 0
     for place, value, is_own, whole in zip(x, known["A"], own, known["learnt"] == known["seeds"], strict=True):
         marker = "o" if whole else "x"
@@ -214,7 +204,7 @@ def _ticks(axes: Axes, names: list[str], title: str) -> None:
 def _forest(axes: Axes, pairs: pd.DataFrame, column: str, title: str) -> None:
     for place, row in enumerate(pairs.to_dict("records")):
         color = {"as published": COLORS[2], "the opposite": COLORS[1]}.get(row["verdict"], "0.5")
-        axes.errorbar(row[column], place, xerr=row[f"{column} ±"], fmt="o", color=color, capsize=3)
+        points(axes, row[column], place, None, xerr=row[f"{column} ±"], fmt="o", color=color)
     axes.axvline(0, color="0.3", lw=1)
     axes.set_title(title, fontsize=9)
     axes.grid(alpha=0.3)

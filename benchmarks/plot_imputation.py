@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from imputation_goals import LEAST_RIGHT, MOST_FALSE
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from pictures import load, points, save
 
 _MARKERS = {"mcar": "o", "mar": "s", "mnar": "^", "observed": "D"}
 
 
 def agreement(path: Path) -> None:
     """Kendall tau of NDS with the other metrics on each table, and the time of each metric."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     taus, by_rows, by_columns = figure.subplots(1, 3, width_ratios=[1.6, 1, 1])
     _taus(taus, results)
@@ -29,7 +30,7 @@ def agreement(path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="CPU seconds")
         axes.grid(alpha=0.3)
     by_columns.legend(frameon=False, fontsize=8)
-    _save(figure, path.with_name("imputation-agreement.png"), results)
+    save(figure, path.with_name("imputation-agreement.png"), results)
 
 
 def _taus(axes: Axes, results: dict[str, Any]) -> None:
@@ -40,7 +41,8 @@ def _taus(axes: Axes, results: dict[str, Any]) -> None:
         chosen = [row for row in rows if row["mechanism"] == mechanism]
         for place, metric in enumerate(metrics):
             at = place - 0.3 + 0.6 * np.array([names.index(row["data"]) for row in chosen]) / max(1, len(names) - 1)
-            values = [row["tau"][metric] for row in chosen] + rng.uniform(-0.012, 0.012, len(chosen))
+            values = np.array([row["tau"][metric] for row in chosen], dtype=float)
+            values += rng.uniform(-0.012, 0.012, len(chosen))
             label = mechanism if place == 0 else None
             axes.plot(at, values, marker, ms=4, alpha=0.55, color=f"C{list(_MARKERS).index(mechanism)}", label=label)
     for row in results["agreement_summary"]:
@@ -58,7 +60,7 @@ def _taus(axes: Axes, results: dict[str, Any]) -> None:
 
 def calibration(path: Path) -> None:
     """The null distribution, false verdicts, and how often the true conditional is best or tied."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = load(path)
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     p_values, verdicts, best = figure.subplots(1, 3, width_ratios=[1, 1, 1.5])
     null = pd.DataFrame(results["null"])
@@ -73,27 +75,18 @@ def calibration(path: Path) -> None:
     )
     p_values.legend(frameon=False, fontsize=8)
     judged = [goal for goal in results["goals"] if "repeats" in goal["goal"]]
-    _shares(verdicts, judged, "share of runs with a false verdict", goal=0.05)
-    _shares(
-        best, [g for g in results["goals"] if g["goal"].startswith("true")], "share of runs, best or tied", goal=0.95
-    )
-    _save(figure, path.with_name("imputation-calibration.png"), results)
+    _shares(verdicts, judged, "share of runs with a false verdict", goal=MOST_FALSE)
+    judged = [goal for goal in results["goals"] if goal["goal"].startswith("true")]
+    _shares(best, judged, "share of runs, best or tied", goal=LEAST_RIGHT)
+    save(figure, path.with_name("imputation-calibration.png"), results)
 
 
 def _shares(axes: Axes, judged: list[dict[str, Any]], label: str, *, goal: float) -> None:
     for place, row in enumerate(reversed(judged)):
         errors = [[row["share"] - row["low"]], [row["high"] - row["share"]]]
-        axes.errorbar(row["share"], place, xerr=errors, fmt="o", color="C0" if row["held"] else "C3", capsize=3)
-    names = [
-        row["goal"].split(" <=")[0].removeprefix("true conditional best or tied >= 95 %, ") for row in reversed(judged)
-    ]
+        points(axes, row["share"], place, None, xerr=errors, fmt="o", color="C0" if row["held"] else "C3")
+    names = [row["goal"].split(" <=")[0].split(" %, ")[-1] for row in reversed(judged)]
     axes.set_yticks(range(len(judged)), names, fontsize=8)
     axes.axvline(goal, color="k", ls="--", lw=1)
     axes.set(xlabel=f"{label} (95 % interval; goal {goal:.0%})")
     axes.grid(axis="x", alpha=0.3)
-
-
-def _save(figure: Figure, target: Path, results: dict[str, Any]) -> None:
-    figure.suptitle(f"{results['date']}, {results['machine']}", fontsize=9)
-    figure.savefig(target, dpi=110)
-    print(f"wrote {target}")

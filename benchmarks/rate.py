@@ -8,42 +8,38 @@ best cost that is known: Lloyd's method from the true centres, or from ten rando
 
 from __future__ import annotations
 
-import json
-import time
-from pathlib import Path
-
 import numpy as np
 from data import mixture
+from harness import Run, Setting
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from coreset import BudgetedCoreset, Coreset
 
-RESULTS = Path(__file__).parent / "results"
-N, D, K, SEEDS = 20_000, 50, 100, 3
-MULTIPLES = (1.0, 1.5, 2.0, 2.5, 3.0)
+N, D, K = 20_000, 50, 100
+SETTINGS = {
+    "seeds": Setting(3, 1, "mixtures of each kind"),
+    "multiples": Setting((1.0, 1.5, 2.0, 2.5, 3.0), (3.0,), "of the bound"),
+}
 
 
 def main() -> None:
-    rows = []
+    run, rows = Run(__file__, __doc__, SETTINGS), []
     with threadpool_limits(1):
         for kind in ("balanced", "imbalanced"):
-            for seed in range(SEEDS):
-                rows += measured(kind, seed)
-    results = {"command": "python benchmarks/rate.py", "date": time.strftime("%Y-%m-%d"), "rows": rows}
-    path = RESULTS / "rate.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+            for seed in range(run.given.seeds):
+                rows += measured(kind, seed, run.given.multiples)
+    run.finish({"rows": rows})
 
 
-def measured(kind: str, seed: int) -> list[dict[str, object]]:
+def measured(kind: str, seed: int, multiples: list[float]) -> list[dict[str, object]]:
     X = mixture(kind, np.random.default_rng(seed), N, D, K)
     starts = 4 * np.random.default_rng(seed).normal(size=(K, D))  # the first draw of a mixture is its centres
     best = min(KMeans(K, init=starts, n_init=1).fit(X).inertia_, KMeans(K, n_init=10, random_state=0).fit(X).inertia_)
     within = best / (N * D)
     bound = K * D / 2 * np.log2((X.var(axis=0).mean() - within) / (0.05 * within)) / 8
     rows = []
-    for multiple in MULTIPLES:
+    for multiple in multiples:
         planned = BudgetedCoreset(int(multiple * bound), random_state=seed).fit(X)
         summary: Coreset = planned.coreset_
         solved = KMeans(min(K, len(summary)), n_init=10, random_state=0)

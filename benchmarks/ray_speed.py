@@ -4,7 +4,7 @@ Writes ``results/ray_speed.json``. Every case is a process of its own. All secon
 must be quiet: the share of it that other processes took is written beside them.
 
 - ``small``: a cluster is started for 1797 rows of digits in four shards, and stopped: seconds of each stage.
-- ``memory``: the most private memory (USS) of the driver while 512 shards in parquet files are summarised, above what
+- ``memory``: the most private memory (USS) of the driver while many shards in parquet files are summarised, above what
   it has once everything is imported.
 - ``rows``: a parquet file a shard of 32 columns, read by this process, by one worker and by two. ``overhead_s`` is what
   one worker takes longer than this process, once the cluster stands and the worker is up.
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -26,12 +25,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import Run, Setting
 
-RESULTS = Path(__file__).parent / "results"
 N_COLUMNS = 32
 N_CLASSES = 4
 BUDGET = 64 << 10
-SMALL_SHARDS, MEMORY_SHARDS = 4, 512
+SMALL_SHARDS = 4
+CASES = ("small", "memory", "rows")
+SETTINGS = {
+    "rows": Setting(4_000_000, 100_000),
+    "shards": Setting(16, 2),
+    "memory_rows": Setting(1_000_000, 50_000),
+    "memory_shards": Setting(512, 64),
+    "only": Setting(CASES, None, "cases; the others are kept", more={"choices": CASES}),
+    "case": Setting(None, None, argparse.SUPPRESS, more={"nargs": "+"}),
+}
 
 
 class Stages:
@@ -87,7 +95,7 @@ def _timed(module: Any, name: str, stages: Stages) -> None:
     setattr(module, name, timed)
 
 
-def memory(folder: Path, n_rows: int) -> dict[str, Any]:
+def memory(folder: Path, n_rows: int, n_shards: int) -> dict[str, Any]:
     import ray
 
     import coreset  # noqa: F401
@@ -105,13 +113,13 @@ def memory(folder: Path, n_rows: int) -> dict[str, Any]:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=256 << 20)
     # A fast planner: what is measured is the driver, which gets the same bytes from any.
     planned = {"planner": "max-distance", "label_column": "label"}
-    run = fitted(str(folder), None, 1024 * MEMORY_SHARDS, stages, **planned)
+    run = fitted(str(folder), None, 1024 * n_shards, stages, **planned)
     stages.at("end")
     done.set()
     watcher.join()
     up = int(run.ledger_.loc[run.ledger_["direction"] == "up", "bytes"].sum())
     return {
-        "shards": MEMORY_SHARDS,
+        "shards": n_shards,
         "rows": n_rows,
         "raw_MB": round(n_rows * N_COLUMNS * 4 / 1e6, 1),
         "up_bytes": up,
@@ -181,37 +189,25 @@ def _case(arguments: list[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=4_000_000)
-    parser.add_argument("--shards", type=int, default=16)
-    parser.add_argument("--memory-rows", type=int, default=1_000_000)
-    parser.add_argument("--only", nargs="+", default=["small", "memory", "rows"], choices=["small", "memory", "rows"])
-    parser.add_argument("--case", nargs="+", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=RESULTS / "ray_speed.json")
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
+    arguments = run.given
     if arguments.case:
         print(json.dumps(_case(arguments.case)))
         return
-    results = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() else {}
-    results |= {
-        "command": f"python benchmarks/ray_speed.py --rows {arguments.rows} --shards {arguments.shards}",
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}",
-        "date": time.strftime("%Y-%m-%d"),
-    }
+    results = run.stored()
     if "small" in arguments.only:
         results["small"] = _as_process("small")
     if "memory" in arguments.only:
         with tempfile.TemporaryDirectory() as folder:
-            _write(Path(folder), arguments.memory_rows, MEMORY_SHARDS)
-            results["memory"] = _as_process("memory", folder, arguments.memory_rows)
+            _write(Path(folder), arguments.memory_rows, arguments.memory_shards)
+            results["memory"] = _as_process("memory", folder, arguments.memory_rows, arguments.memory_shards)
     if "rows" in arguments.only:
         with tempfile.TemporaryDirectory() as folder:
             _write(Path(folder), arguments.rows, arguments.shards)
             sides = [_as_process("rows", folder, workers) for workers in (0, 1, 2)]
         results["rows"] = {"rows": arguments.rows, "shards": arguments.shards, "columns": N_COLUMNS, "runs": sides}
         results["rows"] |= _compared(*sides)
-    arguments.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {arguments.out}")
+    run.finish(results)
 
 
 def _compared(here: dict[str, Any], one: dict[str, Any], two: dict[str, Any]) -> dict[str, float]:

@@ -11,19 +11,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import platform
 import time
 import warnings
 from collections.abc import Callable
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy
-import sklearn
+from harness import Run, Setting
 from scipy.stats import t as student
 from sklearn.base import BaseEstimator, clone
 from sklearn.cluster import KMeans
@@ -50,7 +46,6 @@ from coreset import (
     normalized_cost,
 )
 
-RESULTS = Path(__file__).parent / "results"
 CELLS, SCATTER = "RobustCoreset", "its scatter"
 # Not ranked: all rows, and the same summary after a message, which leaves widths and shapes of the cells behind.
 EVERYTHING, RECEIVED, RECEIVED_SCATTER = "everything", "RobustCoreset, received", "its scatter, received"
@@ -67,45 +62,23 @@ ADVISED = {"enclosing ball": CELLS, "k-means": CELLS, "k-median": CELLS}  # by `
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    run = Run(__file__, __doc__, SETTINGS)
+    if run.given.seeds < 2:
+        run.parser.error("--seeds must be at least 2, for intervals")
     started = time.process_time()
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # searches are cut short on purpose
-        rows = measure(arguments)
+        rows = measure(run.given)
     standings, gains = compare_methods(rows), scatter_gains(rows)
     report(standings, gains)
-    if arguments.out is None:
-        return
-    versions = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
     results = {
-        "command": f"python benchmarks/robustness.py --seeds {arguments.seeds}",
-        "machine": platform.machine(),
-        "versions": {**versions, "scikit-learn": sklearn.__version__},
-        "date": time.strftime("%Y-%m-%d"),
         "cpu_seconds": round(time.process_time() - started),
         "copies": COPIES,
         "standings": standings.round(5).to_dict("records"),
         "scatter_gains": gains.round(5).to_dict("records"),
         "rows": rows,
     }
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(compact_json(results) + "\n", encoding="utf-8")
-    print(f"wrote {arguments.out} after {results['cpu_seconds']} CPU seconds")
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=20, help="summaries, and splits, a scenario (default: 20)")
-    parser.add_argument("--only", nargs="+", default=[], help="data sets; nothing is written unless --out is given")
-    parser.add_argument("--out", type=Path, help="default: results/robustness.json")
-    arguments = parser.parse_args()
-    if arguments.seeds < 2:
-        parser.error("--seeds must be at least 2, for intervals")
-    if unknown := set(arguments.only) - set(LOADERS):
-        parser.error(f"--only knows {', '.join(LOADERS)}, not {', '.join(unknown)}")
-    if arguments.out is None and not arguments.only:
-        arguments.out = RESULTS / "robustness.json"
-    return arguments
+    run.finish(results)
 
 
 # Data
@@ -165,6 +138,12 @@ LOADERS: dict[str, Callable[[], Table]] = {
     "segments": lambda: segments(140),
     "shuttle": lambda: shuttle(200),
     "mnist": lambda: mnist(300),
+}
+SETTINGS = {
+    "seeds": Setting(20, 2, "summaries, and splits, a scenario"),
+    "only": Setting(
+        tuple(LOADERS), ("diabetes", "breast-cancer"), "data sets", part=True, more={"choices": tuple(LOADERS)}
+    ),
 }
 
 
@@ -313,7 +292,7 @@ def ridge_cost(points: np.ndarray, weights: np.ndarray, model: Ridge) -> float:
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """A row a scenario and method, with a value for each seed."""
     rows = []
-    for data in arguments.only or LOADERS:
+    for data in arguments.only:
         table = LOADERS[data]()
         X = StandardScaler().fit_transform(table.X) if table.standardize else table.X
         scores = {**costs(X, table, arguments.seeds), **accuracies(table, arguments.seeds)}
@@ -465,18 +444,6 @@ def overview(standings: pd.DataFrame) -> pd.DataFrame:
     )
     worst = table.loc[table.groupby("method", sort=False)["regret"].idxmax()].set_index("method")
     return summary.assign(worst_in=worst["problem"] + " / " + worst["data"])
-
-
-def compact_json(results: dict[str, Any]) -> str:
-    """JSON with one line for each row of its tables."""
-    parts = []
-    for key, value in results.items():
-        if isinstance(value, list):
-            value = "[\n" + ",\n".join(f"  {json.dumps(row)}" for row in value) + "\n ]"
-        else:
-            value = json.dumps(value)
-        parts.append(f' "{key}": {value}')
-    return "{\n" + ",\n".join(parts) + "\n}"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import pickle
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from harness import ROOT, Run, Setting
 from threadpoolctl import threadpool_limits
 
 from coreset import FederatedAveraging, inspect, model_parameters
@@ -32,22 +32,23 @@ from coreset.protocol import Coordinator, Worker, WorkerSettings
 from coreset.raw import raw_bytes
 from coreset.wire import Reader, seal, unseal, varint
 
-RESULTS = Path(__file__).parent / "results"
 CLASSES = 4
 ROWS = (64, 256)
 REPEATS = 10
+SETTINGS = {
+    "nodes": Setting((10, 100, 1000, 10_000), (10, 30, 100)),
+    "columns": Setting(16),
+    "other_columns": Setting((8, 32), (), "with at most 1,000 nodes", more={"nargs": "*"}),
+    "node_bytes": Setting(1024, None, "budget over nodes"),
+    "planner": Setting("eigenvalue", None, "of the workers; the coordinator does not plan"),
+    "seed": Setting(0),
+    "child": Setting(None, None, argparse.SUPPRESS),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nodes", type=int, nargs="+", default=[10, 100, 1000, 10_000])
-    parser.add_argument("--columns", type=int, default=16)
-    parser.add_argument("--other-columns", type=int, nargs="*", default=[8, 32], help="with at most 1,000 nodes")
-    parser.add_argument("--node-bytes", type=int, default=1024, help="budget over nodes")
-    parser.add_argument("--planner", default="eigenvalue", help="of the workers; the coordinator does not plan")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--child", metavar="FILE", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
     with threadpool_limits(1):
         if given.child:
             print(json.dumps(coordinate(Path(given.child))))
@@ -57,17 +58,12 @@ def main() -> None:
         plan += [(given.columns, n_nodes) for n_nodes in given.nodes]
         rows = [row for d, n_nodes in plan for row in simulated(d, n_nodes, given, repeat=n_nodes >= 10_000)]
     results = {
-        "command": " ".join(["python benchmarks/scaling.py", *sys.argv[1:]]),
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
         "planner": given.planner,
         "rows_a_node": ROWS,
         "classes": CLASSES,
         "rows": rows,
     }
-    path = RESULTS / "scaling.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+    run.finish(results)
 
 
 def shard(seed: int, node: int, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +132,7 @@ def finished(row: dict[str, Any], budget: int, statistics: list[bytes], messages
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "messages"
         path.write_bytes(pickle.dumps((budget, statistics, messages)))
-        paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, __file__, "--child", str(path)]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"PYTHONPATH": paths}

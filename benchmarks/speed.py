@@ -7,51 +7,29 @@ during ``fit``, as tracemalloc sees it, over the size of X.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import time
 import tracemalloc
 from typing import Any
 
 import numpy as np
-from construction import RESULTS, cpu_seconds
 from data import mixture
+from harness import Run, Setting, cpu_seconds
 from threadpoolctl import threadpool_limits
 
 from coreset import LightweightCoreset, RobustCoreset, SensitivityCoreset, UniformCoreset, distortion
 
-# Goals: time over the product (Lightweight: over one sum of all values), solved distortion.
-GOALS = {
-    "SensitivityCoreset": ("products", 0.55, 1.10),
-    "RobustCoreset": ("products", 0.9, 1.02),
-    "RobustCoreset exact": ("products", 2.5, None),
-    "LightweightCoreset": ("sums", 4.0, None),
+SETTINGS = {
+    "rows": Setting(1_000_000),
+    "seeds": Setting(3, 1, "data sets"),
+    "repeats": Setting(5, 2, "timed runs of each method"),
 }
-MEMORY_GOAL = 0.2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--seeds", type=int, default=3, help="data sets (default: 3)")
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each method (default: 5)")
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
     with threadpool_limits(1):
-        rows = [row for seed in range(arguments.seeds) for row in measure(arguments.rows, seed, arguments.repeats)]
-    results = {
-        "command": "python benchmarks/speed.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
-        "shape": [arguments.rows, 64],
-        "n_clusters": 256,
-        "n_points": 10_000,
-        "rows": rows,
-    }
-    path = RESULTS / "speed.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print_goals(rows)
-    print(f"wrote {path}")
+        rows = [row for seed in range(given.seeds) for row in measure(given.rows, seed, given.repeats)]
+    run.finish({"shape": [given.rows, 64], "n_clusters": 256, "n_points": 10_000, "rows": rows})
 
 
 def measure(n_rows: int, seed: int, repeats: int) -> list[dict[str, Any]]:
@@ -102,21 +80,6 @@ def peak_bytes(call: Any) -> int:
         return tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
-
-
-def print_goals(rows: list[dict[str, Any]]) -> None:
-    """Worst seed of each method beside its goals."""
-    for method, (unit, most, worst) in GOALS.items():
-        own = [row for row in rows if row["method"] == method]
-        time_ratio, memory = max(row[unit] for row in own), max(row["memory"] for row in own)
-        reached = max(row["distortion"] for row in own)
-        print(f"{method}: {time_ratio:.2f} {unit} (goal {most}): {_verdict(time_ratio <= most)}; ", end="")
-        print(f"memory {memory:.2f} (goal {MEMORY_GOAL}): {_verdict(memory <= MEMORY_GOAL)}; ", end="")
-        print(f"solved {reached:.4f}" + ("" if worst is None else f" (goal {worst}): {_verdict(reached <= worst)}"))
-
-
-def _verdict(held: bool) -> str:
-    return "held" if held else "MISSED"
 
 
 if __name__ == "__main__":

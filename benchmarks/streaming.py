@@ -10,56 +10,43 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import ROOT, Run, Setting
 from threadpoolctl import threadpool_limits
 
 from coreset import RobustCoreset, StreamingCoreset, distortion
 
-RESULTS = Path(__file__).parent / "results"
 BLOCK = 100_000
 FEATURES = 16
+SETTINGS = {
+    "rows": Setting((1_000_000, 2_000_000, 5_000_000, 10_000_000), (250_000, 500_000, 1_000_000)),
+    "mixture_rows": Setting(10_000_000, 500_000, "rows of each mixture whose cost is taken"),
+    "heavy_rows": Setting(1_000_000, 300_000, "rows of each heavy-tailed table"),
+    "points": Setting(4000),
+    "clusters": Setting(100),
+    "seeds": Setting(3, 1),
+    "bucket_rows": Setting(None, None, "rows of a leaf (default: the estimator's own)", more={"type": int}),
+    "child": Setting(None, None, argparse.SUPPRESS, more={"nargs": 2}),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 2_000_000, 5_000_000, 10_000_000])
-    parser.add_argument("--mixture-rows", type=int, default=10_000_000, help="rows of each mixture whose cost is taken")
-    parser.add_argument("--heavy-rows", type=int, default=1_000_000, help="rows of each heavy-tailed table")
-    parser.add_argument("--points", type=int, default=4000)
-    parser.add_argument("--clusters", type=int, default=100)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--bucket-rows", type=int, help="rows of a leaf (default: the estimator's own)")
-    parser.add_argument("--quick", action="store_true", help="sizes for a minute")
-    parser.add_argument("--child", nargs=2, metavar=("METHOD", "ROWS"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.quick:
-        given.rows, given.mixture_rows, given.heavy_rows = [250_000, 500_000, 1_000_000], 1_000_000, 300_000
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
     with threadpool_limits(1):
         if given.child:
             print(json.dumps(scale(given.child[0], int(given.child[1]), given)))
             return
-        results = {
-            "command": " ".join(["python benchmarks/streaming.py", *sys.argv[1:]]),
-            "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-            "date": time.strftime("%Y-%m-%d"),
-            "points": given.points,
-            "clusters": given.clusters,
-            "scaling": [in_a_child(method, rows) for method in ("stream", "batch") for rows in given.rows],
-            "quality": quality(given),
-        }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "streaming.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+        scaling = [in_a_child(method, rows) for method in ("stream", "batch") for rows in given.rows]
+        quality = compared(given)
+    run.finish({"points": given.points, "clusters": given.clusters, "scaling": scaling, "quality": quality})
 
 
 def blocks(kind: str, n_rows: int, seed: int, n_clusters: int) -> Iterator[np.ndarray]:
@@ -86,7 +73,7 @@ def stream_of(given: argparse.Namespace, seed: int) -> StreamingCoreset:
     return StreamingCoreset(RobustCoreset(given.points), bucket_rows=given.bucket_rows or "auto", random_state=seed)
 
 
-def quality(given: argparse.Namespace) -> list[dict[str, Any]]:
+def compared(given: argparse.Namespace) -> list[dict[str, Any]]:
     """Distortion of a stream and of the batch method on the same rows."""
     rows = []
     for kind, n_rows in (("mixture", given.mixture_rows), ("heavy", given.heavy_rows)):
@@ -108,7 +95,7 @@ def quality(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 def in_a_child(method: str, n_rows: int) -> dict[str, Any]:
     command = [sys.executable, __file__, *sys.argv[1:], "--child", method, str(n_rows)]
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": paths}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     row: dict[str, Any] = json.loads(done.stdout)

@@ -1,19 +1,14 @@
 """Regressions trained on summaries: R2 on held-out rows, by the share of the target in the cells.
 
-    python benchmarks/targets.py [SEEDS]
-
-Writes ``benchmarks/results/targets.json`` and prints its means. A share is the standard deviation of the scaled target
+Writes ``results/targets.json`` and prints its means. A share is the standard deviation of the scaled target
 over the root mean square of those of the columns; 0.1 is what ``label_scale="auto"`` takes.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+from harness import Run, Setting
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, make_friedman1
 from sklearn.ensemble import RandomForestRegressor
@@ -25,6 +20,10 @@ from sklearn.preprocessing import StandardScaler
 from coreset import Coreset, RobustCoreset, UniformCoreset, UniformQuantizer, decode, encode
 
 SHARES = (0.01, 0.1, 0.25, 0.5, 1.0)
+SETTINGS = {
+    "tables": Setting(("linear", "friedman", "diabetes"), ("diabetes",)),
+    "seeds": Setting(3, 2, "draws, or splits, of each table"),
+}
 MODELS = {
     "linear": LinearRegression(),
     "ridge": make_pipeline(StandardScaler(), Ridge(1.0)),
@@ -66,10 +65,10 @@ def summaries(X: np.ndarray, y: np.ndarray, n_points: int, seed: int) -> dict[st
     return found
 
 
-def main(n_seeds: int) -> None:
-    rows = []
-    for name in ("linear", "friedman", "diabetes"):
-        for seed in range(n_seeds):
+def main() -> None:
+    run, rows = Run(__file__, __doc__, SETTINGS), []
+    for name in run.given.tables:
+        for seed in range(run.given.seeds):
             X, y, n_train = table(name, np.random.default_rng(seed))
             n_points = 75 if name == "diabetes" else 500
             for what, (coreset, copies) in summaries(X[:n_train], y[:n_train], n_points, seed).items():
@@ -78,11 +77,9 @@ def main(n_seeds: int) -> None:
                     for model, estimator in MODELS.items()
                 }
                 rows.append({"data": name, "seed": seed, "trained on": what, **scores})
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "targets.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(pd.DataFrame(rows).groupby(["data", "trained on"], sort=False)[list(MODELS)].mean().round(3).to_string())
+    run.finish({"rows": rows})
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    main()

@@ -20,9 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -33,8 +31,8 @@ from typing import Any
 import numpy as np
 import torch
 from analog_nets import Net, accuracy, digits, train
-from construction import RESULTS
-from peers import HERE, ONE_THREAD, ROOT, install, version
+from harness import HERE, ROOT, Run, Setting
+from peers import ONE_THREAD, install, version
 from scipy.stats import norm
 from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
@@ -47,54 +45,50 @@ SECONDS = (0.0, 25.0, 3600.0, 86400.0, 30 * 86400.0, 365 * 86400.0)
 PERIPHERIES = {"perfect": None, "default": Periphery()}
 ARMS = {"aihwkit": False, "aihwkit, aligned": True}
 PYTHON = ROOT / ".venv-aihwkit" / "bin" / "python"
-GOAL_FASTER, GOAL_Z = 10.0, 3.0
+SETTINGS = {
+    "nets": Setting(("mlp", "cnn"), ("mlp",), more={"choices": ("mlp", "cnn")}),
+    "draws": Setting(100, None, "programmings a round"),
+    "rounds": Setting(3, 1, "rounds, in which the sides take turns"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=100, help="programmings a round (default: 100)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds, in which the sides take turns (default: 3)")
-    arguments = parser.parse_args()
+    run = Run(__file__, __doc__, SETTINGS)
+    given = run.given
     error = install(PYTHON, HERE / "requirements-peers-aihwkit.txt", "aihwkit")
     if version(PYTHON, "aihwkit") is None:
-        sys.exit(f"aihwkit was not installed: {error}")
+        return run.skip(f"aihwkit was not installed: {error}")
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
-        nets, X, y = prepare(Path(folder))
+        nets, X, y = prepare(Path(folder), given.nets)
         with Peer(Path(folder)) as peer:
             cases = [
-                compare(name, net, X, y, periphery, peer, arguments)
+                compare(name, net, X, y, periphery, peer, given)
                 for (name, net), periphery in product(nets.items(), PERIPHERIES)
             ]
     differences = [abs(z) for case in cases for arm in ARMS for z in case[arm]["z"]]
     results = {
-        "command": " ".join(["python benchmarks/vs_aihwkit.py", *sys.argv[1:]]),
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
         "versions": {name: version(PYTHON, name) for name in ("aihwkit", "torch", "numpy")}
         | {"ours": torch.__version__},
         "load": {"cores": os.cpu_count(), "before": load, "after": os.getloadavg()[0]},
         "times": TIMES,
         "test_rows": len(y),
-        "draws": arguments.draws,
-        "rounds": arguments.rounds,
+        "draws": given.draws,
+        "rounds": given.rounds,
         "limit": float(norm.isf(0.05 / 2 / len(differences))),
         "cases": cases,
     }
-    path = RESULTS / "vs_aihwkit.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    n_beyond = sum(z > GOAL_Z for z in differences)
-    print(f"beyond {GOAL_Z:g}: {n_beyond} of {len(differences)} comparisons, the largest {max(differences):.1f}")
-    print(f"limit for so many: {results['limit']:.1f}")
-    print(f"wrote {path}")
+    print(f"largest of {len(differences)} differences: {max(differences):.1f}; limit {results['limit']:.1f}")
+    run.finish(results)
 
 
-def prepare(folder: Path) -> tuple[dict[str, nn.Module], np.ndarray, np.ndarray]:
+def prepare(folder: Path, chosen: list[str]) -> tuple[dict[str, nn.Module], np.ndarray, np.ndarray]:
     """Trained nets and the rows to test them on, which the other side finds in `folder`."""
     X, y = digits()
     X, test_X, y, test_y = train_test_split(X, y, test_size=540, random_state=0)
     nets = {"mlp 64-128-64-10": perceptron(), "cnn vgg-2x8": Net("vgg", 2, 8).build(X.shape[1])}
+    nets = {name: net for name, net in nets.items() if name.split()[0] in chosen}
     for name, net in nets.items():
         train(net, X, y, epochs=40)
         torch.save(net, folder / f"{name}.pt")
@@ -199,7 +193,7 @@ def show(case: dict[str, Any]) -> None:
         means = "  ".join(f"{mean:.4f} ± {se:.4f}" for mean, se in zip(row["mean"], row["se"], strict=True))
         print(f"  {side:17s} {np.median(row['seconds']):6.2f} s  {means}", *row.get("z", []))
     median, low, high = case["faster"]
-    print(f"  {median:.2f} x faster than aihwkit as it is (rounds: {low:.2f} to {high:.2f}; goal {GOAL_FASTER:g})")
+    print(f"  {median:.2f} x faster than aihwkit as it is (rounds: {low:.2f} to {high:.2f})")
 
 
 if __name__ == "__main__":

@@ -9,16 +9,13 @@ by how much the message that a measure prefers is behind the best one.
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
-import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from budget import MODELS, SCATTERED_ROWS, TABLES, Split, split
+from harness import Run, Setting
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
@@ -30,7 +27,6 @@ from coreset.budget.filling import fill
 from coreset.construction import check_rows
 from coreset.nearest import nearest
 
-RESULTS = Path(__file__).parent / "results"
 BUDGETS = {
     "digits": (0.0025, 0.01, 0.03),
     "breast-cancer": (0.005, 0.01, 0.03),
@@ -39,33 +35,28 @@ BUDGETS = {
 }
 MEASURES = ("points and scatter", "points", "scatter", "distance to the nearest")
 BITS = (1, 2, 3, 4)
+SETTINGS = {
+    "seeds": Setting(2, 1),
+    "only": Setting(tuple(BUDGETS), ("breast-cancer",), "tables", part=True, more={"choices": tuple(BUDGETS)}),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--only", nargs="+", default=list(BUDGETS), choices=list(BUDGETS))
-    arguments = parser.parse_args()
-    cases = []
+    run, cases = Run(__file__, __doc__, SETTINGS), []
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # searches are cut short on purpose
-        for name in arguments.only:
-            for seed in range(arguments.seeds):
+        for name in run.given.only:
+            for seed in range(run.given.seeds):
                 part = split(TABLES[name](), seed)
                 for share in BUDGETS[name]:
                     cases.append({"table": name, "seed": seed, "share": share, **case(part, share, seed)})
                     print(json.dumps({**cases[-1], "messages": len(cases[-1]["messages"])}), flush=True)
     results = {
-        "command": "python benchmarks/yardstick.py",
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
-        "date": time.strftime("%Y-%m-%d"),
         "mean_regret": {name: round(float(np.mean([one["regret"][name] for one in cases])), 5) for name in MEASURES},
         "cases": cases,
     }
     print(results["mean_regret"])
-    path = RESULTS / "yardstick.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+    run.finish(results)
 
 
 def case(part: Split, share: float, seed: int) -> dict[str, Any]:

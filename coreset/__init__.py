@@ -4,6 +4,8 @@ Start with `BudgetedCoreset` for one table, `DistributedCoreset` for many shards
 instead of a number of bytes, `StreamingCoreset` for rows that come in parts.
 """
 
+from importlib.metadata import version
+
 from .budget import (
     BudgetedCoreset,
     BudgetPlan,
@@ -48,6 +50,8 @@ from .quantizers import (
 from .ray_driver import DistributedCoreset
 from .streaming import StreamingCoreset
 from .wire import decode, encode, encoded_size, inspect, max_encoded_size
+
+__version__ = version("coreset-eval")
 
 __all__ = [
     "Accounting",

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .nearest import Floats, nearest, squared_distances_to, squares_about_mean
+from .nearest import Floats, nearest, nearest_index, squared_distances_to, squares_about_mean
 from .sampling import importance_sample
 
 # Larger data are seeded from a sample of this many rows.
 SEEDING_ROWS = 20_000
 # Candidates a batch: of more, most of the later ones are refused; with fewer, the rows are read more often.
 _BATCH = 128
+_STARTS = 3
 
 
 def seed_centers(
@@ -111,7 +112,7 @@ def farthest_first(X: Floats, n_centers: int, first: int) -> tuple[NDArray[np.in
     return np.array(chosen, dtype=np.intp), cells, squared
 
 
-def sums_by_group(
+def _sums_by_group(
     X: NDArray[np.float64], weights: NDArray[np.float64], groups: NDArray[np.intp], n_groups: int
 ) -> NDArray[np.float64]:
     """Weighted sum of the rows of each group, shape (n_groups, d)."""
@@ -143,7 +144,7 @@ def group_means(
     step = 1 << 16
     for start in range(0, len(X), step):
         rows = slice(start, start + step)
-        sums += sums_by_group(X[rows] - origin, weights[rows], groups[rows], n_groups)
+        sums += _sums_by_group(X[rows] - origin, weights[rows], groups[rows], n_groups)
     masses: NDArray[np.float64] = np.bincount(groups, weights=weights, minlength=n_groups).astype(np.float64)
     means = np.zeros_like(sums)
     filled = masses > 0
@@ -208,21 +209,22 @@ def lloyd(
         if iteration == max_iterations or previous - cost <= tolerance * cost:
             break
         previous = cost
-        centers = _moved(X, weights, centers, index, distances, power)
+        # The mean of the rows weighted by the inverse of their distances is Weiszfeld's step for k-median.
+        pull = weights if power == 2 else weights / np.maximum(distances, 1e-12 * max(distances.max(), 1e-300))
+        centers = _moved(X, pull, centers, index)
     return Clustering(centers, cost)
 
 
 def refine(
-    X: Floats, weights: NDArray[np.float64], centers: NDArray[np.float64], *, power: int = 2, n_steps: int = 1
+    X: Floats, weights: NDArray[np.float64], centers: NDArray[np.float64], *, n_steps: int = 1
 ) -> NDArray[np.float64]:
-    """Centres after a number of the steps of `lloyd`, without reading the rows once more for their cost.
+    """Centres after a number of steps for k-means, without reading the rows once more for their cost.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     weights : ndarray of shape (n,)
     centers : ndarray of shape (k, d)
-    power : {1, 2}
     n_steps : int
 
     Returns
@@ -230,22 +232,15 @@ def refine(
     ndarray of shape (k, d), float64
     """
     for _ in range(n_steps):
-        index, squared = nearest(X, centers)
-        centers = _moved(X, weights, centers, index, squared if power == 2 else np.sqrt(squared), power)
+        centers = _moved(X, weights, centers, nearest_index(X, centers))
     return centers
 
 
 def _moved(
-    X: Floats,
-    weights: NDArray[np.float64],
-    centers: NDArray[np.float64],
-    index: NDArray[np.intp],
-    distances: NDArray[np.float64],
-    power: int,
+    X: Floats, weights: NDArray[np.float64], centers: NDArray[np.float64], index: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Each centre moved to the mean of its rows, for k-median weighted by the inverse of their distances."""
-    pull = weights if power == 2 else weights / np.maximum(distances, 1e-12 * max(distances.max(), 1e-300))
-    means, masses = group_means(X, pull, index, len(centers))
+    """Each centre moved to the weighted mean of its rows; one that has none stays."""
+    means, masses = group_means(X, weights, index, len(centers))
     return np.where((masses > 0)[:, None], means, centers)
 
 
@@ -257,9 +252,8 @@ def cluster(
     *,
     power: int = 2,
     spread: NDArray[np.float64] | None = None,
-    n_starts: int = 3,
 ) -> Clustering:
-    """Best of several local searches, each from its own D^power seeds.
+    """Best of three local searches, each from its own D^power seeds.
 
     Parameters
     ----------
@@ -270,7 +264,6 @@ def cluster(
     rng : numpy.random.Generator
     power : {1, 2}
     spread : ndarray of shape (n,), optional
-    n_starts : int
 
     Returns
     -------
@@ -278,7 +271,7 @@ def cluster(
     """
     squares = squares_about_mean(X, weights)
     runs = []
-    for _ in range(n_starts):
+    for _ in range(_STARTS):
         rows, sampled = importance_sample(squares, weights, SEEDING_ROWS, rng)
         seeds = rows[seed_centers(X[rows], sampled, n_clusters, rng, power=power)]
         runs.append(lloyd(X, weights, X[seeds].astype(np.float64), power=power, spread=spread))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .errors import first_line
+
 _TOLD_COLUMNS = 20
 _PROBED_ROWS = 1000  # of a column that may not hold numbers; later ones are found when all are converted
 
@@ -21,7 +23,7 @@ def take_columns(
     Raises
     ------
     ValueError
-        When they are given twice, or there is no such column.
+        When they are given twice, there is no such column, or no other is left.
     TypeError
         When a column is asked for by name and X is no DataFrame.
     """
@@ -41,6 +43,8 @@ def take_columns(
         X, y = X.drop(columns=label_column), _complete(X, "label_column", label_column)
     if weight_column is not None:
         X, sample_weight = X.drop(columns=weight_column), _complete(X, "weight_column", weight_column)
+    if isinstance(X, pd.DataFrame) and X.shape[1] == 0:
+        raise ValueError("it has no columns but labels and weights")
     return X, y, sample_weight
 
 
@@ -126,8 +130,8 @@ def check_numbers(X: Any) -> None:
         try:
             np.asarray(column[:_PROBED_ROWS], dtype=np.float64)
         except (ValueError, TypeError) as error:
-            first = str(error).splitlines()[0]
-            raise ValueError(f"column {str(name)!r} of dtype {column.dtype} does not hold numbers: {first}") from error
+            reason = f"does not hold numbers: {first_line(error)}"
+            raise ValueError(f"column {str(name)!r} of dtype {column.dtype} {reason}") from error
 
 
 def first_not_finite(X: Any) -> str:

@@ -6,23 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from .errors import needed
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-def new_axes(width: float = 7.0, height: float = 4.5) -> Axes:
-    """Empty axes of a size in inches, of a figure that notebooks show.
-
-    Raises
-    ------
-    ImportError
-        When matplotlib is missing, naming the extra that brings it.
-    """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install 'coreset-eval[plots]'") from error
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def plot_plan(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -40,8 +27,13 @@ def plot_plan(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        When matplotlib is missing, naming the extra that brings it.
     """
-    axes = new_axes() if ax is None else ax
+    axes = _new_axes() if ax is None else ax
     shown = table[(table["n_points"] > 0) & table["error"].notna()].sort_values("n_points")
     names = [_codec_name(quantizer.get_config()) for quantizer in shown["quantizer"]]
     tried = ~shown["note"].str.startswith("not tried")
@@ -69,6 +61,13 @@ def plot_plan(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     axes.title.set_fontsize(10)
     axes.legend(frameon=False, fontsize=8)
     return axes
+
+
+def _new_axes() -> Axes:
+    """Empty axes of a figure that notebooks show."""
+    with needed("matplotlib", "plots need matplotlib: pip install 'coreset-eval[plots]'"):
+        import matplotlib.pyplot as plt
+    return plt.subplots(figsize=(7.0, 4.5), layout="constrained")[1]
 
 
 def _codec_name(config: dict[str, Any]) -> tuple[str, str]:

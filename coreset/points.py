@@ -135,11 +135,10 @@ class Coreset:
             object.__setattr__(self, name, value)
 
     def _checked_optional_fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
         for name in ("max_displacement", "total_displacement"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must not be negative")
-        fields |= checked_target_fields(self.labels, self.target_type, self.label_scale)
+        fields = checked_target_fields(self.labels, self.target_type, self.label_scale)
         if self.spread is not None:
             fields["spread"] = not_negative("spread", self.spread)
         if self.sample_indices is not None:
@@ -163,7 +162,7 @@ class Coreset:
         self.__dict__.update(state)
         for value in state.values():
             if isinstance(value, np.ndarray):
-                value.flags.writeable = False  # which copies and pickles forget
+                value.setflags(write=False)  # which copies and pickles forget
 
     def __len__(self) -> int:
         return len(self.points)

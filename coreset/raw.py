@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .targets import NUMERIC
 
-ZSTD_LEVEL = 3
+_ZSTD_LEVEL = 3
 ZSTD_SAMPLE_BYTES = 8 << 20
 _BLOCKS = 8  # of a megabyte, which is long beside the distances at which this level finds repetitions
 
@@ -118,5 +118,5 @@ def _compressed_size(data: bytes) -> int | None:
             import zstandard
         except ImportError:
             return None
-        return len(zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data))
-    return len(zstd.compress(data, level=ZSTD_LEVEL))
+        return len(zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data))
+    return len(zstd.compress(data, level=_ZSTD_LEVEL))

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, Any
 
 import numpy as np
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from .errors import needed
+
+
+def import_parquet() -> Any:
+    """The module pyarrow.parquet.
+
+    Raises
+    ------
+    ImportError
+        When pyarrow is missing, naming the extra that brings it.
+    """
+    with needed("pyarrow", "parquet files need pyarrow: pip install 'coreset-eval[parquet]'"):
+        import pyarrow.parquet
+    return pyarrow.parquet
 
 
 def _read_npy(path: Path) -> np.ndarray | pd.DataFrame:
@@ -18,8 +31,6 @@ def _read_npy(path: Path) -> np.ndarray | pd.DataFrame:
             raise ValueError("it does not hold one array in NumPy's format")
     table = np.load(path, allow_pickle=False)
     if table.dtype.names is not None and table.ndim == 1:
-        import pandas as pd
-
         return pd.DataFrame.from_records(table)
     if table.ndim != 2 or 0 in table.shape or table.dtype.kind not in "biuf":
         raise ValueError(f"it holds {table.dtype} of shape {table.shape}, expected numbers of shape (n, d)")
@@ -27,14 +38,11 @@ def _read_npy(path: Path) -> np.ndarray | pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
     return pd.read_csv(path)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
+    import_parquet()
     return pd.read_parquet(path)
 
 
@@ -56,10 +64,8 @@ def _write_csv(frame: pd.DataFrame, file: IO[bytes]) -> None:
 
 
 def _write_parquet(frame: pd.DataFrame, file: IO[bytes]) -> None:
-    try:
-        frame.to_parquet(file, index=False)
-    except ImportError as error:
-        raise ImportError("writing parquet needs pyarrow: pip install pyarrow") from error
+    import_parquet()
+    frame.to_parquet(file, index=False)
 
 
 # By the end of a file's name.

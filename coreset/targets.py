@@ -67,7 +67,7 @@ def is_continuous(y: NDArray[Any]) -> bool:
     return y.dtype.kind == "f" and not bool((y == np.round(y)).all())
 
 
-def typed_targets(y: ArrayLike, target_type: str, name: str = "y") -> tuple[NDArray[Any], str]:
+def typed_targets(y: ArrayLike, target_type: str) -> tuple[NDArray[Any], str]:
     """Targets as classes or as numbers, and which of the two they are.
 
     Parameters
@@ -75,8 +75,6 @@ def typed_targets(y: ArrayLike, target_type: str, name: str = "y") -> tuple[NDAr
     y : array-like of shape (n,)
     target_type : {"auto", "class", "numeric"}
         "auto" makes floats that are not all integers numbers, everything else classes.
-    name : str
-        What the caller calls them, for errors.
 
     Returns
     -------
@@ -91,17 +89,17 @@ def typed_targets(y: ArrayLike, target_type: str, name: str = "y") -> tuple[NDAr
     TypeError
         When numbers are asked for and `y` holds none, or `y` is of no usable type.
     """
-    labels = as_labels(y, name)
+    labels = as_labels(y)
     if target_type == NUMERIC:
-        return as_numbers(labels, name), NUMERIC
+        return _as_numbers(labels, "y"), NUMERIC
     if not is_continuous(labels):
         return labels, CLASS
     if target_type == CLASS:
-        raise ValueError(f"{name} is continuous, but target_type='class': target_type='numeric' keeps numbers")
+        raise ValueError("y is continuous, but target_type='class': target_type='numeric' keeps numbers")
     return labels.astype(np.float64), NUMERIC
 
 
-def as_numbers(labels: NDArray[Any], name: str) -> NDArray[np.float64]:
+def _as_numbers(labels: NDArray[Any], name: str) -> NDArray[np.float64]:
     """Numbers as float64.
 
     Raises
@@ -146,7 +144,7 @@ def checked_target_fields(
     if scale is None:
         raise ValueError("label_scale='auto' must be a number here")
     return {
-        "labels": frozen(as_numbers(checked, "labels"), np.float64),
+        "labels": frozen(_as_numbers(checked, "labels"), np.float64),
         "target_type": NUMERIC,
         "label_scale": scale,
     }

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.utils import check_random_state
 
@@ -28,12 +29,16 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
     Raises
     ------
     ValueError
-        When it is none of these.
+        When it is none of these, or negative.
     """
     if isinstance(random_state, np.random.Generator):
         return random_state
-    if random_state is None or isinstance(random_state, numbers.Integral):
-        return np.random.default_rng(None if random_state is None else int(random_state))
+    if random_state is None:
+        return np.random.default_rng()
+    if isinstance(random_state, numbers.Integral):
+        if random_state < 0:
+            raise ValueError(f"random_state={random_state} must not be negative")
+        return np.random.default_rng(int(random_state))
     return np.random.default_rng(check_random_state(random_state).randint(0, 2**31 - 1, size=4))
 
 
@@ -142,6 +147,4 @@ def from_polars(X: Any) -> Any:
     """A polars DataFrame as one of pandas, which keeps names and types of columns; anything else as it is."""
     if not is_polars_frame(X):
         return X
-    import pandas as pd
-
     return pd.DataFrame({name: X[name].to_numpy() for name in X.columns})

@@ -251,14 +251,7 @@ def sweep(task: Task, models: dict[str, dict[str, ClassifierMixin]], report: Rep
             source: noise_sweep(model, task.X_test, task.y_test, levels=NOISE_LEVELS, n_draws=25, random_state=0)
             for source, model in by_source.items()
         }
-        plot_sweeps(
-            {source: swept.table for source, swept in sweeps.items()},
-            clean={source: swept.clean for source, swept in sweeps.items()},
-            chance=next(iter(sweeps.values())).chance,
-            ylabel="test accuracy",
-            title=f"{task.name}: {name}",
-            ax=axes,
-        )
+        plot_sweeps(sweeps, xlabel="noise level", ylabel="test accuracy", title=f"{task.name}: {name}", ax=axes)
         for source, swept in sweeps.items():
             columns[name, source] = noise_column(swept)
             numbers[f"{name}, {source}"] = noise_column(swept).to_dict()

@@ -1,5 +1,7 @@
 """Find out which imputation algorithm fills the holes of a table best, and how sure that is."""
 
+from importlib.metadata import version
+
 from imputation_eval.dissimilarity import NdsResult, nds
 from imputation_eval.encoding import TableEncoder
 from imputation_eval.imputers import (
@@ -32,6 +34,8 @@ from imputation_eval.metrics import (
 )
 from imputation_eval.ranking import Ranking, rank_imputers, score_imputations
 from imputation_eval.truthless import IScoreResult, energy_iscore
+
+__version__ = version("coreset-eval")
 
 __all__ = [
     "ChainedImputer",

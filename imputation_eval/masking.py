@@ -47,7 +47,8 @@ def ampute(
     Raises
     ------
     TypeError
-        If `df` is not a DataFrame, `mechanism` no str or `missing_rate` no number.
+        If `df` is not a DataFrame, `mechanism` no str or `missing_rate` no number; or, where ranks count, if a column
+        holds values that cannot be compared.
     ValueError
         If `mechanism` is unknown, `missing_rate` lies outside (0, 1) or is more than ``"mar"`` can hide, `df` is empty,
         has duplicate column names, has no cell that may be hidden, or, for ``"observed"``, no row with holes.
@@ -210,7 +211,10 @@ def _ranks(df: pd.DataFrame, rng: np.random.Generator) -> _Array:
     for j in range(df.shape[1]):
         column = df.iloc[:, j].infer_objects()
         if not _has_order(column):
-            codes, levels = pd.factorize(column)
+            try:
+                codes, levels = pd.factorize(column)
+            except TypeError as error:
+                raise TypeError(f"column {column.name!r} holds values that cannot be compared: {error}.") from error
             column = pd.Series(np.append(rng.permutation(len(levels)), np.nan)[codes])
         n_observed = int(column.notna().sum())
         if n_observed:

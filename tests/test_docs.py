@@ -16,6 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from coreset.cli.command import _parser
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))

@@ -1,4 +1,4 @@
-"""What importing costs, and that every public name is documented and its example runs."""
+"""What importing costs, what versions are promised, and that every public name is documented and its example runs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
+from packaging.version import Version
 
+ROOT = Path(__file__).parents[1]
 PACKAGES = ("coreset", "imputation_eval", "analog_eval")
 HEAVY = ("ray", "torch", "matplotlib", "ot")
+NEED_TORCH = ("analog_eval.adapters.modules", "analog_eval.normalization", "analog_eval.training")
 MODULES = [
     *PACKAGES,
     *(
@@ -44,7 +50,30 @@ def test_every_public_name_exists_and_is_documented(package):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name):
+    if name.startswith(NEED_TORCH):
+        pytest.importorskip("torch")
     mpl.use("Agg")
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
     plt.close("all")
+
+
+def _project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_versions_agree():
+    written = _project()["version"]
+    assert {importlib.import_module(package).__version__ for package in PACKAGES} == {written}
+    assert f"\nversion: {written}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_lowest_versions_are_those_that_the_project_allows():
+    project = _project()
+    extras = project["optional-dependencies"]
+    allowed = [*project["dependencies"], *extras["ray"], *extras["plots"], *extras["parquet"]]
+    constraints = (ROOT / "tests/lowest.txt").read_text(encoding="utf-8")
+    tested = dict(re.findall(r"^([\w-]+)==([\d.]+)$", constraints, flags=re.MULTILINE))
+    lowest = dict(re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in allowed)
+    assert tested.keys() == lowest.keys()
+    assert all(Version(tested[name]) == Version(lowest[name]) for name in lowest)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -17,6 +19,13 @@ def goals(monkeypatch):
     import scoreboard_goals
 
     return scoreboard_goals
+
+
+@pytest.fixture
+def scoreboard(goals):
+    import scoreboard
+
+    return scoreboard
 
 
 def test_the_page_is_that_of_the_results():
@@ -65,3 +74,59 @@ def test_bounds_are_read_from_the_text_of_a_goal(goals, text, what, bound):
 def test_a_goal_without_a_bound_is_an_error(goals):
     with pytest.raises(ValueError, match="'fast' has no bound"):
         goals.judged("p", "fast", "m", True)
+
+
+def test_goals_of_a_file_are_told_apart_whatever_their_sizes(goals, scoreboard):
+    for name, read in goals.GOALS.items():
+        keys = [goal.key for goal in read(scoreboard.load(BENCHMARKS / "results", name))]
+        assert len(set(keys)) == len(keys), name
+        assert keys, name
+
+
+def test_a_quick_run_speaks_of_the_same_goals_at_its_own_sizes(goals, scoreboard):
+    full = [goals.most("coreset", "time (1,000,000 x 64)", 1, [2.0]), goals.most("coreset", "memory (64)", 1, [1.0])]
+    quick = [goals.most("coreset", "time (1,000 x 64)", 1, [0.5]), goals.most("coreset", "new", 1, [0.5])]
+    time, memory, new = scoreboard.side_by_side(full, quick)
+    assert (time.what, time.measured, time.held) == ("time (1,000 x 64)", "0.5", True)
+    assert (memory.what, memory.measured, memory.held) == ("memory (64)", "", None)
+    assert new.what == "new"
+    text = "\n".join(scoreboard.goals_section({"speed": [time, memory, new]}, {"speed": full}))
+    assert "| time (1,000 x 64) | ≤ 1 | 0.5 | held | **missed** | speed |" in text
+    assert "| memory (64) | ≤ 1 | not measured in the quick form |  | held | speed |" in text
+
+
+def test_a_quick_page_says_what_was_skipped_and_what_gave_no_results(scoreboard, tmp_path):
+    skipped = {"skipped": "aihwkit was not installed: no wheel", "quick": True}
+    (tmp_path / "vs_aihwkit.json").write_text(json.dumps(skipped), encoding="utf-8")
+    (tmp_path / "peers.png").write_bytes(b"")
+    page = scoreboard.write(tmp_path).read_text(encoding="utf-8")
+    assert page.startswith("# Scoreboard, quick form")
+    assert "Not measured: aihwkit was not installed: no wheel" in page
+    assert "| speed | no results | | |" in page
+    assert "goals 0 were measured" in page
+    assert "![peers.png](peers.png)" in page
+
+
+def test_faults_that_tests_find_are_goals_before_and_after_they_are_measured(goals):
+    before = list(goals.mutation({}))
+    assert [goal.held for goal in before] == [None] * 4
+    assert {goal.package for goal in before} == {"coreset", "imputation_eval", "analog_eval"}
+    scores = dict(zip(goals.MUTATED, (0.9, 0.89, 1.0, 0.95), strict=True))
+    rows = {module: {"score": score, "mutants": 100} for module, score in scores.items()}
+    assert [goal.held for goal in goals.mutation({"modules": rows})] == [True, False, True, True]
+    intervals = ((0.9, 0.99), (0.8, 0.89), (0.85, 0.95), (0.8, 0.9))  # of samples, which decide or do not
+    sampled = {module: rows[module] | {"interval": each} for module, each in zip(rows, intervals, strict=True)}
+    assert [goal.held for goal in goals.mutation({"modules": sampled})] == [True, False, None, None]
+
+
+def test_ratios_are_of_medians_with_an_interval_that_seeds_decide(scoreboard):
+    def side(*values):
+        return pd.Series(values)
+
+    assert scoreboard.ratio([(side(1.0, 1.0), side(2.0, 2.0))]) == "0.5 (0.5 to 0.5)"
+    assert scoreboard.ratio([(side(1.0), side(4.0))]) == "0.25 (one seed)"
+    # Geometric: a half on one data set and twice on another are even.
+    even = [(side(1.0, 1.0), side(2.0, 2.0)), (side(2.0, 2.0), side(1.0, 1.0))]
+    assert scoreboard.ratio(even) == "1 (1 to 1)"
+    # Bootstrap medians of two values are the least, the middle or the greatest, each often enough.
+    assert scoreboard.ratio([(side(1.0, 3.0), side(2.0, 2.0))]) == "1 (0.5 to 1.5)"

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 
-from analog_eval.adapters.analog import AnalogKernel, Multiply, Orient
+from analog_eval.adapters.analog import AnalogKernel, Orient, exact_product
 from analog_eval.adapters.arrays import ArrayAdapter, ArrayModel
 from analog_eval.adapters.base import (
     Adapter,
@@ -23,17 +23,18 @@ from analog_eval.adapters.base import (
     Targets,
     Tensor,
     as_array,
+    check_output_axis,
     of_memory,
     target_indices,
 )
 from analog_eval.adapters.estimators import LINEAR_MODELS, LinearAdapter, MLPAdapter
+from analog_eval.adapters.further_uses import further_uses, further_uses_note
 
 __all__ = [
     "Adapter",
     "AnalogKernel",
     "ArrayModel",
     "Arrays",
-    "Multiply",
     "Orient",
     "Predictor",
     "Role",
@@ -41,6 +42,10 @@ __all__ = [
     "Tensor",
     "adapt",
     "as_array",
+    "check_output_axis",
+    "exact_product",
+    "further_uses",
+    "further_uses_note",
     "of_memory",
     "target_indices",
 ]

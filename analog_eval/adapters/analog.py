@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AnalogKernel", "Multiply", "Orient"]
+__all__ = ["AnalogKernel", "Multiply", "Orient", "exact_product"]
 
 #: From an array of the kernel's shape to a matrix of shape (n_outputs, n_inputs).
 Orient: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
@@ -72,6 +72,11 @@ class AnalogKernel(np.ndarray):
             return origin, False
         flipped = self.shape == origin.shape[::-1] and self.strides == origin.strides[::-1]
         return (origin, True) if flipped else None
+
+
+def exact_product(kernel: NDArray[Any]) -> Multiply:
+    """Return the product with a kernel as NumPy computes it."""
+    return lambda rows, orient: np.asarray(rows @ orient(kernel).T)
 
 
 def _product(left: Any, right: Any) -> NDArray[Any] | None:

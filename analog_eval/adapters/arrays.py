@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
 
-from analog_eval.adapters.base import Adapter, Arrays, Role, Tensor, winning_labels
+from analog_eval.adapters.base import Adapter, Arrays, Role, Tensor, check_output_axis, winning_labels
 from analog_eval.noise import check_weights
 
 __all__ = ["ArrayAdapter", "ArrayModel"]
@@ -39,7 +39,7 @@ class ArrayModel:
     Raises
     ------
     TypeError
-        If `forward` is not callable, or an array does not hold real numbers.
+        If `forward` is not callable, `output_axis` no int, or an array does not hold real numbers.
     ValueError
         If there are no arrays, an array is not finite, or `roles` or `classes` do not fit.
 
@@ -70,10 +70,13 @@ class ArrayModel:
             raise ValueError("arrays is empty; a model needs at least one array")
         self.forward = forward
         self.roles = _roles(self.arrays, roles)
+        check_output_axis(output_axis)
         self.output_axis = output_axis
         self.classes_ = None if classes is None else np.asarray(classes)
         if self.classes_ is not None and (self.classes_.ndim != 1 or len(self.classes_) < 2):
             raise ValueError(f"classes must list at least 2 labels, got shape {self.classes_.shape}")
+        if self.classes_ is not None and len(set(self.classes_.tolist())) < len(self.classes_):
+            raise ValueError(f"classes must list labels that differ, got {self.classes_.tolist()}")
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Return what `forward` returns for `X`, an ndarray of shape (n_rows, ...)."""

@@ -24,6 +24,7 @@ __all__ = [
     "Targets",
     "Tensor",
     "as_array",
+    "check_output_axis",
     "of_memory",
     "target_indices",
     "winning_labels",
@@ -180,6 +181,12 @@ def target_indices(tensors: Sequence[Tensor], targets: str) -> list[int]:
     return chosen
 
 
+def check_output_axis(axis: Any) -> None:
+    """Raise unless `axis` is an int or None."""
+    if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int | np.integer)):
+        raise TypeError(f"output_axis must be an int or None, got {axis!r}")
+
+
 def as_array(values: Any) -> NDArray[Any]:
     """Return `values` as NumPy sees them, tensors of any device included."""
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
@@ -187,7 +194,8 @@ def as_array(values: Any) -> NDArray[Any]:
 
 def of_memory(error: Exception) -> bool:
     """Whether an error tells that there was not enough memory, for which torch has no class but on accelerators."""
-    return re.search("out of memory|to allocate|ALLOC_FAILED", str(error)) is not None
+    told = re.search("out of memory|to allocate|ALLOC_FAILED", str(error)) is not None
+    return told or isinstance(error, MemoryError)
 
 
 def winning_labels(scores: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:

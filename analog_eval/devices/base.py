@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from analog_eval.devices.blocks import blocks
 from analog_eval.devices.times import Time, to_seconds
 
-__all__ = ["Device", "Programmed", "State", "check_positive"]
+__all__ = ["Device", "Programmed", "State", "check_positive", "check_scale"]
 
 State: TypeAlias = tuple[NDArray[Any], ...]
 
@@ -89,8 +91,11 @@ class Device(ABC):
 
     def __post_init__(self) -> None:
         check_positive(self.g_max, "g_max")
+        _check_number(self.g_min, "g_min")
         if not 0.0 <= self.g_min < self.g_max:
             raise ValueError(f"g_min={self.g_min} must be >= 0 and below g_max={self.g_max}")
+        if not isinstance(self.significances, Iterable):
+            raise TypeError(f"significances must be one number a pair of devices, got {self.significances!r}")
         object.__setattr__(self, "significances", tuple(self.significances))
         if not self.significances:
             raise ValueError("significances is empty; a weight needs at least one pair of devices")
@@ -285,8 +290,21 @@ class Device(ABC):
 
 def check_positive(value: float, name: str) -> None:
     """Raise unless `value` is a finite number > 0."""
+    _check_number(value, name)
     if not 0.0 < value < np.inf:
         raise ValueError(f"{name}={value} must be finite and > 0")
+
+
+def check_scale(value: float, name: str) -> None:
+    """Raise unless `value` is a finite number >= 0."""
+    _check_number(value, name)
+    if not 0.0 <= value < np.inf:
+        raise ValueError(f"{name}={value} must be finite and >= 0")
+
+
+def _check_number(value: object, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
 
 
 def _peak(values: NDArray[Any]) -> float:

@@ -106,10 +106,10 @@ class Hermes(PowerLawDevice):
     t_read: float = 512e-9
 
     def __post_init__(self) -> None:
-        if self.n_unit not in _FITS:
+        if self.n_unit not in tuple(_FITS):
             raise ValueError(f"n_unit={self.n_unit!r} is neither 1 nor 2")
         for name in ("g_max", "t0"):
-            if np.isnan(getattr(self, name)):
+            if isinstance(getattr(self, name), float) and np.isnan(getattr(self, name)):
                 object.__setattr__(self, name, getattr(self._fit, name))
         super().__post_init__()
         if self.g_max > self._fit.g_max:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_eval.devices.base import Device, State, check_positive
+from analog_eval.devices.base import Device, State, check_positive, check_scale
 
 __all__ = ["PowerLawDevice", "polynomial", "safe_log"]
 
@@ -58,8 +58,7 @@ class PowerLawDevice(Device):
         if self.t0 < self.t_read:
             raise ValueError(f"t0={self.t0} must not be less than t_read={self.t_read}")
         for name in ("programming_scale", "drift_scale", "read_scale"):
-            if not 0.0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"{name}={getattr(self, name)} must be finite and >= 0")
+            check_scale(getattr(self, name), name)
 
     @abstractmethod
     def programming_sd(self, target: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_eval.devices.base import Device, State
+from analog_eval.devices.base import Device, State, check_scale
 from analog_eval.devices.power_law import polynomial
 from analog_eval.devices.times import Time, in_words, to_seconds
 
@@ -71,8 +71,7 @@ class ReRAM(Device):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.programming_scale < np.inf:
-            raise ValueError(f"programming_scale={self.programming_scale} must be finite and >= 0")
+        check_scale(self.programming_scale, "programming_scale")
 
     @property
     def first_time(self) -> float:

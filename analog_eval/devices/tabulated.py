@@ -76,7 +76,7 @@ class TabulatedDevice(PowerLawDevice):
             column = self._set(name, _numbers(getattr(self, name), name) or (0.0,) * len(grid))
             if len(column) != len(grid):
                 raise ValueError(f"{name} has {len(column)} entries, but conductances has {len(grid)}")
-        if np.isnan(self.g_max):
+        if isinstance(self.g_max, float) and np.isnan(self.g_max):
             object.__setattr__(self, "g_max", grid[-1])
         super().__post_init__()
 

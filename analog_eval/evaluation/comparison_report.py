@@ -91,9 +91,7 @@ class Comparison(Rendered):
         if kind == "differences":
             return plot_differences(self.table, xlabel=label, ylabel=f"difference of {self._what}", ax=ax)
         if kind == "scores":
-            tables = {name: report.table for name, report in self.reports.items()}
-            clean = {name: report.clean for name, report in self.reports.items()}
-            return plot_sweeps(tables, clean=clean, chance=self._any.chance, xlabel=label, ylabel=self.metric, ax=ax)
+            return plot_sweeps(self.reports, ax=ax)
         raise ValueError(f"kind={kind!r} is not one of 'differences', 'scores'")
 
     @property

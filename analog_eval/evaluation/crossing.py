@@ -42,6 +42,7 @@ def crossing(
     rows_covariance: NDArray[np.float64],
     target: float,
     *,
+    unseen: float | NDArray[np.float64] = 0.0,
     falling: bool = False,
 ) -> Crossing:
     """Return where ``mean - target * clean`` and the two limits of its interval first change sign.
@@ -58,6 +59,8 @@ def crossing(
         Of the clean score and of those of the levels, from the choice of rows; NaN if not known.
     target : float
         Positive, not 1.
+    unseen : float or ndarray of shape (n_levels,), default=0.0
+        See `half_widths`.
     falling : bool, default=False
         Whether noise grows as the level falls.
 
@@ -67,7 +70,7 @@ def crossing(
     """
     levels, noisy = table.index.to_numpy(dtype=np.float64), table.index.to_numpy() != clean_level
     gap = (table["mean"] - target * clean).to_numpy()
-    half = half_widths(table, rows_covariance, target)
+    half = half_widths(table, rows_covariance, target, unseen)
     # From the cleanest level to the noisiest: downwards in dB and bits.
     order = np.argsort(levels)[:: -1 if falling else 1]
     order = order[noisy[order]]
@@ -82,17 +85,22 @@ def crossing(
 
 
 def half_widths(
-    table: pd.DataFrame, covariance: NDArray[np.float64], target: float | NDArray[np.float64]
+    table: pd.DataFrame,
+    covariance: NDArray[np.float64],
+    target: float | NDArray[np.float64],
+    unseen: float | NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return half the widths of the 95 % intervals of ``mean - target * clean``, for a target or one a level.
 
-    Those of the draws alone where the covariance is NaN; NaN where it is infinite.
+    `unseen` is the variance that rows which the test may have missed add to either score, for all levels or one a
+    level.  Intervals are those of the draws alone where the covariance is NaN; NaN where it is infinite.
     """
     known = np.nan_to_num(covariance, posinf=np.inf)
     with np.errstate(invalid="ignore"):
         rows = known.diagonal()[1:] - 2.0 * target * known[0, 1:] + target**2 * known[0, 0]
+    rows = np.maximum(rows, 0.0) + (1.0 + target**2) * unseen
     draws = table["draws_se"].to_numpy() ** 2
-    total = draws + np.maximum(rows, 0.0)
+    total = draws + rows
     # Satterthwaite's degrees of freedom, with many rows.
     with np.errstate(divide="ignore", invalid="ignore"):
         degrees = np.where(total > 0.0, (table["n_draws"].to_numpy() - 1.0) * (total / draws) ** 2, np.inf)

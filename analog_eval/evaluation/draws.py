@@ -96,7 +96,8 @@ def plan_draws(n_draws: int | str, half_width: float | None, max_draws: int) -> 
         if n_draws != "auto":
             raise ValueError(f"n_draws={n_draws!r} is neither a number nor 'auto'")
         most = check_count(max_draws, "max_draws")
-        if half_width is not None and not (isinstance(half_width, Real) and 0.0 < half_width < np.inf):
+        is_number = isinstance(half_width, Real) and not isinstance(half_width, bool)
+        if half_width is not None and not (is_number and 0.0 < half_width < np.inf):
             raise ValueError(f"half_width={half_width!r} must be a finite number > 0")
         return DrawPlan(min(FIRST_LOOK, most), most, True, half_width)
     if half_width is not None:

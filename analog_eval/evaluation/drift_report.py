@@ -167,7 +167,7 @@ class DriftReport(SweepReport):
             # NaN where the covariance is infinite.
             with np.errstate(invalid="ignore"):
                 variance = rows[first, first] + rows[last, last] - 2.0 * rows[first, last]
-                parts.append((float(np.sqrt(np.maximum(variance, 0.0))), float("inf")))
+                parts.append((float(np.sqrt(np.maximum(variance, 0.0) + 2.0 * self.unseen)), float("inf")))
         mean = float(changes.mean())
         return Variation(mean, *interval(mean, parts))
 

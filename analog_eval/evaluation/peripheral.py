@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from analog_eval.adapters import AnalogKernel, Multiply, Orient, of_memory, target_indices
+from analog_eval.adapters import (
+    AnalogKernel,
+    Orient,
+    exact_product,
+    further_uses,
+    further_uses_note,
+    of_memory,
+    target_indices,
+)
 from analog_eval.evaluation.metrics import Evaluation
 from analog_eval.evaluation.subject import Subject
 from analog_eval.noise import RandomState, generators
@@ -23,9 +31,6 @@ __all__ = ["AnalogSubject", "check_periphery", "in_words", "warn_of_clipping", "
 
 # So many rows calibrate by themselves, and tell what a kernel is used for.
 _FIRST_ROWS = 256
-# What a hidden kernel is replaced by: the first shows in what is odd, such as a sum, the second in what is even, as
-# squares are.  Both keep the greatest absolute value, by which models scale inputs and outputs.
-_HIDDEN = (np.negative, np.flip)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,53 +182,11 @@ def _dynamic(subject: Subject, multiplied: Iterable[int], calibration: Any, scal
 
 
 def _further_uses(subject: Subject, multiplied: Collection[int]) -> str:
-    """Say which kernels reach the outputs by another way than products through the periphery, too.
-
-    Products keep the kernel, and all else finds another in its place, which then shows in the outputs.
-    """
-    adapter, clean = subject.adapter, subject.noisy.clean
+    """Say which kernels reach the outputs by another way than products through the periphery, too."""
+    adapter = subject.adapter
     predict = (adapter.predictor if adapter.classes is None else adapter.scores)(_first_rows(subject))
-
-    def outputs(hidden: Collection[int] = (), hide: Callable[..., NDArray[Any]] = np.negative) -> NDArray[Any]:
-        arrays = list(clean)
-        for i in multiplied:
-            shown = hide(clean[i]).copy() if i in hidden else clean[i]
-            arrays[i] = AnalogKernel.of(shown, _exactly(clean[i]))
-        with np.errstate(all="ignore"):
-            return predict(arrays)
-
-    usual = outputs()
-
-    def reached(hidden: Collection[int]) -> bool:
-        for hide in _HIDDEN:
-            # What refuses such a kernel has looked at it, which is no use of it.
-            with suppress(Exception):
-                if not _alike(outputs(hidden, hide), usual):
-                    return True
-        return False
-
-    # Where the model itself is random, differences tell nothing; and most models have none, which all at once tell.
-    if not _alike(outputs(), usual) or not reached(multiplied):
-        return ""
-    also = [i for i in multiplied if reached([i])]
-    if not also:
-        return ""
-    return (
-        "used outside of products through the periphery, too (such as by a transpose), and exact there: "
-        f"{_names(subject, also)}"
-    )
-
-
-def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Whether outputs are the same but for rounding."""
-    if one.shape != other.shape or one.dtype.kind != "f":
-        return np.array_equal(one, other)
-    size = np.abs(other).max(initial=0.0, where=np.isfinite(other))
-    return np.allclose(one, other, rtol=0.0, atol=float(np.finfo(one.dtype).eps ** 0.5 * size), equal_nan=True)
-
-
-def _exactly(kernel: NDArray[Any]) -> Multiply:
-    return lambda rows, orient: np.asarray(rows @ orient(kernel).T)
+    also = further_uses(predict, subject.noisy.clean, multiplied)
+    return further_uses_note(adapter.tensors[i].name for i in also) if also else ""
 
 
 def _names(subject: Subject, positions: Iterable[int]) -> str:
@@ -236,7 +199,7 @@ def _greatest_inputs(subject: Subject, positions: Sequence[int], calibration: An
     greatest: dict[int, float] = {}
 
     def watched(i: int, kernel: NDArray[Any]) -> NDArray[Any]:
-        exactly = _exactly(kernel)
+        exactly = exact_product(kernel)
 
         def multiply(rows: NDArray[Any], orient: Orient) -> NDArray[Any]:
             peak = float(np.abs(rows).max(initial=0.0))

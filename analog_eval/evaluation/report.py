@@ -39,8 +39,7 @@ class SweepReport(Rendered):
         Columns ``level``, ``draw``, ``score``.  The same draw number means the same random numbers at every level.
     rows_covariance : ndarray of shape (n_levels + 1, n_levels + 1)
         Covariance of the clean score and of the mean scores, in this order, that comes from the choice of test rows;
-        NaN for a metric of which it is not known, infinite for one row.  Made for differences: for accuracies the
-        diagonal is a little more than ``rows_se`` squared, as `analog_eval.evaluation.statistics.unseen` explains.
+        NaN for a metric of which it is not known, infinite for one row.
     metric : str
         Name of the score.
     noisy : ndarray of bool, shape (n_levels,)
@@ -60,6 +59,11 @@ class SweepReport(Rendered):
     chance_covariance : ndarray of shape (n_levels + 1, n_levels + 1), optional
         `rows_covariance` of the same scores less `chance`, which moves with the rows if it is the variance of `y`, and
         is taken for known if it is a share of labels; None: `rows_covariance`, as for a chance that is known.
+    unseen : float, default=0.0
+        Variance that rows which the test may have missed add to each of two accuracies in their difference
+        (`analog_eval.evaluation.statistics.unseen`); 0 for other metrics.
+    moved : ndarray of shape (n_levels,), optional
+        How far noise moves a row that it moves, at most 1 (`analog_eval.evaluation.statistics.moved_share`); None: 1.
 
     Examples
     --------
@@ -88,6 +92,8 @@ class SweepReport(Rendered):
     notes: tuple[str, ...]
     falling: bool = False
     chance_covariance: np.ndarray | None = None
+    unseen: float = 0.0
+    moved: np.ndarray | None = None
 
     @property
     def average_normalized(self) -> float:
@@ -115,7 +121,7 @@ class SweepReport(Rendered):
             unit = abs(self.clean - self.chance)
             covariance = covariance if self.chance_covariance is None else self.chance_covariance
         with np.errstate(divide="ignore", invalid="ignore"):
-            return share, half_widths(self.table, covariance, share) / unit
+            return share, half_widths(self.table, covariance, share, self.unseen) / unit
 
     @property
     def _judged(self) -> str:
@@ -161,8 +167,7 @@ class SweepReport(Rendered):
         names: dict[str, Any] = {"xlabel": self.level_label, "ylabel": self.metric, "ax": ax}
         match kind:
             case "score":
-                clean, border = {name: self.clean}, {name: self._border()}
-                return plot_sweeps({name: self.table}, clean=clean, border=border, chance=self.chance, **names)
+                return plot_sweeps({name: self}, border={name: self._border()}, **names)
             case "draws":
                 return plot_draws(self.draws, label=name, clean=self.clean, **names)
             case "uncertainty":
@@ -190,13 +195,19 @@ class SweepReport(Rendered):
         Notes
         -----
         The interval holds the levels at which the sweep does not say on which side of the target the score is: those
-        between the crossings of the two limits of mean - target * clean, whose standard error takes into account that
-        both scores come from the same rows.  It does not cover the error of the straight lines, so use a grid that is
-        fine near the crossing.  Infinite (minus infinity in dB or bits, where noise grows downwards): not reached on
-        this grid.  NaN: the clean score is not positive, a mean is not finite, or the crossing lies before the first
-        level and no level is clean, as with a part of the noise that is fixed, or a clean one is infinitely far away.
-        For a metric whose rows' part is not known the
-        interval covers the draws alone.  The definition is ours.
+        between the crossings of the two limits of mean - target * clean.  It is for the level at which the scores over
+        all devices, and over all rows of the population that the test rows were drawn from, are in that ratio; its
+        standard error takes into account that both scores come from the same rows.  For accuracies it counts two more
+        rows that are moved each way, as far as noise moves a row here: averaged over devices most rows near the
+        boundary change sides in a share of the draws only (`analog_eval.evaluation.statistics.moved_share`).  For a
+        metric whose rows' part is not known it covers the draws alone, on these very rows.  How often it holds the true
+        level is measured in ``benchmarks/analog_coverage.py``; with few rows that lose anything, so with few rows or a
+        target near 1, it is wider than that takes.
+
+        It does not cover the error of the straight lines, so use a grid that is fine near the crossing.  Infinite
+        (minus infinity in dB or bits, where noise grows downwards): not reached on this grid.  NaN: the clean score is
+        not positive, a mean is not finite, or the crossing lies before the first level and no level is clean, as with a
+        part of the noise that is fixed, or a clean one is infinitely far away.  The definition is ours.
 
         Examples
         --------
@@ -215,7 +226,8 @@ class SweepReport(Rendered):
         if not self.clean > 0.0:
             return Crossing(*[float("nan")] * 3)
         arguments = (self.table, self.clean, self.clean_level, self.rows_covariance, float(target))
-        return crossing(*arguments, falling=self.falling)
+        unseen = self.unseen * (1.0 if self.moved is None else self.moved**2)
+        return crossing(*arguments, unseen=unseen, falling=self.falling)
 
     def _cells(self, digits: int = 4) -> Cells:
         return cells(self.table, digits, self.level_label)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,7 @@ __all__ = [
     "holm",
     "influence",
     "interval",
+    "moved_share",
     "quantile",
     "rows_covariance",
     "summarize",
@@ -84,6 +86,8 @@ class Estimate:
         Draws that were there when it was first decided whether there are enough; n_draws if that was not decided.
     up, down : float, default=0.0
         How far `unseen` rows could move it, in the units of `rows`.
+    moved : float, default=1.0
+        Of a single share under noise, see `moved_share`; sums and ratios have the default, which is the most.
     """
 
     scores: NDArray[np.float64]
@@ -92,16 +96,24 @@ class Estimate:
     n_first: int
     up: float = 0.0
     down: float = 0.0
+    moved: float = 1.0
 
     @staticmethod
     def of(
-        scores: NDArray[np.float64], mean_losses: NDArray[np.float64] | None, metric: Metric, n_first: int
+        scores: NDArray[np.float64],
+        mean_losses: NDArray[np.float64] | None,
+        metric: Metric,
+        n_first: int,
+        clean_losses: NDArray[Any] | None = None,
     ) -> Estimate:
         """Return the estimate of one score, given the losses of the rows averaged over the draws."""
         if mean_losses is None or not isinstance(metric, RowMetric):
             return Estimate(scores, None, float("nan"), n_first)
         rows, df = influence(mean_losses, metric)
-        return Estimate(scores, rows, df, n_first, up=unseen(df + 1.0) if metric.proportion else 0.0)
+        if not metric.proportion:
+            return Estimate(scores, rows, df, n_first)
+        moved = 1.0 if clean_losses is None else moved_share(mean_losses - clean_losses, metric, df + 1.0)
+        return Estimate(scores, rows, df, n_first, up=unseen(df + 1.0), moved=moved)
 
     def __add__(self, other: Estimate) -> Estimate:
         rows = None if self.rows is None or other.rows is None else self.rows + other.rows
@@ -296,6 +308,20 @@ def unseen(n_effective: float) -> float:
     return float(np.sqrt(2.0)) / (n_effective + 4.0)
 
 
+def moved_share(moves: NDArray[np.float64], metric: RowMetric, n_effective: float) -> float:
+    r"""Return how far, of all the way, noise moves a row that it moves.
+
+    With :math:`d_i` the change of row i's loss, averaged over the draws, it is :math:`(1 + \sum d_i^2) / (1 + \sum
+    |d_i|)`: the mean of the :math:`|d_i|`, each weighted by itself, counting one row more that is moved all the way.
+    It is 1 where rows keep or change sides in all draws alike, and where none is moved; the one row more keeps it from
+    being small where few are.  The definition is ours.
+    """
+    sizes = np.abs(moves)
+    total, squares = n_effective * metric.data.mean(sizes), n_effective * metric.data.mean(sizes**2)
+    # Of sampled rows the moves are estimates, which may be greater than 1.
+    return min(1.0, float((1.0 + squares) / (1.0 + total)))
+
+
 def above_chance(estimates: Sequence[Estimate], metric: Metric) -> list[Estimate]:
     """Return scores less that of the best constant guess, which rows move too if `metric` tells how.
 
@@ -316,14 +342,13 @@ def above_chance(estimates: Sequence[Estimate], metric: Metric) -> list[Estimate
 def rows_covariance(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
     """Return the covariance of several scores that comes from the choice of rows, NaN if the metric does not tell.
 
-    One row, which says nothing of the others, makes it infinite.  The diagonal holds the part of `unseen` rows, which
-    adds up in differences of two scores as it does in `Estimate`.
+    One row, which says nothing of the others, makes it infinite.
     """
     rows = [estimate.rows for estimate in estimates if estimate.rows is not None]
     if len(rows) < len(estimates):
         return np.full((len(estimates), len(estimates)), np.nan)
     moves = np.array(rows)
-    covariance = moves @ moves.T + np.diag([estimate.up**2 for estimate in estimates])
+    covariance = moves @ moves.T
     return np.where(np.isnan(covariance), np.inf, covariance)
 
 

@@ -11,13 +11,7 @@ from numpy.typing import ArrayLike
 
 from analog_eval.adapters import Adapter, Targets, adapt
 from analog_eval.evaluation.inputs import check_data, check_labels, predicts_labels
-from analog_eval.evaluation.metrics import (
-    Data,
-    Evaluation,
-    Metric,
-    MetricArgument,
-    resolve_metric,
-)
+from analog_eval.evaluation.metrics import Data, Evaluation, Metric, MetricArgument, resolve_metric
 from analog_eval.evaluation.statistics import Estimate, Tally
 from analog_eval.injection import NoisyTensors
 from analog_eval.noise import RandomState, WeightNoise
@@ -66,7 +60,9 @@ class Subject:
         """Return the clean score and that of each level; see `Estimate` for `n_first`."""
         scores = tally.scores
         clean = Estimate.of(np.full(scores.shape[1], self.clean[0]), self.clean[1], self.metric, n_first)
-        noisy = (Estimate.of(row, tally.mean_losses(i), self.metric, n_first) for i, row in enumerate(scores))
+        noisy = [
+            Estimate.of(row, tally.mean_losses(i), self.metric, n_first, self.clean[1]) for i, row in enumerate(scores)
+        ]
         return [clean, *noisy]
 
     def untouched(self, levels: Sequence[float], noise: WeightNoise) -> list[str]:

@@ -129,8 +129,8 @@ def noise_sweep(
       reports with a minus sign.  With a metric where less is better, more than 1 means worse.
     - ``chance_corrected`` = (mean - c) / (clean - c), where c is the score of the best constant guess on these rows:
       the share of the most frequent label (or k labels) for accuracy, 0 for R^2, the variance of `y` for the squared
-      error.  NaN where c is not known, or the clean score is not better by more than rounding; a note says where c
-      lies in the 95 % interval of the clean score, so that the ratio means little.
+      error.  NaN where c is not known, or the clean score is not better by more than rounding; a note says where the
+      two cannot be told apart at 95 %, so that the ratio means little.
 
     The experiment follows Fagbohungbe and Qian, arXiv 2011.11840; the chance correction, the split of the uncertainty
     and the common random numbers are ours.
@@ -179,7 +179,9 @@ def sweep_report(
     # Scores that overflowed have no spread; NaN in the table says so.
     with np.errstate(over="ignore", invalid="ignore"):
         table = _table(metric, clean, estimates[1:], levels)
-        covariance, above = rows_covariance(estimates), rows_covariance(above_chance(estimates, metric))
+        covariance, above = rows_covariance(estimates), None
+        if isinstance(metric, RowMetric) and metric.chance_losses is not None:
+            above = rows_covariance(above_chance(estimates, metric))
         notes = [*_notes(metric, estimates, clean), *further_notes]
     untouched = subject.untouched(levels.tolist(), noise)
     if untouched:
@@ -214,6 +216,8 @@ def sweep_report(
         notes=tuple(notes),
         falling=noise.clean_level == np.inf,
         chance_covariance=above,
+        unseen=estimates[0].up ** 2,
+        moved=np.array([estimate.moved for estimate in estimates[1:]]),
     )
 
 
@@ -248,8 +252,14 @@ def better_than_chance(metric: Metric, clean: float) -> bool:
 
 
 def _near_chance(metric: Metric, clean: Estimate) -> bool:
+    if not isinstance(metric, RowMetric):
+        return False
+    if metric.chance_losses is not None:
+        # A chance that moves with the rows, as the clean score does.
+        low, high = above_chance([clean], metric)[0].interval()
+        return low <= 0.0 <= high
     known = summarize(clean, metric)
-    return clean.rows is not None and known.ci_low <= metric.chance <= known.ci_high
+    return known.ci_low <= metric.chance <= known.ci_high
 
 
 def _notes(metric: Metric, estimates: Sequence[Estimate], clean: float) -> list[str]:

@@ -67,7 +67,7 @@ class QuantizationNoise(WeightNoise):
         """Return the rounded weights."""
         kind = weights.dtype if weights.dtype.kind == "f" else np.dtype(np.float64)
         most = 2.0 ** (level - 1.0) - 1.0
-        if self.is_clean(level) or measured / most == 0.0:
+        if measured / most == 0.0:  # no bits are too few, or all weights are 0
             return weights.astype(kind)
         # The quotient first: a step of its own would round, and move the ends.
         codes = weights / measured * most if units is None else np.floor(weights / measured * most + units)

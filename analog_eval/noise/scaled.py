@@ -104,7 +104,7 @@ class _ScaledNoise(WeightNoise):
         }[self.scale]
 
     def _sigma(self, level: float, measured: float) -> float:
-        if measured == 0.0 or self.is_clean(level):
+        if measured == 0.0:  # however loud the noise would be
             return 0.0
         try:
             sigma = measured * (10.0 ** (-level / 20.0) if self.scale == "power_db" else level)

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch import nn
 
+from analog_eval.adapters.modules import check_module
 from analog_eval.normalization.layers import (
     L1BatchNorm1d,
     L1BatchNorm2d,
@@ -48,6 +49,8 @@ def convert_batchnorm(module: nn.Module, kind: Kind, *, k: int = 10, calibrated:
 
     Raises
     ------
+    TypeError
+        If `module` is no torch module.
     ValueError
         If `kind` is unknown, or a batch normalization is of a kind that has no counterpart, such as ``BatchNorm3d``.
 
@@ -60,6 +63,7 @@ def convert_batchnorm(module: nn.Module, kind: Kind, *, k: int = 10, calibrated:
     """
     if kind not in get_args(Kind):
         raise ValueError(f"kind={kind!r} is not one of {', '.join(map(repr, get_args(Kind)))}")
+    check_module(module)
     options = {"k": k, "calibrated": calibrated} if kind == "topk" else {}
     twin = copy.deepcopy(module)
     converted = {

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from analog_eval.adapters.modules import check_module, is_plain
 from analog_eval.normalization.layers import ScaleNorm
 
 __all__ = ["Folded", "fold_batchnorm"]
@@ -81,7 +82,7 @@ def fold_batchnorm(module: nn.Module, *, strict: bool = True) -> nn.Module:
         running statistics, a forward or a hook of its own, or precedes a convolution that pads with zeros.  Tensors
         that the module reads beside calling the part that owns them count as another use.  The message names all.
     TypeError
-        If the module cannot be traced.
+        If `module` is no torch module, or cannot be traced.
 
     Notes
     -----
@@ -96,6 +97,7 @@ def fold_batchnorm(module: nn.Module, *, strict: bool = True) -> nn.Module:
     >>> torch.allclose(fold_batchnorm(net)(x), net(x), atol=1e-6)
     True
     """
+    check_module(module)
     twin = copy.deepcopy(module).eval()
     parts = dict(twin.named_modules())
     left = {}
@@ -184,7 +186,7 @@ def _matters(node: fx.Node) -> bool:
 def _folded(node: fx.Node, parts: dict[str, nn.Module], calls: Counter[nn.Module]) -> str | None:
     """Fold one normalization into a neighbour, or return why that cannot be done."""
     norm: Any = parts[node.target]
-    if type(norm).forward not in _FORWARDS or not _is_plain(norm):
+    if type(norm).forward not in _FORWARDS or not is_plain(norm):
         return "it has a forward or a hook of its own"
     if calls[norm] > 1:
         return f"it is used {calls[norm]} times"
@@ -211,12 +213,7 @@ def _folded(node: fx.Node, parts: dict[str, nn.Module], calls: Counter[nn.Module
 def _product(node: fx.Node, parts: dict[str, nn.Module], calls: Counter[nn.Module]) -> Any:
     """Return the product that a node calls, if it is a plain one that is used nowhere else."""
     part: Any = parts.get(str(node.target)) if node.op == "call_module" else None
-    return part if type(part) in _PRODUCTS and _is_plain(part) and calls[part] == 1 else None
-
-
-def _is_plain(part: nn.Module) -> bool:
-    """Whether calling a module does no more than its class says; a hook would see other numbers, or change them."""
-    return not part._forward_pre_hooks and not part._forward_hooks and "forward" not in vars(part)
+    return part if type(part) in _PRODUCTS and is_plain(part) and calls[part] == 1 else None
 
 
 def _affine(norm: Any) -> tuple[torch.Tensor, torch.Tensor]:

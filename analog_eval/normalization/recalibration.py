@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from analog_eval.adapters.modules import module_rows, unchanged_rng
+from analog_eval.adapters.modules import check_module, module_rows, unchanged_rng
 
 __all__ = ["recalibrate_batchnorm"]
 
@@ -36,9 +36,9 @@ def recalibrate_batchnorm(module: nn.Module, X: Any, *, batch_size: int = 256) -
     Raises
     ------
     TypeError
-        If `X` or `batch_size` is of a wrong kind.
+        If `module`, `X` or `batch_size` is of a wrong kind.
     ValueError
-        If there are no batch normalizations with running statistics, or fewer than 2 rows.
+        If there are no batch normalizations with running statistics, fewer than 2 rows, or `X` is not finite.
 
     Notes
     -----
@@ -57,6 +57,7 @@ def recalibrate_batchnorm(module: nn.Module, X: Any, *, batch_size: int = 256) -
     >>> torch.allclose(y.mean(dim=0), torch.zeros(3), atol=1e-5)
     True
     """
+    check_module(module)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int):
         raise TypeError(f"batch_size must be an int, got {batch_size!r}")
     if batch_size < 2:
@@ -86,6 +87,8 @@ def _measure(module: Any, norms: list[Any], batches: Iterator[torch.Tensor]) -> 
     n_batches = 0
     with torch.no_grad(), unchanged_rng(device):
         for batch in batches:
+            if batch.is_floating_point() and not torch.isfinite(batch).all():
+                raise ValueError(f"X holds {int((~torch.isfinite(batch)).sum())} NaN or infinite entries in a batch")
             module(batch.to(device))
             n_batches += 1
     if n_batches == 0:

@@ -18,9 +18,9 @@ True
 
 from __future__ import annotations
 
+from analog_eval.training.clipping import Clip
 from analog_eval.training.converters import InputRanges
 from analog_eval.training.hardening import Hardened, harden
-from analog_eval.training.kernels import Clip
 from analog_eval.training.losses import Distillation
 from analog_eval.training.recipes import AddNormal, DropConnect, Multiplicative, ProgrammingNoise, Recipe, Simulated
 from analog_eval.training.remapping import Remapped, remap_channels

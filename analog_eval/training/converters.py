@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from analog_eval.adapters.modules import AnalogProducts, RowProduct
+from analog_eval.adapters import further_uses, further_uses_note, of_memory
+from analog_eval.adapters.modules import AnalogProducts, ModuleAdapter, RowProduct
 from analog_eval.periphery import Periphery, wire_loss
 from analog_eval.training.kernels import Kernel
 from analog_eval.training.recipes import check_number
 
 __all__ = ["Converters", "InputRanges", "converted"]
+
+# Rows that tell what a kernel is used for.
+_FEW = 16
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,13 @@ class Converters(nn.Module):
         The kernels that lie in crossbars, at least one.
     module : torch.nn.Module
         Whose they are.
-    rows : iterable of Tensor
-        Rows to start the ranges from.
+    rows : sequence of Tensor
+        Rows to start the ranges from, and to see by what the kernels are used for.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        What there is to know about uses of the kernels.
 
     Raises
     ------
@@ -84,7 +93,7 @@ class Converters(nn.Module):
         ranges: InputRanges | None,
         kernels: Sequence[Kernel],
         module: nn.Module,
-        rows: Iterable[torch.Tensor],
+        rows: Sequence[torch.Tensor],
     ) -> None:
         super().__init__()
         self._periphery, self._kernels = periphery, kernels
@@ -92,6 +101,7 @@ class Converters(nn.Module):
         if not seen:
             names = ", ".join(kernel.name for kernel in self._kernels)
             raise ValueError(f"periphery: the model was not seen to multiply inputs by a whole kernel; it has {names}")
+        self.notes = _notes(module, seen, rows)
         self._names: list[str] = []
         self.logarithms = nn.ParameterList()
         if ranges is not None:
@@ -240,6 +250,21 @@ class _Seen:
 
     def start(self, sigmas: float) -> float:
         return min(self.greatest, sigmas * float(np.sqrt(self.squares / max(1, self.count))))
+
+
+def _notes(module: nn.Module, multiplied: Collection[str], rows: Sequence[torch.Tensor]) -> tuple[str, ...]:
+    """Say which kernels reach the outputs by another way than products through the periphery, too."""
+    adapter = ModuleAdapter(module)
+    positions = [i for i, tensor in enumerate(adapter.tensors) if tensor.name in multiplied]
+    arrays = [tensor.values for tensor in adapter.tensors]
+    try:
+        also = further_uses(lambda changed: adapter.outputs(changed, rows[0][:_FEW]), arrays, positions)
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        # Sweeps do not take such a module, but it may be trained: one that answers with images, say.
+        if of_memory(error):
+            raise
+        return ()
+    return (further_uses_note(adapter.tensors[i].name for i in also),) if also else ()
 
 
 def _inputs_of(module: nn.Module, kernels: Sequence[Kernel], rows: Iterable[torch.Tensor]) -> Mapping[str, _Seen]:

@@ -16,8 +16,8 @@ from analog_eval.noise import RandomState, one_seed
 from analog_eval.periphery import Periphery
 from analog_eval.training.batches import training_data
 from analog_eval.training.checkpoints import Checkpoint
+from analog_eval.training.clipping import Clip
 from analog_eval.training.converters import InputRanges
-from analog_eval.training.kernels import Clip
 from analog_eval.training.loop import Progress, Trainer
 from analog_eval.training.losses import Distillation, Loss
 from analog_eval.training.plan import OptimizerFactory, Plan
@@ -50,6 +50,8 @@ class Hardened:
         Learned input scales by the name of the kernel, which `drift_sweep` takes for ``calibration``; empty without.
     recipe : Recipe or None
         Noise that it was trained with.
+    notes : tuple of str, default=()
+        What a reader should know, such as kernels that are also used outside of products through the periphery.
 
     Examples
     --------
@@ -65,16 +67,19 @@ class Hardened:
     seed: int
     input_scales: dict[str, float]
     recipe: Recipe | None
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         best, ranked = self.history.loc[self.best_epoch], ("noisy_accuracy", "noisy_loss")
         parts = {"model": type(self.model).__name__, "epochs": self.history.index[-1], "best_epoch": self.best_epoch}
         parts |= {name: f"{best[name]:.4g}" for name in ranked if name in best}
         parts |= {"recipe": self.recipe, "seed": self.seed}
-        return f"Hardened({', '.join(f'{name}={value}' for name, value in parts.items())})"
+        first = f"Hardened({', '.join(f'{name}={value}' for name, value in parts.items())})"
+        return "\n".join([first, *(f"note: {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{escape(repr(self))}</b></p>{self.history.to_html(max_rows=20, float_format='{:.4g}'.format)}"
+        lines = "<br>".join(map(escape, repr(self).splitlines()))
+        return f"<p><b>{lines}</b></p>{self.history.to_html(max_rows=20, float_format='{:.4g}'.format)}"
 
     def remapped(self) -> Hardened:
         """Return the same with `remap_channels` of the model, and input scales by the names that kernels have there.
@@ -153,7 +158,8 @@ def harden(
         Whether kernels are clipped after every step.
     periphery : Periphery, optional
         What surrounds the crossbars, in training and for the noisy scores of validation: products of linear layers and
-        of convolutions in one and two dimensions go through it; all others are exact.  Default: nothing.
+        of convolutions in one and two dimensions go through it; all others are exact, and kernels that are used both
+        ways are named in ``notes``.  Default: nothing.
     input_ranges : InputRanges, optional
         Whether every layer learns the input scale of its converters.  Default: the scale is what `periphery` says.
     loss : {"cross_entropy", "mse"} or callable, default="cross_entropy"
@@ -309,7 +315,8 @@ def _finished(trainer: Trainer, digital: nn.Module, state: Progress, plan: Plan,
     for part, own in zip(digital.modules(), twin.modules(), strict=True):
         own.training = part.training
     history = pd.DataFrame(state.history).astype({"epoch": int}).set_index("epoch")
-    return Hardened(twin, history, state.best_epoch, seed, state.best_scales, plan.recipe)
+    notes = () if trainer.converters is None else trainer.converters.notes
+    return Hardened(twin, history, state.best_epoch, seed, state.best_scales, plan.recipe, notes)
 
 
 def _copied(module: nn.Module) -> nn.Module:

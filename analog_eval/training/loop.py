@@ -15,11 +15,12 @@ from torch import nn
 
 from analog_eval._progress import ProgressLine
 from analog_eval.adapters.modules import unchanged_rng
-from analog_eval.training.batches import ArrayBatches, Batch, LoaderBatches, Rows, epoch_seeds
+from analog_eval.training.batches import ArrayBatches, LoaderBatches, epoch_seeds
 from analog_eval.training.converters import Converters
 from analog_eval.training.kernels import Kernels
 from analog_eval.training.plan import Plan
 from analog_eval.training.remapping import Remapped
+from analog_eval.training.rows import Batch, Rows
 from analog_eval.training.states import plain, put_state, state_of, text
 
 __all__ = ["Progress", "Trainer"]
@@ -131,7 +132,7 @@ class Trainer:
         order, _, module = epoch_seeds(self._seed, 0)
         with unchanged_rng(self.kernels.device):
             torch.manual_seed(module)
-            first = _first_rows(self._batches.epoch(order))
+            first = list(_first_rows(self._batches.epoch(order)))
             return Converters(plan.periphery, plan.input_ranges, self.kernels.all, self.module, first)
 
     def run(self, progress: Progress, after_epoch: Callable[[], None] = lambda: None, *, show: bool) -> None:

@@ -70,7 +70,7 @@ class Criterion:
     """
 
     def __init__(self, loss: Loss, distillation: Distillation | None = None) -> None:
-        if not callable(loss) and loss not in _LOSSES:
+        if not callable(loss) and loss not in tuple(_LOSSES):
             names = ", ".join(map(repr, _LOSSES))
             raise ValueError(f"loss={loss!r} is not one of {names}, nor a function f(outputs, y)")
         if distillation is not None and not isinstance(distillation, Distillation):

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from analog_eval.periphery import Periphery
+from analog_eval.training.clipping import Clip
 from analog_eval.training.converters import InputRanges
-from analog_eval.training.kernels import Clip
 from analog_eval.training.losses import Criterion, Distillation, Loss
 from analog_eval.training.recipes import Recipe, check_number, refuse_noise
 from analog_eval.training.states import text

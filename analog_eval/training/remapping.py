@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from analog_eval.adapters.modules import check_module, is_plain
 from analog_eval.training.recipes import peaks
 
 __all__ = ["Remapped", "remap_channels"]
 
-# Called around the forward of a module: what they expect to see is gone once the module is inside another one.
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 # Products with outputs along the first axis of the kernel; the number of axes after the channels of what they return.
 _PRODUCTS = {nn.Linear: 0, nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 
@@ -150,8 +149,7 @@ def remap_channels(module: nn.Module) -> nn.Module:
     >>> torch.equal(again(x), remapped(x))
     True
     """
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
+    check_module(module)
     twin = copy.deepcopy(module)
     holders = Counter(p.data_ptr() for part in twin.modules() for p in part._parameters.values() if p is not None)
     if _is_scalable(twin, holders):
@@ -171,8 +169,6 @@ def remap_channels(module: nn.Module) -> nn.Module:
 
 
 def _is_scalable(part: Any, holders: Counter[int]) -> bool:
-    if type(part) not in _PRODUCTS or part.weight.numel() == 0:
-        return False
-    if "forward" in vars(part) or any(getattr(part, hooks) for hooks in _HOOKS):
+    if type(part) not in _PRODUCTS or part.weight.numel() == 0 or not is_plain(part):
         return False
     return all(holders[p.data_ptr()] == 1 for p in part._parameters.values() if p is not None)

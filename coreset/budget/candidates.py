@@ -9,7 +9,7 @@ from ..quantizers import SCOPES, ContextQuantizer, Quantizer, RoundingQuantizer,
 # A context quantizer walks through its columns one by one, which takes too long beyond so many.
 MOST_CONTEXT_COLUMNS = 4096
 _UNIFORM_BITS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
-_PUBLISHED_BITS = (*range(0, 8), *range(9, 24, 2), 30, 40, 52)
+_PUBLISHED_BITS = (*range(8), *range(9, 24, 2), 30, 40, 52)
 
 
 def default_quantizers(n_features: int | None = None, *, one_hot: bool = False) -> list[Quantizer]:

@@ -14,13 +14,8 @@ from ..targets import NUMERIC
 from .building import Builder, checked_base
 from .candidates import published_quantizers
 from .forecasts import Task
-from .published import plan_by_eigenvalues, plan_by_max_distance, plan_by_quantile_distance
+from .published import PUBLISHED, plan_by_max_distance
 
-_LOOKS = {
-    "eigenvalue": plan_by_eigenvalues,
-    "max-distance": plan_by_max_distance,
-    "quantile-distance": plan_by_quantile_distance,
-}
 _MOST_ROWS = 512
 _BITS = (1, 2, 3, 4, 6, 8, 12, 16)
 
@@ -52,7 +47,7 @@ def error_curve(
     Lu et al., "Joint Coreset Construction and Quantization for Distributed Machine Learning", IFIP Networking 2020
     (arXiv 2204.06652).
     """
-    quantizers = published_quantizers() if planner in _LOOKS else [UniformQuantizer(bits) for bits in _BITS]
+    quantizers = published_quantizers() if planner in PUBLISHED else [UniformQuantizer(bits) for bits in _BITS]
     measured = with_scale(rows) if rows.target_type == NUMERIC else rows
     if len(rows) > _MOST_ROWS:
         measured = measured.take(np.sort(rng.permutation(len(rows))[:_MOST_ROWS]))
@@ -61,5 +56,5 @@ def error_curve(
 
 
 def _least_error(task: Task, planner: str) -> float:
-    forecasts = _LOOKS.get(planner, plan_by_max_distance)(task).forecasts
+    forecasts = PUBLISHED.get(planner, plan_by_max_distance)(task).forecasts
     return min((f.cell_error + f.quantization_error for f in forecasts if f.fits), default=float("inf"))

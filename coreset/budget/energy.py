@@ -147,8 +147,8 @@ def _part(
     among = mean_distance_within(own_rows, shares)
     if len(rows) < len(members):
         # Pairs of a row with itself are rarer among all rows.
-        all_shares = weights[members] / mass
-        among *= (1 - all_shares @ all_shares) / (1 - shares @ shares)
+        all_shares, pairs = weights[members] / mass, 1 - shares @ shares
+        among *= (1 - all_shares @ all_shares) / pairs if pairs > 0 else 0.0  # one row may have all of the mass
     return _Part(label, own_rows, shares, mass, among)
 
 

@@ -26,7 +26,7 @@ def plan_exhaustively(task: Task) -> Outcome:
     -------
     Outcome
     """
-    builder, measure = measuring_builder(task)
+    builder, measure = _measuring_builder(task)
     forecasts = [measured_forecast(builder, measure, quantizer, task.budget) for quantizer in task.quantizers]
     if measure.held_out:  # what is sent is built of all rows
         forecasts = [dataclasses.replace(forecast, filled=None) for forecast in forecasts]
@@ -35,7 +35,7 @@ def plan_exhaustively(task: Task) -> Outcome:
     )
 
 
-def measuring_builder(task: Task) -> tuple[Builder, Measure]:
+def _measuring_builder(task: Task) -> tuple[Builder, Measure]:
     """A builder of the rows that are not held out, and the rows to measure by."""
     rows = task.builder.rows
     if rows.target_type is not None:

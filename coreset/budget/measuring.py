@@ -17,8 +17,8 @@ from .energy import EnergyYardstick
 from .extrapolation import Extrapolation, HeldOutRows, OwnRows
 
 # Rows that errors are measured on, and the least number of rows of which some are held out for that.
-MEASURED_ROWS = 1024
-LEAST_HELD_OUT = 200
+_MEASURED_ROWS = 1024
+_LEAST_HELD_OUT = 200
 _HELD_OUT_SHARE = 0.25
 _TRAINING_ROWS = 4096
 _LEAST_ADDED = 0.05
@@ -114,9 +114,9 @@ def held_out_rows(rows: Rows, rng: np.random.Generator) -> NDArray[np.intp]:
     -------
     ndarray of intp, ascending
     """
-    if len(rows) < LEAST_HELD_OUT:
+    if len(rows) < _LEAST_HELD_OUT:
         return np.empty(0, dtype=np.intp)
-    return np.sort(rng.permutation(len(rows))[: min(MEASURED_ROWS, int(_HELD_OUT_SHARE * len(rows)))])
+    return np.sort(rng.permutation(len(rows))[: min(_MEASURED_ROWS, int(_HELD_OUT_SHARE * len(rows)))])
 
 
 def held_out_yardstick(rows: Rows, chosen: NDArray[np.intp]) -> Yardstick:

@@ -123,8 +123,6 @@ class Pilot:
         Of the rows of trials, and what these are measured by.
     whole_builder : Builder
         Of all rows that are not held out.
-    measure_of_all : callable
-        Gives what coresets of all rows are measured by.
     trials : list of Trial
         Of some of the rows.
     """
@@ -142,7 +140,7 @@ class Pilot:
         wanted = max(wanted, _PILOT_ROWS_A_POINT * first, 2 * self._least)
         self.builder, self.measure, self.whole_builder = _pilot(task, wanted)
         self._extrapolation = self.measure.extrapolation(len(self.builder.rows))
-        self.measure_of_all = functools.cache(lambda: _measure_of_all(task, self.measure))
+        self._measure_of_all = functools.cache(lambda: _measure_of_all(task, self.measure))
         self.trials: list[Trial] = []
         self._wholes: list[WholeTrial] = []
         self._nested: list[Known] = []
@@ -167,7 +165,7 @@ class Pilot:
         near = [trial for trial in self._wholes if 1 / _NEAR <= n_points / trial.n_points <= _NEAR]
         if not near:
             coreset = self._all.build(with_spare(n_points, self._n_rows))
-            near = [WholeTrial(coreset, self.measure_of_all(), OwnRows(self._n_rows))]
+            near = [WholeTrial(coreset, self._measure_of_all(), OwnRows(self._n_rows))]
             self._wholes += near
             self._nested += self._nested_in(near[0])
         return min(near, key=lambda trial: abs(trial.n_points - n_points))
@@ -177,7 +175,7 @@ class Pilot:
 
         Energy distances, to which such leaps matter less, are not measured: they take long.
         """
-        measure, coreset = self.measure_of_all(), trial.coreset
+        measure, coreset = self._measure_of_all(), trial.coreset
         picks_rows = coreset.sample_indices is not None or trial.is_of_every_row
         if isinstance(measure, EnergyYardstick) or picks_rows or trial.n_points > _MOST_MERGED:
             return []
@@ -210,7 +208,7 @@ class Pilot:
 
     def as_forecast(self, draft: Draft) -> float:
         """Error of a message of all rows as forecasts mean it: of rows that it was not made of, if some are spared."""
-        measure = self.measure_of_all()
+        measure = self._measure_of_all()
         error = measure.squared_error(draft.coreset, draft.columns)
         if self.measure.held_out and len(draft.coreset) < self._n_rows:
             n_points = len(draft.coreset)

@@ -22,18 +22,15 @@ from .empirical import plan_empirically
 from .exhaustive import least_size, plan_exhaustively
 from .filling import fill
 from .forecasts import Forecast, Outcome, Task
-from .published import plan_by_eigenvalues, plan_by_max_distance, plan_by_quantile_distance
+from .published import PUBLISHED
 from .report import BudgetPlan, comparison
 
 _PLANNERS: dict[str, Callable[[Task], Outcome]] = {
     "empirical": plan_empirically,
     "exhaustive": plan_exhaustively,
-    "eigenvalue": plan_by_eigenvalues,
-    "max-distance": plan_by_max_distance,
-    "quantile-distance": plan_by_quantile_distance,
+    **PUBLISHED,
 }
 PLANNERS = tuple(_PLANNERS)
-_PUBLISHED = PLANNERS[2:]
 # Cells are best cut with little regard to the target, but its rounding spoils regressions as much as a column's.
 _MEASURED_SHARE = 1.0
 # A message whose error is larger than was forecast by this gives way to other codecs, of which so many are filled.
@@ -135,7 +132,7 @@ def search(
     if planner not in PLANNERS:
         raise ValueError(f"planner={planner!r} must be one of {PLANNERS}")
     if quantizers is None:
-        if planner in _PUBLISHED:
+        if planner in PUBLISHED:
             quantizers = published_quantizers()
         else:
             one_hot = rows.X.shape[1] <= MOST_CONTEXT_COLUMNS and has_one_hot_columns(rows.X)
@@ -171,25 +168,20 @@ def _checked_candidates(quantizers: Iterable[Quantizer]) -> list[Quantizer]:
     return candidates
 
 
-def least_message_bytes(
-    rows: Rows, feature_names: tuple[str, ...] | None, quantizers: Sequence[Quantizer] | None = None
-) -> int:
+def least_message_bytes(rows: Rows, feature_names: tuple[str, ...] | None) -> int:
     """A budget that is surely enough for one point (a class), in bytes.
 
     Parameters
     ----------
     rows : Rows
     feature_names : tuple of str or None
-    quantizers : sequence of Quantizer, optional
-        By default those that a planner tries.
 
     Returns
     -------
     int
     """
     bound = Bound(rows, feature_names)
-    codecs = default_quantizers(rows.X.shape[1]) if quantizers is None else quantizers
-    return min(bound(bound.least_points, quantizer) for quantizer in codecs)
+    return min(bound(bound.least_points, quantizer) for quantizer in default_quantizers(rows.X.shape[1]))
 
 
 def message_bytes_of_all(rows: Rows) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,13 @@ _TRAVERSED_ROWS = 4096
 _MOST_TRAVERSED = 1024
 _TRIED_ROWS = 256
 _TRIED_VALUES = 1 << 19
+_MAX_DISTANCE = "largest distances to a farthest-first traversal"
 
 
 def plan_by_eigenvalues(task: Task) -> Outcome:
     """EVD-MECB: the eigenvalues that k to 2k centres would still take; where there are none, the largest distance."""
     looked_at = _Looked(task)
     errors = eigenvalue_errors(looked_at.X, looked_at.weights, looked_at.numbers)
-    measure = "bounds from eigenvalues"
     used = looked_at.numbers[looked_at.fits]
     if len(used) and not (errors[looked_at.fits] > 0).all():
         remark = (
@@ -34,7 +35,7 @@ def plan_by_eigenvalues(task: Task) -> Outcome:
             "says nothing: distances of a farthest-first traversal took its place."
         )
         return looked_at.outcome(looked_at.distances(1.0), _MAX_DISTANCE, remark)
-    return looked_at.outcome(errors, measure)
+    return looked_at.outcome(errors, "bounds from eigenvalues")
 
 
 def plan_by_max_distance(task: Task) -> Outcome:
@@ -50,7 +51,11 @@ def plan_by_quantile_distance(task: Task) -> Outcome:
     return looked_at.outcome(looked_at.distances(_QUANTILE), measure)
 
 
-_MAX_DISTANCE = "largest distances to a farthest-first traversal"
+PUBLISHED: dict[str, Callable[[Task], Outcome]] = {
+    "eigenvalue": plan_by_eigenvalues,
+    "max-distance": plan_by_max_distance,
+    "quantile-distance": plan_by_quantile_distance,
+}
 
 
 class _Looked:

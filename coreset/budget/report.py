@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,8 +31,8 @@ class BudgetPlan:
         ``chosen`` and ``note``. The error is the root mean squared distance from a row to the nearest decoded point, in
         the data's units: that of the points themselves and what their rounding adds, as squares; the latter counts as a
         twentieth of the squared distance by which points are moved at least, and as all of it where the points are all
-        rows. For rows of classes, where there are enough to hold some out, it is the root of the energy distance
-        between rows and scatter, class by class. A numeric target counts as one more column in that, which deviates as
+        rows. With a target it is the root of the mean of two squared energy distances from the rows, those to the
+        points and to their scatter: class by class, or with a numeric target as one more column, which deviates as
         much as the others on average, so that no codec is chosen that spoils it. Proxies take the place of these errors
         with the planners that have some. A candidate that fits no point has 0 points and no error.
     planner : str
@@ -107,8 +108,6 @@ class BudgetPlan:
 
     def _repr_html_(self) -> str:
         """Show the explanation and the table, best candidates first."""
-        from html import escape
-
         table = self.table.sort_values(["chosen", "error"], ascending=[False, True])
         return f"<p>{escape(self.explain())}</p>{table.to_html(index=False, float_format='{:.4g}'.format)}"
 

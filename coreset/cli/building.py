@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .failures import BAD_USE, Failure, first_line, in_options
+from ..errors import first_line
+from .failures import BAD_USE, Failure, in_options
 from .files import check_output, replacing
 from .reading import Inputs, read
 from .sizes import parse_budget
@@ -21,7 +22,7 @@ def build(options: argparse.Namespace) -> None:
     _check_backend(options)
     _check_fedavg(options)
     check_output(options.out, options.inputs)
-    inputs = read(options.inputs, options.label, options.weight)
+    inputs = read(options.inputs, options.label, options.weight, options.target)
     budget = parse_budget(options.budget, inputs.raw_bytes)
     if budget < 1:
         raise Failure(f"--budget {options.budget} of {inputs.raw_bytes():,} raw bytes is less than a byte")

@@ -7,14 +7,15 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib import metadata
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..errors import first_line
 from ..wire import DEFAULT_MAX_OUTPUT_BYTES
 from . import sizes
 from .building import build
-from .failures import BAD_DATA, BAD_USE, INTERRUPTED, Failure, complain, first_line, in_options
+from .failures import BAD_DATA, BAD_USE, INTERRUPTED, Failure, complain, in_options
 from .showing import decode, inspect
 
 _EXIT_CODES = (
@@ -79,16 +80,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(complain(f"{message} ({self.prog} --help tells all)", BAD_USE))
 
 
-def _version() -> str:
-    try:
-        return metadata.version("coreset-eval")
-    except metadata.PackageNotFoundError:  # run from a source tree
-        return "not installed"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="coreset", description="Small weighted summaries of tables, in bytes.", epilog=_EXIT_CODES)
-    parser.add_argument("--version", action="version", version=f"coreset-eval {_version()}")
+    parser.add_argument("--version", action="version", version=f"coreset-eval {version('coreset-eval')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_build(commands)
     _add_inspect(commands)
@@ -100,6 +94,15 @@ def _add_build(commands: Any) -> None:
     parser = commands.add_parser(
         "build", help="summarise files of rows within a budget of bytes", description=_INPUTS, epilog=_EXIT_CODES
     )
+    _add_summary_options(parser)
+    _add_worker_options(parser.add_argument_group("who does the work"))
+    _add_traffic_options(
+        parser.add_argument_group("federated averaging, whose bytes are counted beside those of the run")
+    )
+    parser.set_defaults(run=build)
+
+
+def _add_summary_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs",
         nargs="+",
@@ -128,7 +131,9 @@ def _add_build(commands: Any) -> None:
     parser.add_argument(
         "--seed", type=sizes.seed, default=0, metavar="N", help="the same seed, the same bytes (default 0)"
     )
-    workers = parser.add_argument_group("who does the work")
+
+
+def _add_worker_options(workers: argparse._ArgumentGroup) -> None:
     workers.add_argument(
         "--backend",
         choices=("auto", "ray", "local"),
@@ -150,7 +155,9 @@ def _add_build(commands: Any) -> None:
         default="raise",
         help="leave out shards that cannot be read, or end",
     )
-    traffic = parser.add_argument_group("federated averaging, whose bytes are counted beside those of the run")
+
+
+def _add_traffic_options(traffic: argparse._ArgumentGroup) -> None:
     traffic.add_argument("--fedavg-rounds", type=sizes.count, metavar="N", help="print the counts, for so many rounds")
     traffic.add_argument(
         "--fedavg-parameters",
@@ -158,7 +165,6 @@ def _add_build(commands: Any) -> None:
         metavar="N",
         help="of its model, in float32 (default: a linear one of the columns and labels)",
     )
-    parser.set_defaults(run=build)
 
 
 def _add_inspect(commands: Any) -> None:

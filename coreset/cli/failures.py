@@ -40,12 +40,6 @@ class Failure(Exception):
         self.code = code
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text; further ones are advice or a trace."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
 def in_options(text: str) -> str:
     """An error of the library in the words of the command line.
 

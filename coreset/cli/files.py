@@ -9,9 +9,8 @@ from glob import glob
 from pathlib import Path
 from typing import IO
 
+from ..sources.paths import SUFFIXES
 from .failures import BAD_USE, Failure
-
-PARQUET = (".parquet", ".pq")
 
 
 def check_input(path: Path) -> None:
@@ -58,8 +57,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 def _has(text: str, target: Path) -> bool:
     """Whether a file, folder or pattern has the file among what is read."""
-    given = [_target(Path(name)) for name in (text, *glob(text, recursive=True))]
-    return target in given or (target.suffix.lower() in PARQUET and any(folder in target.parents for folder in given))
+    given = [_target(Path(name).expanduser()) for name in (text, *glob(text, recursive=True))]
+    return target in given or (target.suffix.lower() in SUFFIXES and any(folder in target.parents for folder in given))
 
 
 def _target(path: Path) -> Path:

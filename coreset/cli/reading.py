@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -10,18 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..columns import none_of_columns, plain_columns
+from ..columns import plain_columns, take_columns
+from ..errors import first_line
 from ..raw import raw_bytes
 from ..sources import ParquetSource, parquet_raw_bytes
+from ..sources.paths import SUFFIXES, WILD
 from ..tables import READERS
 from ..targets import typed_targets
-from .failures import BAD_USE, Failure, complain, first_line, in_options
-from .files import PARQUET, check_input, check_suffix
+from .failures import BAD_USE, Failure, complain, in_options
+from .files import check_input, check_suffix
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_WILD = re.compile(r"[*?\[]")
 
 Shard = tuple[Any, Any, Any]  # table, labels, weights
 
@@ -61,7 +63,7 @@ class Inputs(NamedTuple):
         return (self.files[shard] if shard < len(self.files) else f"{self.files[0]}, {found[0]}") + text[found.end() :]
 
 
-def read(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs:
+def read(inputs: Sequence[str], label: str | None, weight: str | None, target: str) -> Inputs:
     """Parquet as paths, of which only footers are read here; all else, and mixtures, as tables."""
     if label is not None and label == weight:
         raise Failure(f"--label and --weight are both {label!r}", BAD_USE)
@@ -70,30 +72,32 @@ def read(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs
             check_input(Path(text))
             check_suffix(Path(text), READERS)
     if all(_is_parquet(text) for text in inputs):
-        return _parquet(inputs, label, weight)
+        return _parquet(inputs, label, weight, target)
     if several := [text for text in inputs if _is_remote_or_many(text)]:
         raise Failure(f"{several[0]}: folders, patterns and URIs are for parquet alone", BAD_USE)
     shards = [_table(Path(text), label, weight) for text in inputs]
     # One table alone is cut into shards; of several, each is one.
     X, y, weights = shards[0] if len(shards) == 1 else (list(column) for column in zip(*shards, strict=True))
-    return Inputs(X, _given(y), _given(weights), None, None, None, lambda: sum(map(_raw_bytes, shards)), inputs)
+    raw = functools.partial(_raw_bytes, shards, target)
+    return Inputs(X, _given(y), _given(weights), None, None, None, raw, inputs)
 
 
 def _is_remote_or_many(text: str) -> bool:
     path = Path(text)
-    return "://" in text or path.is_dir() or bool(_WILD.search(text) and not path.exists())
+    return "://" in text or path.is_dir() or bool(WILD.search(text) and not path.exists())
 
 
 def _is_parquet(text: str) -> bool:
-    return _is_remote_or_many(text) or Path(text).suffix.lower() in PARQUET
+    return _is_remote_or_many(text) or Path(text).suffix.lower() in SUFFIXES
 
 
-def _parquet(inputs: Sequence[str], label: str | None, weight: str | None) -> Inputs:
+def _parquet(inputs: Sequence[str], label: str | None, weight: str | None, target: str) -> Inputs:
     try:
         source = ParquetSource(list(inputs))
     except (FileNotFoundError, ValueError) as error:  # no such file, or a URI that nobody knows
         raise Failure(in_options(first_line(error)), BAD_USE) from error
-    return Inputs(source, None, None, label, weight, len(source), lambda: parquet_raw_bytes(source, label, weight))
+    raw = functools.partial(parquet_raw_bytes, source, label, weight, target_type=target)
+    return Inputs(source, None, None, label, weight, len(source), raw)
 
 
 def _given(part: Any) -> Any:
@@ -105,40 +109,29 @@ def _table(path: Path, label: str | None, weight: str | None) -> Shard:
     try:
         table = READERS[path.suffix.lower()](path)
     except ImportError as error:
-        raise Failure(f"{path}: reading it needs pyarrow: pip install pyarrow", BAD_USE) from error
+        raise Failure(f"{path}: {error}", BAD_USE) from error
     except Exception as error:  # whatever the reader of a format raises, it is about the file
         raise Failure(f"{path}: {first_line(error)}") from error
     if len(table) == 0:
         raise Failure(f"{path}: it has no rows")
     if isinstance(table, np.ndarray):
-        shard = _taken_by_number(path, table, label, weight)
-    else:
-        shard = _taken_by_name(path, table, label, weight)
-    if shard[0].shape[1] == 0:
-        raise Failure(f"{path}: it has no columns but labels and weights")
-    return shard
+        return _taken_by_number(path, table, label, weight)
+    return _taken_by_name(path, table, label, weight)
 
 
 def _taken_by_name(path: Path, table: pd.DataFrame, label: str | None, weight: str | None) -> Shard:
-    for option, name in (("--label", label), ("--weight", weight)):
-        if name is None:
-            continue
-        if name not in table.columns:
-            raise Failure(f"{path}: {option} {name!r} is {none_of_columns(name, table.columns)}")
-        if n_missing := int(table[name].isna().sum()):
-            raise Failure(f"{path}: {option} {name!r} is missing in {n_missing:,} of {len(table):,} rows")
     if nameless := [name for name in table.columns if re.fullmatch(r"Unnamed: \d+", str(name))]:
         text = f"{path}: {nameless[0]!r} has no name and is taken for a feature; is it the index of a table?"
         complain(text, 0, "warning")
     try:
-        features = plain_columns(table.drop(columns=[name for name in (label, weight) if name is not None]))
+        features, y, weights = take_columns(table, None, None, label, weight)
+        features = plain_columns(features)
     except ValueError as error:
-        raise Failure(f"{path}: {error}") from error
+        raise Failure(f"{path}: {in_options(str(error))}") from error
     for column, dtype in features.dtypes.items():
         if not isinstance(dtype, np.dtype) or dtype.kind not in "biuf":
             raise Failure(f"{path}: column {column!r} holds {dtype}, not numbers")
-    y, weights = (None if name is None else table[name].to_numpy() for name in (label, weight))
-    return features, y, weights
+    return features, *(None if part is None else part.to_numpy() for part in (y, weights))
 
 
 def _taken_by_number(path: Path, table: np.ndarray, label: str | None, weight: str | None) -> Shard:
@@ -153,14 +146,18 @@ def _taken_by_number(path: Path, table: np.ndarray, label: str | None, weight: s
     numbers = [number for number in taken if number is not None]
     if len(set(numbers)) < len(numbers):
         raise Failure(f"--label and --weight are both column {numbers[0]}", BAD_USE)
+    if len(numbers) == table.shape[1]:
+        raise Failure(f"{path}: it has no columns but labels and weights")
     features = np.delete(table, numbers, axis=1) if numbers else table
     y, weights = (None if number is None else table[:, number] for number in taken)
     return features, y, weights
 
 
-def _raw_bytes(shard: Shard) -> int:
-    X, y, _ = shard
-    dtypes = [X.dtype] if isinstance(X, np.ndarray) else list(X.dtypes)
-    labels, kind = (None, None) if y is None else typed_targets(y, "auto")
-    n_classes = 0 if labels is None else len(np.unique(labels))
-    return raw_bytes(X.shape[0], X.shape[1], np.result_type(*dtypes), kind, n_classes)
+def _raw_bytes(shards: Sequence[Shard], target: str) -> int:
+    total = 0
+    for X, y, _ in shards:
+        dtypes = [X.dtype] if isinstance(X, np.ndarray) else list(X.dtypes)
+        labels, kind = (None, None) if y is None else typed_targets(y, target)
+        n_classes = 0 if labels is None else len(np.unique(labels))
+        total += raw_bytes(X.shape[0], X.shape[1], np.result_type(*dtypes), kind, n_classes)
+    return total

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..errors import first_line
 from ..evaluation import accounting
 from ..tables import WRITERS
 from ..wire import decode as decode_messages
-from .failures import Failure, first_line, in_options
+from .failures import Failure, in_options
 from .files import check_input, check_output, check_suffix, replacing
 
 

@@ -1,11 +1,12 @@
 """Estimators that turn weighted rows into a `Coreset` of a given number of points."""
 
 from .base import CoresetConstructor, share_points
+from .checking import check_rows
 from .drcc import DistributedSampling, centers_and_draws, nested_costs, sampled_with_centers
 from .farthest import FarthestFirstCoreset
 from .lightweight import LightweightCoreset
 from .robust import RobustCoreset
-from .rows import Rows, check_rows
+from .rows import Rows
 from .sensitivity import SensitivityCoreset
 from .targets import joint_rows, target_settings, with_scale, with_target_column
 from .uniform import UniformCoreset

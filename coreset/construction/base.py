@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +14,8 @@ from ..points import Coreset
 from ..targets import CLASS, NUMERIC, too_few_points
 from ..validation import RandomState, as_generator, check_count
 from ..widths import Widths
-from .rows import Rows, check_rows, rows_of
+from .checking import check_rows, rows_of
+from .rows import Rows
 from .targets import joint_rows, with_scale, without_target
 
 
@@ -93,6 +95,8 @@ class CoresetConstructor(BaseEstimator, ABC):
         ------
         ValueError
             When there are fewer points than classes, all weights are zero, or squared distances overflow or vanish.
+        TypeError
+            When `coreset` is not a `Coreset`.
 
         Notes
         -----
@@ -112,6 +116,8 @@ class CoresetConstructor(BaseEstimator, ABC):
         """
         n_points = check_count("n_points", self.n_points)
         self._check_parameters()
+        if not isinstance(coreset, Coreset):
+            raise TypeError(f"coreset is a {type(coreset).__name__}, not a Coreset; fit takes rows")
         if getattr(self, "min_cell_size", 1) > 1 and coreset.sample_indices is not None:
             raise ValueError("coreset has points that are rows, which reduce would publish in spite of min_cell_size")
         if len(coreset) <= n_points:
@@ -177,23 +183,12 @@ class CoresetConstructor(BaseEstimator, ABC):
     def _whole(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         read = joint_rows(rows) if rows.target_type == NUMERIC else rows
         kept = self._keeps_rows(rows, n_points)
-        coreset = self._unchanged(read) if kept else self._summarise(read, n_points, rng)
+        coreset = _unchanged(read) if kept else self._summarise(read, n_points, rng)
         if rows.target_type == NUMERIC:
             coreset = without_target(coreset, rows)
         if rows.widths is None or coreset.spread is not None:
             return coreset
         return _with_widths(coreset, rows, rows.widths)
-
-    @staticmethod
-    def _unchanged(rows: Rows) -> Coreset:
-        return Coreset(
-            rows.X.astype(np.float64),
-            rows.weights,
-            max_displacement=0.0,
-            total_displacement=0.0,
-            source_dtype=rows.source_dtype,
-            sample_indices=rows.numbers(np.arange(len(rows))),
-        )
 
     def _by_class(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         classes, codes = np.unique(np.asarray(rows.labels), return_inverse=True)
@@ -220,11 +215,27 @@ class CoresetConstructor(BaseEstimator, ABC):
         )
 
 
+def picked(rows: Rows, chosen: NDArray[np.intp] | slice, weights: NDArray[np.float64], **fields: Any) -> Coreset:
+    """A coreset of some of the rows, as they are, with weights of its own and whatever fields are given besides."""
+    return Coreset(
+        rows.X[chosen].astype(np.float64),
+        weights,
+        n_source=len(rows),
+        source_dtype=rows.source_dtype,
+        sample_indices=rows.numbers(chosen),
+        **fields,
+    )
+
+
+def _unchanged(rows: Rows) -> Coreset:
+    return picked(rows, slice(None), rows.weights, max_displacement=0.0, total_displacement=0.0)
+
+
 def _with_widths(coreset: Coreset, rows: Rows, widths: Widths) -> Coreset:
     """Picked rows with the widths of what they stood for, scaled so that the offset is the one of all rows."""
     numbers = rows.numbers(np.arange(len(rows)))
-    picked = np.searchsorted(numbers, np.asarray(coreset.sample_indices))
-    variances = widths.variances[picked]
+    places = np.searchsorted(numbers, np.asarray(coreset.sample_indices))
+    variances = widths.variances[places]
     offset = float(rows.weights @ widths.variances.sum(axis=1))
     kept = float(coreset.weights @ variances.sum(axis=1))
     mass = coreset.weights.sum()
@@ -238,7 +249,7 @@ def _with_widths(coreset: Coreset, rows: Rows, widths: Widths) -> Coreset:
         spread=np.sqrt(variances.sum(axis=1)),
         groups=np.arange(len(coreset)),
         group_variances=variances,
-        group_slopes=None if widths.slopes is None else widths.slopes[picked],
+        group_slopes=None if widths.slopes is None else widths.slopes[places],
         within_covariance=None if widths.covariance is None else widths.within(rows.weights) / mass,
     )
 

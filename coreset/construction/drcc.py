@@ -16,6 +16,7 @@ from ..nearest import Floats, nearest, squared_distances_to
 from ..points import Coreset
 from ..targets import NUMERIC
 from ..validation import check_count
+from .base import picked
 from .rows import Rows
 from .targets import joint_rows, with_scale
 
@@ -247,13 +248,11 @@ def _as_coreset(rows: Rows, chosen: NDArray[np.intp], weights: NDArray[np.float6
     summed = np.bincount(places, weights=weights)
     distinct, summed = distinct[summed > 0], summed[summed > 0]
     numeric = rows.target_type == NUMERIC
-    return Coreset(
-        rows.X[distinct].astype(np.float64),
+    return picked(
+        rows,
+        distinct,
         summed * (float(rows.weights.sum()) / summed.sum()),
         labels=None if rows.labels is None else rows.labels[distinct],
-        n_source=len(rows),
-        source_dtype=rows.source_dtype,
-        sample_indices=rows.numbers(distinct),
         target_type=rows.target_type,
         label_scale=with_scale(rows).label_scale if numeric else None,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from ..clustering import farthest_first
 from ..points import Coreset
 from ..validation import RandomState
-from .base import CoresetConstructor
+from .base import CoresetConstructor, picked
 from .rows import Rows
 
 
@@ -83,12 +83,10 @@ class FarthestFirstCoreset(CoresetConstructor):
         chosen, cells, squared = farthest_first(rows.X, n_points, first)
         masses = np.bincount(cells, weights=rows.weights).astype(np.float64)
         distances = np.sqrt(squared)
-        return Coreset(
-            rows.X[chosen].astype(np.float64),
+        return picked(
+            rows,
+            chosen,
             masses,
             max_displacement=float(distances.max()),
             total_displacement=float(rows.weights @ distances),
-            n_source=len(rows),
-            source_dtype=rows.source_dtype,
-            sample_indices=rows.numbers(chosen),
         )

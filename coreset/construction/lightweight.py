@@ -9,7 +9,7 @@ import numpy as np
 from ..points import Coreset
 from ..sampling import draw_once, lightweight_shares, shuffled_sort, stratified_draw
 from ..validation import RandomState
-from .base import CoresetConstructor
+from .base import CoresetConstructor, picked
 from .rows import Rows
 
 # Candidates per point. A row that must be drawn is expected this often among them, so it cannot be missing there.
@@ -78,7 +78,6 @@ class LightweightCoreset(CoresetConstructor):
 
     def _summarise(self, rows: Rows, n_points: int, rng: np.random.Generator) -> Coreset:
         shares = lightweight_shares(rows.squares, rows.weights)
-        candidates, picks = np.arange(len(rows)), shares
         # Candidates would come too few where some rows are certain, and too often.
         if len(rows) > _CANDIDATES * n_points and n_points * shares.max() < 1:
             candidates, counts = np.unique(stratified_draw(shares, _CANDIDATES * n_points, rng), return_counts=True)
@@ -90,10 +89,4 @@ class LightweightCoreset(CoresetConstructor):
         drawn, factors = draw_once(picks, order, n_points, rng)
         chosen = candidates[drawn]
         weights = factors * picks[drawn] * rows.weights[chosen] / shares[chosen]
-        return Coreset(
-            rows.X[chosen].astype(np.float64),
-            weights * (rows.weights.sum() / weights.sum()),
-            n_source=len(rows),
-            source_dtype=rows.source_dtype,
-            sample_indices=rows.numbers(chosen),
-        )
+        return picked(rows, chosen, weights * (rows.weights.sum() / weights.sum()))

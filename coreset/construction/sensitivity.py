@@ -13,7 +13,7 @@ from ..nearest import Floats, nearest
 from ..points import Coreset
 from ..sampling import draw_once, importance_sample, shuffled_sort
 from ..validation import RandomState, check_count, check_power
-from .base import CoresetConstructor
+from .base import CoresetConstructor, picked
 from .rows import SAMPLED_SHARE, Rows
 
 # Rows that are assigned to the rough clusters: all of a smaller table, a sample of a larger one.
@@ -126,14 +126,7 @@ class SensitivityCoreset(CoresetConstructor):
         order = shuffled_sort(clusters.astype(np.float64) + inside, rng)  # by cluster, then by distance
         drawn, factors = draw_once(shares, order, n_points, rng)
         calibrated = _calibrate(weights[drawn] * factors, clusters[drawn], _sums(clusters, weights))
-        chosen = sample[drawn]
-        return Coreset(
-            rows.X[chosen].astype(np.float64),
-            calibrated / calibrated.sum() * rows.weights.sum(),
-            n_source=len(rows),
-            source_dtype=rows.source_dtype,
-            sample_indices=rows.numbers(chosen),
-        )
+        return picked(rows, sample[drawn], calibrated / calibrated.sum() * rows.weights.sum())
 
     def _rough_centers(
         self,

@@ -13,14 +13,15 @@ from sklearn.base import BaseEstimator
 from ..nearest import Floats, squares_about_mean, weighted_mean
 from ..points import Coreset
 from ..targets import NUMERIC
-from .rows import Rows, check_range, column_range, squarable
+from .checking import check_range, column_range, squarable
+from .rows import Rows
 
 # Standard deviation of the scaled target over the root mean square of those of X's columns.
-AUTO_SHARE = 0.1
+_AUTO_SHARE = 0.1
 
 
 def auto_label_scale(
-    X: Floats, y: NDArray[np.float64], weights: NDArray[np.float64], share: float = AUTO_SHARE
+    X: Floats, y: NDArray[np.float64], weights: NDArray[np.float64], share: float = _AUTO_SHARE
 ) -> float:
     """Scale with which the target deviates a tenth as much as the columns do on average.
 
@@ -72,14 +73,14 @@ def _origin(y: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     return float(weighted_mean(y[:, None], weights / weights.sum())[0])
 
 
-def with_scale(rows: Rows, share: float = AUTO_SHARE) -> Rows:
+def with_scale(rows: Rows, share: float = _AUTO_SHARE) -> Rows:
     """Rows whose numeric target has a scale: the one given, or the automatic one for this share."""
     if rows.label_scale is not None:
         return rows
-    return dataclasses.replace(rows, label_scale=auto_label_scale(rows.X, targets_of(rows), rows.weights, share))
+    return dataclasses.replace(rows, label_scale=auto_label_scale(rows.X, _targets_of(rows), rows.weights, share))
 
 
-def targets_of(rows: Rows) -> NDArray[np.float64]:
+def _targets_of(rows: Rows) -> NDArray[np.float64]:
     """The numeric target of rows that have one."""
     return np.asarray(rows.labels, dtype=np.float64)
 
@@ -93,7 +94,7 @@ def joint_rows(rows: Rows) -> Rows:
         When squared distances overflow or vanish with this scale.
     """
     rows = with_scale(rows)
-    y = targets_of(rows)
+    y = _targets_of(rows)
     with np.errstate(over="ignore"):
         joint = with_target_column(rows.X, y, rows)
     if not np.isfinite(joint).all():
@@ -106,7 +107,7 @@ def joint_rows(rows: Rows) -> Rows:
 def with_target_column(X: Floats, y: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
     """X and, as its last column, y from the mean of the rows' target and scaled like it."""
     scale = 1.0 if rows.label_scale is None else rows.label_scale
-    return np.column_stack([X.astype(np.float64), scale * (y - _origin(targets_of(rows), rows.weights))])
+    return np.column_stack([X.astype(np.float64), scale * (y - _origin(_targets_of(rows), rows.weights))])
 
 
 def target_settings(base: BaseEstimator | None) -> dict[str, Any]:
@@ -142,7 +143,7 @@ def without_target(coreset: Coreset, rows: Rows) -> Coreset:
     return dataclasses.replace(
         coreset,
         points=coreset.points[:, : rows.X.shape[1]],
-        labels=targets_of(rows)[picked],
+        labels=_targets_of(rows)[picked],
         target_type=NUMERIC,
         label_scale=rows.label_scale,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from ..points import Coreset
 from ..sampling import systematic_draw
 from ..validation import RandomState
-from .base import CoresetConstructor
+from .base import CoresetConstructor, picked
 from .rows import Rows
 
 
@@ -67,10 +67,4 @@ class UniformCoreset(CoresetConstructor):
         order = rng.permutation(len(rows))
         drawn = systematic_draw(rows.weights[order], n_points, rng)
         chosen, counts = np.unique(order[drawn], return_counts=True)
-        return Coreset(
-            rows.X[chosen].astype(np.float64),
-            counts * (rows.weights.sum() / n_points),
-            n_source=len(rows),
-            source_dtype=rows.source_dtype,
-            sample_indices=rows.numbers(chosen),
-        )
+        return picked(rows, chosen, counts * (rows.weights.sum() / n_points))

@@ -146,8 +146,9 @@ def distortion_table(
     records = []
     for name, given in sets.items():
         checked = _checked_centers(f"centers[{name!r}]" if sets is centers else "centers", given, coreset.n_features)
-        true_cost = clustering_cost(rows.X, checked, rows.weights, power=power)
-        summary_cost = coreset.cost(checked, power=power)
+        with np.errstate(over="ignore", invalid="ignore"):  # costs that are not finite are refused
+            true_cost = clustering_cost(rows.X, checked, rows.weights, power=power)
+            summary_cost = coreset.cost(checked, power=power)
         records.append((true_cost, summary_cost, _ratio(true_cost, summary_cost)))
     index = pd.Index(list(sets), name="centers")
     return pd.DataFrame(records, index=index, columns=["cost", "summary_cost", "distortion"])

@@ -5,15 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from ..points import Coreset
 from ..targets import NUMERIC
 from ..validation import check_count
 from .accounts import accounting
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _MODELS = ("logistic", "linear")
 
@@ -156,20 +154,19 @@ class Traffic:
             ``up_bytes``, ``down_bytes`` (none for raw data and budget), ``total_bytes`` and ``of_raw``, the share of
             the raw bytes that the total is.
         """
-        import pandas as pd
-
         frame = pd.DataFrame(self._lines(), columns=["what", "up_bytes", "down_bytes"]).set_index("what")
         frame = frame.astype("Int64")
         total = frame.sum(axis=1).astype("int64")
         return frame.assign(total_bytes=total, of_raw=total / (self.raw_bytes or math.nan))
 
     def _lines(self) -> list[tuple[str, int, int | None]]:
+        averaging = self.averaging
         return [
             ("raw data", self.raw_bytes, None),
             ("budget", self.budget_bytes, None),
             ("used", self.up_bytes, self.down_bytes),
             *((f"used for {name}", up, down) for name, (up, down) in self.rounds.items()),
-            (f"federated averaging, {_rounds(self.averaging)}", self.averaging.up_bytes, self.averaging.down_bytes),
+            (f"federated averaging, {_count(averaging.n_rounds, 'round')}", averaging.up_bytes, averaging.down_bytes),
         ]
 
     def __str__(self) -> str:
@@ -260,7 +257,3 @@ def _bytes_by_round(ledger: pd.DataFrame) -> dict[str, tuple[int, int]]:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
-
-
-def _rounds(averaging: FederatedAveraging) -> str:
-    return _count(averaging.n_rounds, "round")

@@ -14,6 +14,7 @@ from ..budget import message_bytes_of_all
 from ..clustering import rough_cost
 from ..columns import first_not_finite, take_columns
 from ..construction import Rows, check_rows, joint_rows, target_settings
+from ..errors import first_line
 from ..targets import NUMERIC
 from ..validation import from_polars
 from .messages import ROUNDS, Share, Statistics
@@ -97,7 +98,7 @@ class Worker:
             self.rows: Rows = check_rows(checker, X, y, sample_weight, **target_settings(settings.base))
         except (ValueError, TypeError) as error:
             # The first line is about the data; scikit-learn's further lines advise on estimators.
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             if reason.startswith("Input X contains") and "column" not in reason:  # whose names are no strings
                 reason += first_not_finite(X)
             kind = TypeError if isinstance(error, TypeError) else ValueError

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .base import Shape
 from .grouping import best_step, rough_groups
+from .headers import cut
 from .runs import pack_runs, renumbered, unpack_runs
 from .stream import decode_codes, encode_codes
 
@@ -115,17 +116,15 @@ class Centers:
         ValueError
             When the bytes are not what `to_bytes` writes for this shape.
         """
-        if len(data) < _HEAD:
-            raise ValueError(f"the point block's header is cut off: {len(data)} bytes are left, {_HEAD} should follow")
-        n_groups, dropped, width = data[0] + 1, data[1] >> 4, data[1] & 15
-        least, length = int.from_bytes(data[2:4], "little", signed=True), int.from_bytes(data[4:_HEAD], "little")
+        head, data = cut(data, _HEAD)
+        n_groups, dropped, width = head[0] + 1, head[1] >> 4, head[1] & 15
+        least, length = int.from_bytes(head[2:4], "little", signed=True), int.from_bytes(head[4:], "little")
         if not (dropped < bits and 1 <= width <= bits and abs(least) < 1 << bits):
             raise ValueError(f"the point block's header has centres that lack {dropped} of {bits} bits")
-        groups, rest = unpack_runs(data[_HEAD:], shape[1], n_groups)
-        if len(rest) < length:
-            raise ValueError(f"the point block's header is cut off: {len(rest)} bytes are left, {length} should follow")
-        codes = decode_codes(rest[:length], (shape[0], n_groups), np.arange(shape[0]), bits - dropped, 0)
-        return cls(codes, groups, dropped, width, least), rest[length:]
+        groups, data = unpack_runs(data, shape[1], n_groups)
+        stream, data = cut(data, length)
+        codes = decode_codes(stream, (shape[0], n_groups), np.arange(shape[0]), bits - dropped, 0)
+        return cls(codes, groups, dropped, width, least), data
 
 
 def _information(codes: Codes) -> float:

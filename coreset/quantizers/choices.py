@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Shape
-from .headers import check_length
+from .headers import cut
 from .limits import check_time, is_worth_its_time
 from .masks import packed_masks, unpacked_mask
 from .stream import decode_tables, encode_tables
@@ -160,8 +160,7 @@ class Choices:
         ValueError
             When the bytes are not what `to_bytes` writes for so many columns, with codes of so many bits.
         """
-        check_length(data, 2)
-        low, high, data = data[0], data[1], data[2:]
+        (low, high), data = cut(data, 2)
         if not low < high < 1 << bits:
             raise ValueError(f"the point block's header has choices between codes {low} and {high} of {bits} bits")
         chosen, data = unpacked_mask(data, n_columns)

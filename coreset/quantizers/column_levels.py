@@ -11,7 +11,7 @@ from .base import Shape
 from .bits import pack_bits, packed_size, unpack_bits
 from .ends import in_units, max_ends_bytes, pack_ends, unpack_ends
 from .fitting import equal_ends, spaced_ends
-from .headers import check_finite, check_length, kept, survives_float32
+from .headers import check_finite, cut, kept, survives_float32
 from .masks import packed_masks, unpacked_mask
 from .spacing import EQUAL, SPACED_BITS, SPACING_BITS, nearest_codes, spacings
 
@@ -103,20 +103,17 @@ class ColumnLevels:
         spaced = bool(data[0] & _SPACED)
         active, data = unpacked_mask(data[1:], n_features)
         nonzero, data = unpacked_mask(data, n_features - int(active.sum()))
-        end = int(nonzero.sum()) * stored.itemsize
-        check_length(data, end)
+        constants, data = cut(data, int(nonzero.sum()) * stored.itemsize)
         idle = np.zeros(len(nonzero))
-        idle[nonzero] = np.frombuffer(data[:end], stored)
+        idle[nonzero] = np.frombuffer(constants, stored)
         low, high = np.zeros(n_features), np.zeros(n_features)
         low[~active] = high[~active] = idle
-        low[active], high[active], data = unpack_ends(data[end:], int(active.sum()), bits)
+        low[active], high[active], data = unpack_ends(data, int(active.sum()), bits)
         check_finite(low, high)
         spacing = np.full(n_features, EQUAL, dtype=np.uint8)
         if spaced:
-            end = packed_size(int(active.sum()), SPACING_BITS)
-            check_length(data, end)
-            spacing[active] = unpack_bits(data[:end], int(active.sum()), SPACING_BITS)
-            data = data[end:]
+            packed, data = cut(data, packed_size(int(active.sum()), SPACING_BITS))
+            spacing[active] = unpack_bits(packed, int(active.sum()), SPACING_BITS)
         return cls(low, high, spacing, bits, active), data
 
     @staticmethod

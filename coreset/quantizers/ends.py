@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bits import pack_bits, packed_size, ragged_digits, ragged_numbers, unpack_bits
-from .headers import check_length
+from .headers import cut
 
 Floats = NDArray[np.float64]
 _LEAST_EXPONENT = -1074
@@ -52,31 +52,27 @@ def unpack_ends(data: bytes, n_columns: int, bits: int) -> tuple[Floats, Floats,
     """Inverse of `pack_ends` for bytes that may be hostile, with the bytes that follow."""
     if n_columns == 0:
         return np.zeros(0), np.zeros(0), data
-    check_length(data, _HEAD)
-    base = int.from_bytes(data[:2], "little") - 2048
-    spread, width = data[2], data[3]
+    head, data = cut(data, _HEAD)
+    base = int.from_bytes(head[:2], "little") - 2048
+    spread, width = head[2], head[3]
     if spread > 12 or width > 6 or not _LEAST_EXPONENT <= base <= 1024:
         raise ValueError("the point block's header is not one of columns' ends")
-    data = data[_HEAD:]
     numbers = []
     for field in (spread, bits + _GUARD, width):
-        end = packed_size(n_columns, field)
-        check_length(data, end)
-        numbers.append(unpack_bits(data[:end], n_columns, field))
-        data = data[end:]
+        packed, data = cut(data, packed_size(n_columns, field))
+        numbers.append(unpack_bits(packed, n_columns, field))
     exponents, steps, lengths = numbers
     if (lengths > _MOST_UNITS + 2).any():
         raise ValueError("the point block's header has an end that is too far from zero")
     n_digits = int(lengths.sum())
-    end = packed_size(n_digits, 1)
-    check_length(data, end)
-    digits = np.unpackbits(np.frombuffer(data[:end], np.uint8), count=n_digits)
+    packed, data = cut(data, packed_size(n_digits, 1))
+    digits = np.unpackbits(np.frombuffer(packed, np.uint8), count=n_digits)
     zigzag = ragged_numbers(digits, lengths)
     first = (zigzag >> np.uint64(1)).astype(np.float64) * np.where(zigzag & np.uint64(1), -1.0, 1.0)
     first -= (zigzag & np.uint64(1)).astype(np.float64)
     units = exponents.astype(np.int64) + base
     last = first + steps.astype(np.float64) + float(1 << (bits + _GUARD))
-    return np.ldexp(first, units), np.ldexp(last, units), data[end:]
+    return np.ldexp(first, units), np.ldexp(last, units), data
 
 
 def max_ends_bytes(n_columns: int, bits: int) -> int:

@@ -11,7 +11,7 @@ from scipy.cluster.hierarchy import fcluster, ward
 from ..clustering import group_means
 from ..nearest import nearest_index
 
-MOST_GROUPS = 256  # one byte says how many
+_MOST_GROUPS = 256  # one byte says how many
 _SAMPLE = 2048  # points that are merged one by one, which takes the square of that
 _SAMPLE_PRODUCTS = 1 << 29  # likewise for wide tables, whose distances take long
 _ROUNDS = 2  # of Lloyd's method, after merging
@@ -99,7 +99,7 @@ def _number_that_pays(sample: NDArray[np.float64], heights: NDArray[np.float64],
     n_sampled = len(sample)
     ranges = np.ptp(sample, axis=0)
     n_columns = np.count_nonzero(ranges)
-    numbers = np.arange(1, min(MOST_GROUPS, n_sampled // 2) + 1)
+    numbers = np.arange(1, min(_MOST_GROUPS, n_sampled // 2) + 1)
     # A merge at height h adds h^2 / 2 to the squares within groups.
     squares = np.cumsum(np.square(heights) / 2)[n_sampled - 1 - numbers]
     widths = np.sqrt(squares / (n_sampled * n_columns))

@@ -1,4 +1,4 @@
-"""Parts of the headers of levels: numbers in single precision, and checks of what was read."""
+"""Parts of the headers of point blocks: numbers in single precision, and checks of what was read."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def check_length(data: bytes, least: int) -> None:
     """Raise when fewer bytes are left than should follow."""
     if len(data) < least:
         raise ValueError(f"the point block's header is cut off: {len(data)} bytes are left, {least} should follow")
+
+
+def cut(data: bytes, size: int) -> tuple[bytes, bytes]:
+    """The first bytes, so many of them, and those that follow."""
+    check_length(data, size)
+    return data[:size], data[size:]
 
 
 def check_finite(low: Floats, high: Floats) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bits import packed_size
-from .headers import check_length
+from .headers import check_length, cut
 
 # How a mask is written, in its first byte: bit by bit, deflated, or as a number that counts tell; of an image with rows
 # of so many columns, that many more.
@@ -49,7 +49,7 @@ def unpacked_mask(data: bytes, length: int) -> tuple[_Mask, bytes]:
     kind, data = data[0], data[1:]
     if kind >= _COUNTED:
         return _from_counted(data, length, kind - _COUNTED)
-    plain, data = _inflated(data, length) if kind == _DEFLATED else _cut(data, packed_size(length, 1))
+    plain, data = _inflated(data, length) if kind == _DEFLATED else cut(data, packed_size(length, 1))
     return np.unpackbits(np.frombuffer(plain, np.uint8), count=length).astype(bool), data
 
 
@@ -89,7 +89,7 @@ def _from_counted(data: bytes, length: int, row: int) -> tuple[_Mask, bytes]:
     if length > _MOST_COUNTED:
         raise ValueError(f"the point block's header counts {length} columns, at most {_MOST_COUNTED} may be")
     check_length(data, 1)
-    written, data = _cut(data[1:], data[0])
+    written, data = cut(data[1:], data[0])
     number = int.from_bytes(written, "little")
     counts = _Counts(row)
     bits: list[bool] = []
@@ -132,8 +132,3 @@ def _inflated(data: bytes, length: int) -> tuple[bytes, bytes]:
     if not reader.eof or len(plain) != size:
         raise ValueError("the point block's header has a mask of another number of columns")
     return plain, reader.unused_data
-
-
-def _cut(data: bytes, size: int) -> tuple[bytes, bytes]:
-    check_length(data, size)
-    return data[:size], data[size:]

@@ -60,11 +60,11 @@ class Mixer:
     ----------
     sizes : list of int
         Number of contexts of each kind.
+    n_sets : int
+        Sets of weights, of which each part of a batch uses one.
     chances : list of (ndarray or None), optional
         For each kind what its contexts are believed to be followed by at first: chances of a one, of which a kind has
         as many as repeat over its contexts.
-    n_sets : int
-        Sets of weights, of which each part of a batch uses one.
 
     References
     ----------

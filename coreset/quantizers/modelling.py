@@ -15,7 +15,7 @@ from .parents import MOST_LEARNED, N_LEARNED, N_RULED, likeness, most_correlated
 
 Codes = NDArray[np.uint8]
 Coder = Callable[[NDArray[np.integer], list["Part"], int], Codes]
-LEADING = 4  # bits of a code, at most, that are predicted from other columns; the rest from the column's own codes
+_LEADING = 4  # bits of a code, at most, that are predicted from other columns; the rest from the column's own codes
 _LEARNING = 512  # points by which columns that correlate are found
 _ENOUGH = 128  # such points; with fewer it is worth to look again in the next pass
 _WINDOW = 8  # known points about each
@@ -82,7 +82,7 @@ class _Learned:
     def __init__(self, table: Codes, bits: int, every: list[Pass]) -> None:
         n_columns, n_points = len(table) - 1, table.shape[1]
         self._table = table
-        self._drop = max(bits - LEADING, 0)
+        self._drop = max(bits - _LEADING, 0)
         self._found = np.full((N_LEARNED, n_columns), n_columns, dtype=np.intp)
         self._known: dict[int, NDArray[np.float32]] = {}
         self._steps = {}
@@ -112,7 +112,7 @@ class _Model:
         n_columns, n_points = len(order.columns), table.shape[1]
         self._table = table
         self._bits = bits
-        self._leading = min(bits, LEADING)
+        self._leading = min(bits, _LEADING)
         self._drop = max(self._leading - 3, 0)
         self._coarse = 1 << (self._leading - self._drop)
         self._ruled = ruled_parents(order)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .bits import packed_size, ragged_digits, ragged_numbers
 
-PRECISION = 12  # bits of a probability
+_PRECISION = 12  # bits of a probability
 _LOW = 1 << 16  # a state stays within [_LOW, _LOW << 16), so that one word of 16 bits renormalises it
 _BITS_A_LANE = 2048  # a lane costs half a byte and saves a step of some five microseconds a bit
 _BYTES_A_LANE = 64  # that it should be spread over; so the last eighth of the bits gives off the words to begin with
@@ -94,7 +94,7 @@ class BitEncoder:
             return np.zeros(0, np.uint16), np.zeros(0, np.uint16)
         bits, ones = (np.concatenate(parts) for parts in zip(*self._pending, strict=True))
         taken = bits.astype(bool)
-        return np.where(taken, ones, np.uint16(1 << PRECISION) - ones), np.where(taken, np.uint16(0), ones)
+        return np.where(taken, ones, np.uint16(1 << _PRECISION) - ones), np.where(taken, np.uint16(0), ones)
 
 
 def _best_lanes(counts: NDArray[np.uint16]) -> int:
@@ -102,7 +102,7 @@ def _best_lanes(counts: NDArray[np.uint16]) -> int:
     n_bits = len(counts)
     if n_bits < _FEW:
         return 1
-    costs = -np.log2(np.arange(1, (1 << PRECISION) + 1) / (1 << PRECISION))  # of an event of such a count, in bits
+    costs = -np.log2(np.arange(1, (1 << _PRECISION) + 1) / (1 << _PRECISION))  # of an event of such a count, in bits
     n_bytes = costs[counts - 1].sum() / 8
     return max(_least_lanes(n_bits), min(_MOST_LANES, n_bits // _BITS_A_LANE, int(n_bytes) // _BYTES_A_LANE))
 
@@ -119,11 +119,11 @@ def _encoded(
     if n_lanes <= _FEW_LANES:
         return _encoded_in_turn(states, counts, starts)
     # A padded lane codes a certain event, which leaves its state as it is.
-    slots, firsts = _padded(counts, n_lanes, 1 << PRECISION), _padded(starts, n_lanes, 0)
-    limits = (slots << np.uint32(32 - PRECISION)) - np.uint32(1)  # that of a certain event wraps to the largest
+    slots, firsts = _padded(counts, n_lanes, 1 << _PRECISION), _padded(starts, n_lanes, 0)
+    limits = (slots << np.uint32(32 - _PRECISION)) - np.uint32(1)  # that of a certain event wraps to the largest
     full = np.empty(slots.shape, dtype=bool)
     words = np.empty(slots.shape, dtype=np.uint16)
-    shift, precision = np.uint32(16), np.uint32(PRECISION)
+    shift, precision = np.uint32(16), np.uint32(_PRECISION)
     quotient = np.empty_like(states)
     rest = np.empty_like(states)
     for step in range(len(slots) - 1, -1, -1):
@@ -146,11 +146,11 @@ def _encoded_in_turn(
     for count, start in zip(counts[::-1].tolist(), starts[::-1].tolist(), strict=True):
         lane = (lane or len(lanes)) - 1
         state = lanes[lane]
-        if state >> (32 - PRECISION) >= count:
+        if state >> (32 - _PRECISION) >= count:
             words.append(state & 0xFFFF)
             state >>= 16
         quotient, rest = divmod(state, count)
-        lanes[lane] = (quotient << PRECISION) + rest + start
+        lanes[lane] = (quotient << _PRECISION) + rest + start
     return np.array(lanes, dtype=np.uint32), np.array(words[::-1], dtype=np.uint16)
 
 
@@ -201,10 +201,10 @@ class BitDecoder:
         if len(self._states) <= _FEW_LANES:
             return self._get_in_turn(ones)
         # In padded lanes 4096 of 4096 events are a one, which leaves the state as it is.
-        padded = _padded(ones, len(self._states), 1 << PRECISION)
+        padded = _padded(ones, len(self._states), 1 << _PRECISION)
         bits = np.empty(padded.shape, dtype=bool)
-        complements = np.uint32(1 << PRECISION) - padded
-        mask, shift, precision = np.uint32((1 << PRECISION) - 1), np.uint32(16), np.uint32(PRECISION)
+        complements = np.uint32(1 << _PRECISION) - padded
+        mask, shift, precision = np.uint32((1 << _PRECISION) - 1), np.uint32(16), np.uint32(_PRECISION)
         states, low, words, none = self._states, np.uint32(_LOW), self._words, np.uint32(0)
         slots = np.empty_like(states)
         for step, row in enumerate(padded):
@@ -227,11 +227,11 @@ class BitDecoder:
     def _get_in_turn(self, ones: NDArray[np.integer]) -> NDArray[np.uint8]:
         """The next bits, one after the other."""
         lanes, bits, lane = self._states.tolist(), bytearray(), 0
-        position, n_words, mask = self._position, len(self._words), (1 << PRECISION) - 1
+        position, n_words, mask = self._position, len(self._words), (1 << _PRECISION) - 1
         upcoming = self._words[position : position + len(ones)].tolist()
         taken = 0
         for count in ones.tolist():
-            quotient, slot = lanes[lane] >> PRECISION, lanes[lane] & mask
+            quotient, slot = lanes[lane] >> _PRECISION, lanes[lane] & mask
             one = slot < count
             state = count * quotient + slot if one else (mask + 1 - count) * quotient + slot - count
             if state < _LOW:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bits import pack_bits, packed_size, ragged_digits, ragged_numbers, unpack_bits
+from .headers import cut
 
 _COUNT = 4  # bytes of the number of runs
 _HEAD = _COUNT + 1
@@ -52,19 +53,19 @@ def unpack_runs(data: bytes, n_points: int, n_groups: int) -> tuple[NDArray[np.i
     ValueError
         When the runs are not of so many points and groups.
     """
-    n_runs, width = int.from_bytes(_first(data, _HEAD)[:_COUNT], "little"), data[_COUNT]
-    data = data[_HEAD:]
+    head, data = cut(data, _HEAD)
+    n_runs, width = int.from_bytes(head[:_COUNT], "little"), head[_COUNT]
     if not n_groups <= n_runs <= n_points or width > 5:
         raise ValueError(f"the point block's header has {n_runs} runs of {n_groups} groups for {n_points} points")
-    size = packed_size(n_runs, width)
-    n_digits, data = unpack_bits(_first(data, size), n_runs, width), data[size:]
-    size = packed_size(int(n_digits.sum()), 1)
-    digits = np.unpackbits(np.frombuffer(_first(data, size), np.uint8), count=int(n_digits.sum()))
-    lengths, data = ragged_numbers(digits, n_digits) | (np.uint64(1) << n_digits), data[size:]
+    packed, data = cut(data, packed_size(n_runs, width))
+    n_digits = unpack_bits(packed, n_runs, width)
+    packed, data = cut(data, packed_size(int(n_digits.sum()), 1))
+    digits = np.unpackbits(np.frombuffer(packed, np.uint8), count=int(n_digits.sum()))
+    lengths = ragged_numbers(digits, n_digits) | (np.uint64(1) << n_digits)
     owners = np.arange(n_runs)
     if n_runs > n_groups:
-        size = packed_size(n_runs, _width(n_groups))
-        owners, data = unpack_bits(_first(data, size), n_runs, _width(n_groups)).astype(np.intp), data[size:]
+        packed, data = cut(data, packed_size(n_runs, _width(n_groups)))
+        owners = unpack_bits(packed, n_runs, _width(n_groups)).astype(np.intp)
     if int(lengths.sum()) != n_points or owners.max() >= n_groups:
         raise ValueError(f"the point block's header has runs of {int(lengths.sum())} points, there are {n_points}")
     return np.repeat(owners, lengths.astype(np.int64)), data
@@ -80,9 +81,3 @@ def renumbered(groups: NDArray[np.intp]) -> NDArray[np.intp]:
 
 def _width(n_groups: int) -> int:
     return (n_groups - 1).bit_length()
-
-
-def _first(data: bytes, size: int) -> bytes:
-    if len(data) < size:
-        raise ValueError(f"the point block's header is cut off: {len(data)} bytes are left, {size} should follow")
-    return data[:size]

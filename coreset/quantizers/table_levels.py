@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .base import Shape
 from .bits import packed_size
-from .headers import check_finite, check_length, narrowed
+from .headers import check_finite, cut, narrowed
 from .masks import packed_masks, unpacked_mask
 
 Floats = NDArray[np.float64]
@@ -33,14 +33,9 @@ class TableLevels:
     def fit(cls, points: Floats, bits: int) -> TableLevels:
         """Levels with a small squared error, as they will be written."""
         if bits > _MOST_LISTED:
-            ends = _kept_ends(np.array([points.min(), points.max()]))
-            every = cls(_between(ends, bits), np.ones(points.shape[1], dtype=bool))
-            return cls(every.levels, np.asarray(every.codes(points).any(axis=1)))
-        levels = _lloyd(points, 2**bits)
-        narrow = narrowed(levels)
-        # Stricter than the levels need, so that what was decoded is written again as it is.
-        if (np.abs(narrow - levels) <= 4e-7 * np.ptp(levels)).all():
-            levels = narrow
+            levels = _between(_kept(np.array([points.min(), points.max()])), bits)
+        else:
+            levels = _kept(_lloyd(points, 2**bits))
         every = cls(levels, np.ones(points.shape[1], dtype=bool))
         return cls(levels, np.asarray(every.codes(points).any(axis=1)))
 
@@ -86,11 +81,10 @@ class TableLevels:
             raise ValueError("the point block's header is not one of a table's levels")
         stored = np.dtype("<f8" if data[0] else "<f4")
         active, data = unpacked_mask(data[1:], n_features)
-        end = stored.itemsize * (2 if bits > _MOST_LISTED else 1 << bits)
-        check_length(data, end)
-        levels = np.frombuffer(data[:end], stored).astype(np.float64)
+        listed, data = cut(data, stored.itemsize * (2 if bits > _MOST_LISTED else 1 << bits))
+        levels = np.frombuffer(listed, stored).astype(np.float64)
         check_finite(levels, levels)
-        return cls(_between(levels, bits) if bits > _MOST_LISTED else levels, active), data[end:]
+        return cls(_between(levels, bits) if bits > _MOST_LISTED else levels, active), data
 
     @staticmethod
     def max_bytes(shape: Shape, bits: int) -> int:
@@ -135,7 +129,10 @@ def _between(ends: Floats, bits: int) -> Floats:
     return ends[0] * (1 - share) + ends[1] * share
 
 
-def _kept_ends(ends: Floats) -> Floats:
-    """Ends as float32 holds them, where that shifts no level by more than a small part of the levels' distances."""
-    narrow = narrowed(ends)
-    return narrow if (np.abs(narrow - ends) <= 4e-7 * np.ptp(ends)).all() else ends
+def _kept(levels: Floats) -> Floats:
+    """Levels, or ends, as float32 holds them, where that shifts none by more than a small part of their range.
+
+    Stricter than levels need, so that what was decoded is written again as it is.
+    """
+    narrow = narrowed(levels)
+    return narrow if (np.abs(narrow - levels) <= 4e-7 * np.ptp(levels)).all() else levels

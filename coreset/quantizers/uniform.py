@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .base import Shape, check_points, check_span, register_quantizer
 from .bits import pack_bits, packed_size, unpack_bits
+from .headers import narrowed
 from .scoped import ScopedQuantizer
 
 
@@ -131,8 +132,7 @@ class UniformQuantizer(ScopedQuantizer):
         varying = high > low
         if self.scope == "table":
             low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
-        with np.errstate(over="ignore", under="ignore"):
-            narrow_low, narrow_high = (ends.astype(np.float32).astype(np.float64) for ends in (low, high))
+        narrow_low, narrow_high = narrowed(low), narrowed(high)
         if self._narrow_is_enough(low, narrow_low, high, narrow_high):
             return _Grid(narrow_low, narrow_high, varying, wide=False)
         return _Grid(low, high, varying, wide=True)

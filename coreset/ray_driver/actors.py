@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
+from ..errors import first_line
 from ..protocol import WorkerSettings
 from ..sources import Loader, Source
 from .cluster import check_cpus, connection, cpus_for_each, free_cpus, node_cpus, shortage
-from .hosting import ERRORS, LOADING, LONG_ROUNDS, Pool, Report, ShardHost, first_line
+from .hosting import ERRORS, LOADING, LONG_ROUNDS, Pool, Report, ShardHost
 from .queues import Queues
 from .sources import references_of
 

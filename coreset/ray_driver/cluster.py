@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..errors import needed
 from .address import check_answers
 
 _BUSY_CPUS = 0.75  # share of a node's CPUs that actors may hold
@@ -36,10 +37,8 @@ def connection(nbytes: int, timeout_s: float) -> Iterator[None]:
     ValueError
         When ``RAY_ADDRESS`` is no address.
     """
-    try:
+    with needed("ray", "backend='ray' needs ray: pip install 'coreset-eval[ray]'"):
         import ray
-    except ImportError as error:
-        raise ImportError("backend='ray' needs ray: pip install 'coreset-eval[ray]'") from error
     if ray.is_initialized():
         yield
         return

@@ -132,7 +132,7 @@ class DistributedCoreset(BaseEstimator):
             ObjectRefs of these. A path (str, Path, or a list of them) names parquet files, folders of them, globs, or
             URIs of any filesystem that pyarrow reads; workers read them, a file a shard, or a row group a shard where
             there is one file. Of a Dataset, each block is a shard. `coreset.sources` has a class for each of these,
-            and the base class of a source of one's own. Shards may be empty: they send nothing.
+            and the base class of a source of one's own. Shards may be empty, or of weight zero: they send nothing.
         y : array-like of shape (n,), or a list with an entry a shard, optional
             Class labels or a numeric target. In files and data sets they are a column; see `label_column`.
         sample_weight : array-like of shape (n,), or a list with an entry a shard, optional

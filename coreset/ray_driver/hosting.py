@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
+import numpy as np
+
+from ..errors import first_line
 from ..protocol import Worker, WorkerSettings
 from ..sources import Loader, Source
 
@@ -41,10 +44,9 @@ class ShardHost:
         return os.getpid()
 
     def load(self, shard: int, name: str, loader: Loader) -> int:
-        """Load a shard and check it; gives its number of rows."""
+        """Load a shard and check it; gives its number of rows, without those of weight zero."""
         table, y, sample_weight = _loaded(name, loader)
-        is_empty = hasattr(table, "__len__") and getattr(table, "ndim", 2) > 0 and len(table) == 0
-        if is_empty:
+        if _is_empty(table) or _weighs_nothing(table, sample_weight, self._settings.weight_column):
             return 0
         worker = Worker(shard, table, y, sample_weight, self._settings, name)
         self._keep(worker)
@@ -73,9 +75,18 @@ def _loaded(name: str, loader: Loader) -> tuple[Any, Any, Any]:
     return table, y, sample_weight
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text; further ones are advice or a trace."""
-    return next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+def _is_empty(table: Any) -> bool:
+    return hasattr(table, "__len__") and getattr(table, "ndim", 2) > 0 and len(table) == 0
+
+
+def _weighs_nothing(table: Any, sample_weight: Any, weight_column: str | None) -> bool:
+    """Whether all rows have weight zero, which means that they are absent."""
+    given = table[weight_column] if weight_column in getattr(table, "columns", ()) else sample_weight
+    try:
+        weights = np.asarray(given, dtype=np.float64)
+        return weights.ndim == 1 and len(weights) == len(table) and not weights.any()
+    except (ValueError, TypeError):  # the worker says what is wrong with them
+        return False
 
 
 class Pool(ABC):

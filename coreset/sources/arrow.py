@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-TENSOR_COLUMN = "data"  # what Ray Data calls the only column of an array
+_TENSOR_COLUMN = "data"  # what Ray Data calls the only column of an array
 
 
 def table_of(table: Any) -> np.ndarray | pd.DataFrame:
@@ -30,8 +30,8 @@ def table_of(table: Any) -> np.ndarray | pd.DataFrame:
     vectors = {name: _vectors(name, table.column(name)) for name in table.column_names if _width(table, name)}
     if not vectors:
         return table.to_pandas(use_threads=False)
-    if table.column_names == [TENSOR_COLUMN]:
-        return vectors[TENSOR_COLUMN]
+    if table.column_names == [_TENSOR_COLUMN]:
+        return vectors[_TENSOR_COLUMN]
     parts = [
         pd.DataFrame(vectors[name], columns=[f"{name}[{j}]" for j in range(vectors[name].shape[1])])
         if name in vectors

@@ -7,12 +7,19 @@ from typing import Any
 import numpy as np
 
 from ..columns import plain_columns
+from ..errors import first_line
 from ..raw import raw_bytes
 from ..targets import typed_targets
 from .parquet import ParquetShard, ParquetSource
 
 
-def parquet_raw_bytes(source: ParquetSource, label_column: str | None = None, weight_column: str | None = None) -> int:
+def parquet_raw_bytes(
+    source: ParquetSource,
+    label_column: str | None = None,
+    weight_column: str | None = None,
+    *,
+    target_type: str = "auto",
+) -> int:
     """Bytes of all rows in their own type, by the count that `accounting` has.
 
     Footers are read, and of the rows the labels alone, a shard at a time, to count classes.
@@ -22,6 +29,8 @@ def parquet_raw_bytes(source: ParquetSource, label_column: str | None = None, we
     source : ParquetSource
     label_column, weight_column : str, optional
         Weights do not count.
+    target_type : {"auto", "class", "numeric"}, default="auto"
+        What labels are; as in `RobustCoreset`.
 
     Returns
     -------
@@ -30,7 +39,7 @@ def parquet_raw_bytes(source: ParquetSource, label_column: str | None = None, we
     Raises
     ------
     ValueError, OSError
-        When a file cannot be read.
+        When a file cannot be read, or holds other labels.
 
     Examples
     --------
@@ -46,21 +55,21 @@ def parquet_raw_bytes(source: ParquetSource, label_column: str | None = None, we
     total = 0
     for number, shard in enumerate(source.shards):
         try:
-            total += _raw_bytes(shard, label_column, weight_column)
+            total += _raw_bytes(shard, label_column, weight_column, target_type)
         except (ValueError, TypeError, OSError) as error:  # pyarrow's are among them
-            reason = str(error).strip().partition("\n")[0]
-            raise ValueError(f"{source.name(number)} cannot be read: {type(error).__name__}: {reason}") from error
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise ValueError(f"{source.name(number)} cannot be read: {reason}") from error
     return total
 
 
-def _raw_bytes(shard: ParquetShard, label_column: str | None, weight_column: str | None) -> int:
+def _raw_bytes(shard: ParquetShard, label_column: str | None, weight_column: str | None, target_type: str) -> int:
     labels = None
     with shard.opened() as rows:
         schema = rows.schema_arrow
         n_rows = (rows.metadata if shard.row_group is None else rows.metadata.row_group(shard.row_group)).num_rows
         if label_column is not None and label_column in schema.names and n_rows:
             labels = shard.read(rows, [label_column]).to_pandas()[label_column]
-    target, kind = (None, None) if labels is None else typed_targets(labels, "auto")
+    target, kind = (None, None) if labels is None else typed_targets(labels, target_type)
     n_classes = 0 if target is None else len(np.unique(target))
     dtypes = _feature_dtypes(schema, {label_column, weight_column})
     return raw_bytes(n_rows, len(dtypes), np.result_type(*dtypes), kind, n_classes) if dtypes else 0

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
+from ..tables import import_parquet
 from .arrow import table_of
 from .base import Loader, Shard, Source
 from .paths import find_files, is_path
-
-_NEEDS_PYARROW = "parquet files need pyarrow: pip install 'coreset-eval[parquet]'"
 
 
 @final
@@ -33,7 +32,7 @@ class ParquetShard:
     @contextmanager
     def opened(self) -> Iterator[Any]:
         """The pyarrow.parquet.ParquetFile, whose footer is read at once and whose rows are read when asked for."""
-        parquet = _import_parquet()
+        parquet = import_parquet()
         with self.filesystem.open_input_file(self.path) as file, parquet.ParquetFile(file) as rows:
             yield rows
 
@@ -92,7 +91,7 @@ class ParquetSource(Source):
     def __init__(self, paths: Any, *, shards: str = "auto") -> None:
         if shards not in ("auto", "file", "row_group"):
             raise ValueError(f"shards={shards!r} must be 'auto', 'file' or 'row_group'")
-        _import_parquet()
+        import_parquet()
         files = [(filesystem, file) for path in _listed(paths) for filesystem, file in _pairs(path)]
         by_group = shards == "row_group" or (shards == "auto" and len(files) == 1)
         self.shards = [
@@ -116,14 +115,6 @@ class ParquetSource(Source):
         return self.shards[shard]
 
 
-def _import_parquet() -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(_NEEDS_PYARROW) from error
-    return pyarrow.parquet
-
-
 def _listed(paths: Any) -> Sequence[str | Path]:
     listed = list(paths) if isinstance(paths, list | tuple) else [paths]
     if not listed:
@@ -144,7 +135,7 @@ def _row_groups(filesystem: Any, path: str) -> Sequence[int | None]:
     import pyarrow as pa
 
     try:
-        with filesystem.open_input_file(path) as file, _import_parquet().ParquetFile(file) as rows:
+        with filesystem.open_input_file(path) as file, import_parquet().ParquetFile(file) as rows:
             return range(rows.num_row_groups) or [None]
     except (pa.ArrowException, OSError):
         return [None]  # its worker says what is wrong with it, where the run may go on without

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-_WILD = re.compile(r"[*?\[]")
-_SUFFIXES = (".parquet", ".pq")
+WILD = re.compile(r"[*?\[]")
+SUFFIXES = (".parquet", ".pq")
 
 
 def is_path(value: object) -> bool:
@@ -44,7 +44,7 @@ def find_files(path: str | Path) -> tuple[Any, list[str]]:
     kind = filesystem.get_file_info(inside).type
     if kind == fs.FileType.File:  # also one whose name has brackets
         return filesystem, [inside]
-    if _WILD.search(inside):
+    if WILD.search(inside):
         pattern, root = _as_pattern(inside), _folder_before_wildcards(inside)
         found = [file for file in _files_below(filesystem, root) if pattern.fullmatch(file)]
         missing = "no file fits it"
@@ -52,7 +52,7 @@ def find_files(path: str | Path) -> tuple[Any, list[str]]:
         found, missing = [], "there is no such file"
         if kind == fs.FileType.Directory:
             found = [file for file in _files_below(filesystem, inside) if _is_data(file, inside)]
-            missing = f"there is no file in this folder that ends in {' or '.join(_SUFFIXES)}"
+            missing = f"there is no file in this folder that ends in {' or '.join(SUFFIXES)}"
     if not found:
         raise FileNotFoundError(f"X={str(path)!r}: {missing}")
     return filesystem, sorted(found)
@@ -78,7 +78,7 @@ def _filesystem(path: str | Path) -> tuple[Any, str]:
 
 
 def _folder_before_wildcards(path: str) -> str:
-    first = _WILD.search(path)
+    first = WILD.search(path)
     return path[: path.rfind("/", 0, first.start())] if first else path
 
 
@@ -91,7 +91,7 @@ def _files_below(filesystem: Any, folder: str) -> list[str]:
 
 def _is_data(path: str, folder: str) -> bool:
     parts = path[len(folder) :].strip("/").split("/")
-    return path.lower().endswith(_SUFFIXES) and not any(part.startswith(("_", ".")) for part in parts)
+    return path.lower().endswith(SUFFIXES) and not any(part.startswith(("_", ".")) for part in parts)
 
 
 def _as_pattern(glob: str) -> re.Pattern[str]:

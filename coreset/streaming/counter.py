@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..construction import Rows
-from ..construction.rows import check_range, column_range
+from ..construction.checking import check_range, column_range
 from ..labels import merge_labels
 from ..points import Coreset
 from ..targets import CLASS, too_few_points

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, final
@@ -15,14 +14,15 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
 from ..construction import CoresetConstructor, RobustCoreset, Rows, target_settings
-from ..construction.rows import check_batch, squarable
+from ..construction.checking import check_batch, squarable
 from ..points import Coreset
 from ..targets import NUMERIC
 from ..validation import RandomState, as_generator, check_count
+from .batches import check_batches, parts_of
 from .counter import Counter, Seen, count_rows, put_together
 
 # Rows a leaf holds per point of its summary, unless told otherwise.
-LEAF_ROWS_PER_POINT = 64
+_LEAF_ROWS_PER_POINT = 64
 # Beyond this many pieces the buffer is put together, so that rows that come one by one do not cost an object each.
 _PIECES = 256
 # The summary of everything is at no level of the counter; its seeds are apart.
@@ -202,20 +202,13 @@ class StreamingCoreset(BaseEstimator):
         0     1.5    2.5   500.0
         1     3.5    0.5   500.0
         """
-        if hasattr(batches, "shape") or isinstance(batches, str | os.PathLike):
-            kind = "one table" if hasattr(batches, "shape") else "a path"
-            raise TypeError(f"batches is {kind}, expected an iterable of tables; fit takes a single table")
+        check_batches(batches)
         draft = self._anew()
         number = -1
         for number, batch in enumerate(batches):
-            parts = batch if isinstance(batch, tuple) else (batch,)
             try:
-                if not 1 <= len(parts) <= 3:
-                    raise ValueError(f"batch has {len(parts)} parts, expected X, (X, y) or (X, y, sample_weight)")
-                if isinstance(parts[0], list) and any(hasattr(part, "shape") for part in parts[0]):
-                    raise TypeError("batch is a list of tables, expected a table or a tuple (X, y)")
-                if getattr(parts[0], "shape", (1,))[:1] != (0,):
-                    draft._take_in(*parts, *([None] * (3 - len(parts))))
+                if (parts := parts_of(batch)) is not None:
+                    draft._take_in(*parts)
             except (ValueError, TypeError) as error:
                 error.add_note(f"in batch {number} of fit_batches, counting from 0")
                 raise
@@ -319,7 +312,7 @@ class StreamingCoreset(BaseEstimator):
             return base, check_count("bucket_rows", self.bucket_rows)
         if self.bucket_rows != "auto":
             raise ValueError(f"bucket_rows={self.bucket_rows!r} must be 'auto' or an integer")
-        return base, LEAF_ROWS_PER_POINT * n_points
+        return base, _LEAF_ROWS_PER_POINT * n_points
 
     # Every change is made to a draft, which takes the place of the estimator when all went well; so what a draft shares
     # with it is replaced, never changed.

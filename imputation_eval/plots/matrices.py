@@ -64,10 +64,10 @@ def pairwise_plot(pairwise: pd.DataFrame, names: list[str], *, ax: Any = None) -
     ImportError
         If matplotlib is missing.
     """
-    from matplotlib.colors import ListedColormap
-
     n = len(names)
     ax = axes(ax, height=1.9 + 0.42 * n, width=2.8 + 0.75 * n, names=names)
+    from matplotlib.colors import ListedColormap
+
     place = {name: position for position, name in enumerate(names)}
     verdicts = np.zeros((n, n))
     for better, worse, p_value in pairwise[["better", "worse", "p_holm"]].itertuples(index=False):

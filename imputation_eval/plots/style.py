@@ -14,7 +14,9 @@ def pyplot() -> Any:
     """Import matplotlib, or say how to install it."""
     try:
         import matplotlib.pyplot as plt
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
         raise ImportError("Plots need matplotlib; install it with: pip install 'coreset-eval[plots]'") from error
     return plt
 

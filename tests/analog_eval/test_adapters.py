@@ -274,3 +274,7 @@ class TestArrayModel:
             ArrayModel([np.ones(2)], len, roles=["wheel"])
         with pytest.raises(ValueError, match="at least 2 labels"):
             ArrayModel([np.ones(2)], len, classes=[1])
+        with pytest.raises(ValueError, match=r"labels that differ, got \[0, 1, 0\]"):
+            ArrayModel([np.ones(2)], len, classes=[0, 1, 0])
+        with pytest.raises(TypeError, match="output_axis must be an int or None, got 'a'"):
+            ArrayModel([np.ones((2, 2))], len, output_axis="a")

@@ -191,7 +191,7 @@ class TestVerdicts:
     def test_a_share_of_labels_is_taken_for_known(self, trained, held_out):
         comparison = compare(trained, *held_out, levels=0.3, n_draws=4, random_state=0)
         for report in comparison.reports.values():
-            np.testing.assert_array_equal(report.chance_covariance, report.rows_covariance)
+            assert report.chance_covariance is None
 
     @pytest.mark.slow
     def test_false_findings_are_rare_and_intervals_cover(self):

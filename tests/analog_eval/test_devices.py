@@ -146,6 +146,14 @@ class TestContract:
                 dataclasses.replace(device, significances=bad)
         with pytest.raises(ValueError, match="programming_scale"):
             dataclasses.replace(device, programming_scale=-1.0)
+        for name in ("g_max", "g_min", "programming_scale"):
+            for bad in ("a", None, True):
+                with pytest.raises(TypeError, match=f"{name} must be a number, got {bad!r}"):
+                    dataclasses.replace(device, **{name: bad})
+        with pytest.raises(TypeError, match=r"significances must be one number a pair of devices, got 2.0"):
+            dataclasses.replace(device, significances=2.0)
+        with pytest.raises(TypeError, match="significances must be a number, got 'a'"):
+            dataclasses.replace(device, significances=("a",))
 
 
 class TestPairs:
@@ -243,6 +251,8 @@ class TestHermes:
     def test_more_than_was_measured(self):
         with pytest.raises(ValueError, match=r"g_max=20.7 is more than was measured, 10.35 uS \(n_unit=1\)"):
             Hermes(n_unit=1, g_max=20.7)
+        with pytest.raises(ValueError, match=r"n_unit=\[1\] is neither 1 nor 2"):
+            Hermes(n_unit=[1])
         with pytest.raises(ValueError, match="n_unit=3 is neither 1 nor 2"):
             Hermes(n_unit=3)
 

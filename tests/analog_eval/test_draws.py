@@ -68,6 +68,7 @@ class TestStopping:
             (("many", None, 100), ValueError, "n_draws='many' is neither"),
             ((25, 0.1, 100), ValueError, "half_width=0.1 needs n_draws='auto', got n_draws=25"),
             (("auto", 0.0, 100), ValueError, "half_width=0.0 must be"),
+            (("auto", True, 100), ValueError, "half_width=True must be"),
             (("auto", np.nan, 100), ValueError, "half_width=nan must be"),
             (("auto", "x", 100), ValueError, "half_width='x' must be"),
             (("auto", 0.1, 0), ValueError, "max_draws=0"),

@@ -94,6 +94,11 @@ class TestCompensation:
             DeviceNoise(GaussianNoise())
         with pytest.raises(ValueError, match=r"axis of a tensor of shape \(3, 2\) its outputs lie"):
             self.noisy("column")
+        for axis in (2, -3):
+            with pytest.raises(ValueError, match=rf"output_axis={axis} is no axis of a tensor of shape \(3, 2\)"):
+                DeviceNoise(PCM(), "column", output_axis=axis)(np.ones((3, 2)), 1.0)
+        with pytest.raises(TypeError, match=r"output_axis must be an int or None, got 0.5"):
+            DeviceNoise(PCM(), "column", output_axis=0.5)
         with pytest.raises(ValueError, match="level='1 fortnight' is not a number >= 0 with one of the units"):
             DeviceNoise()(np.ones(3), "1 fortnight")
         with pytest.raises(TypeError, match="level=b'1d' is not a number of seconds"):

@@ -1,17 +1,13 @@
-"""Torch modules: the stand-in answers as the module would, the module stays as it is, every tensor has its role."""
+"""Torch modules: the stand-in answers as the module would, and the module stays as it is."""
 
 from __future__ import annotations
 
 import copy
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_matrix
 from sklearn.metrics import log_loss, roc_auc_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from analog_eval import ArrayModel, GaussianNoise, inject_noise, noise_sweep
 from analog_eval.adapters import adapt, target_indices
@@ -21,23 +17,11 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 functional = nn.functional
 
-from torch.nn.utils import prune  # noqa: E402 (needs torch)
 
 from analog_eval.adapters.modules import stand_in  # noqa: E402
-from analog_eval.adapters.modules.readings import reading_for  # noqa: E402
 from analog_eval.normalization import TopKBatchNorm1d  # noqa: E402
 
-
-class Tied(nn.Module):
-    """An autoencoder with one kernel, used twice; the second name is another object on the same memory."""
-
-    def __init__(self, *, same_object):
-        super().__init__()
-        self.down, self.up = nn.Linear(8, 8), nn.Linear(8, 8)
-        self.up.weight = self.down.weight if same_object else nn.Parameter(self.down.weight.detach())
-
-    def forward(self, x):
-        return self.up(torch.tanh(self.down(x)))
+from .module_nets import Tied, convolutional  # noqa: E402
 
 
 class Recurrent(nn.Module):
@@ -100,12 +84,6 @@ class Counting(nn.Module):
     def forward(self, x):
         self.calls += 1
         return self.layer(x.mul_(0.5)) * self.calls + torch.rand(3)
-
-
-def convolutional():
-    return nn.Sequential(
-        nn.Unflatten(1, (1, 2, 4)), nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(9, 3)
-    )
 
 
 NETS = {
@@ -305,189 +283,6 @@ class TestTheModuleStaysAsItIs:
         pd.testing.assert_frame_equal(*tables)
 
 
-class TestTensors:
-    def test_roles(self):
-        module = nn.Sequential(
-            nn.Conv2d(1, 2, 3),
-            nn.BatchNorm2d(2),
-            nn.PReLU(),
-            nn.LayerNorm((2, 3)),
-            nn.MultiheadAttention(4, 2),
-            nn.Linear(4, 1),
-        )
-        roles = {tensor.name: tensor.role for tensor in adapt(module).tensors}
-        assert roles == {
-            "0.weight": "kernel",
-            "0.bias": "bias",
-            "1.weight": "gain",
-            "1.bias": "shift",
-            "1.running_mean": "statistic",
-            "1.running_var": "statistic",
-            "2.weight": "gain",
-            "3.weight": "gain",
-            "3.bias": "shift",
-            "4.in_proj_weight": "kernel",
-            "4.in_proj_bias": "bias",
-            "4.out_proj.weight": "kernel",
-            "4.out_proj.bias": "bias",
-            "5.weight": "kernel",
-            "5.bias": "bias",
-        }
-
-    def test_values_are_the_modules_own_memory(self):
-        module = nn.Linear(3, 2)
-        assert adapt(module).tensors[0].values.ctypes.data == module.weight.data_ptr()
-
-    @pytest.mark.parametrize("same_object", [True, False])
-    def test_tied_weights_count_once(self, same_object):
-        module = Tied(same_object=same_object)
-        names = [tensor.name for tensor in adapt(module).tensors]
-        assert names == ["down.weight", "down.bias", "up.bias"]
-        with inject_noise(module, GaussianNoise("std"), 0.3):
-            assert torch.equal(module.down.weight, module.up.weight)
-
-    def test_a_part_that_is_used_twice_counts_once(self):
-        layer = nn.Linear(3, 3)
-        assert len(adapt(nn.Sequential(layer, nn.ReLU(), layer)).tensors) == 2
-
-    def test_a_variance_that_turns_negative_is_zero(self, rows):
-        module = nn.Sequential(nn.Linear(8, 50), nn.BatchNorm1d(50), nn.Linear(50, 3))
-        nn.init.uniform_(module[1].running_var, 0.0, 0.2)
-        nn.init.normal_(module[1].running_mean)
-        adapter = adapt(module)
-        places = {tensor.name: i for i, tensor in enumerate(adapter.tensors)}
-        noisy = NoisyTensors(adapter, GaussianNoise("absmax"), "state", 0)
-        units = noisy.draw()
-        arrays = noisy.at(2.0, units)
-        variance, mean = (arrays[places[f"1.running_{what}"]] for what in ("var", "mean"))
-        clean = module[1].running_var.numpy()
-        drawn = clean + 2.0 * clean.max() * units[places["1.running_var"]]
-        assert (drawn < 0).any()
-        np.testing.assert_allclose(variance, np.maximum(drawn, 0.0), rtol=1e-5)
-        assert variance.dtype == np.float32
-        assert (mean < 0).any()
-        report = noise_sweep(module, rows, rows[:, :3], targets="state", levels=(2.0,), n_draws=5)
-        assert np.isfinite(report.table["mean"]).all()
-
-    def test_targets(self):
-        module = convolutional()
-        names = {
-            targets: [adapt(module).tensors[i].name for i in target_indices(adapt(module).tensors, targets)]
-            for targets in ("weights", "parameters", "state")
-        }
-        assert names["weights"] == ["1.weight", "5.weight"]
-        assert names["parameters"] == ["1.weight", "1.bias", "2.weight", "2.bias", "5.weight", "5.bias"]
-        assert set(names["state"]) - set(names["parameters"]) == {"2.running_mean", "2.running_var"}
-
-    def test_wrappers_are_looked_through(self):
-        module = nn.Linear(3, 2)
-        assert [tensor.name for tensor in adapt(nn.DataParallel(module)).tensors] == ["weight", "bias"]
-        assert noise_sweep(nn.DataParallel(module), np.eye(3), [0, 1, 0], n_draws=2).settings["model"] == "Linear"
-
-
-class TestOddModules:
-    def test_without_weights(self):
-        with pytest.raises(ValueError, match=r"targets='weights' names none .*: no tensors"):
-            noise_sweep(nn.ReLU(), np.ones((3, 2)), [0, 1, 0])
-        with pytest.raises(ValueError, match=r"names none .*weight \(gain\)"):
-            noise_sweep(nn.LayerNorm(2), np.ones((3, 2)), [0, 1, 0])
-
-    def test_weights_that_are_no_numbers(self):
-        module = nn.Sequential(nn.Linear(3, 2))
-        nn.init.constant_(module[0].bias, float("nan"))
-        with pytest.raises(ValueError, match=r"model: 0\.bias holds 2 NaN or infinite entries of 2"):
-            adapt(module)
-        with pytest.raises(TypeError, match=r"weight must hold real numbers, got torch\.complex64"):
-            adapt(nn.Linear(3, 2, dtype=torch.complex64))
-
-    def test_weights_without_values(self):
-        with pytest.raises(ValueError, match=r"0\.weight has no values yet; run"):
-            adapt(nn.Sequential(nn.LazyLinear(2)))
-        with pytest.raises(ValueError, match="weight is on the meta device"):
-            adapt(nn.Linear(3, 2, device="meta"))
-
-    def test_weights_that_are_computed(self):
-        parametrized = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)))
-        with pytest.raises(ValueError, match=r"model: 0 computes weight by parametrizations.*remove_parametrizations"):
-            adapt(parametrized)
-        pruned = nn.Sequential(nn.Linear(3, 2))
-        prune.l1_unstructured(pruned[0], "weight", 0.5)
-        with pytest.raises(ValueError, match=r"model: 0 computes a weight before every call .*prune\.remove"):
-            adapt(pruned)
-        prune.remove(pruned[0], "weight")
-        assert len(adapt(pruned).tensors) == 2
-
-    def test_weights_out_of_sight(self):
-        sparse = nn.Linear(3, 2, bias=False)
-        sparse.weight = nn.Parameter(sparse.weight.detach().to_sparse(), requires_grad=False)
-        with pytest.raises(TypeError, match=r"weight is of layout torch\.sparse_coo"):
-            adapt(sparse)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            script = torch.jit.script(nn.Linear(3, 2))
-        with pytest.raises(TypeError, match="TorchScript"):
-            adapt(script)
-
-    def test_a_class(self):
-        with pytest.raises(TypeError, match="class Linear, not a fitted object"):
-            adapt(nn.Linear)
-
-    def test_that_cannot_be_copied(self):
-        module = nn.Linear(3, 2)
-        module.last = module(torch.ones(1, 3))
-        with pytest.raises(TypeError, match="Linear cannot be copied"):
-            noise_sweep(module, np.eye(3), [0, 1, 0])
-
-    def test_outputs(self):
-        with pytest.raises(TypeError, match="answers with tuple, not a tensor"):
-            noise_sweep(nn.LSTM(3, 2), np.eye(3), [0, 1, 0])
-        with pytest.raises(ValueError, match=r"answers with shape \(3, 1, 2\) for X with 3 rows"):
-            noise_sweep(nn.Sequential(nn.Linear(3, 2), nn.Unflatten(1, (1, 2))), np.eye(3), [0, 1, 0])
-        with pytest.raises(ValueError, match="answers NaN without any noise, in 1 of the 3 rows"):
-            noise_sweep(nn.Linear(3, 2), [[np.nan, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 1, 0])
-
-
-class TestRows:
-    @pytest.mark.parametrize(
-        "kind", [np.asarray, np.float32, np.ndarray.tolist, np.asfortranarray, pd.DataFrame, torch.tensor, "read-only"]
-    )
-    def test_of_any_kind(self, rows, kind):
-        torch.manual_seed(0)
-        module, y = nn.Linear(8, 3), np.arange(40) % 3
-        X = rows.copy() if kind == "read-only" else kind(rows)
-        if kind == "read-only":
-            X.flags.writeable = False
-        report = noise_sweep(module, X, y, n_draws=2, random_state=0)
-        expected = noise_sweep(module, rows.astype(np.float32), y, n_draws=2, random_state=0)
-        pd.testing.assert_frame_equal(report.table, expected.table)
-
-    def test_integers(self):
-        torch.manual_seed(0)
-        images = np.random.default_rng(0).integers(0, 255, (20, 8), dtype=np.uint8)
-        noise_sweep(nn.Linear(8, 2), images, np.arange(20) % 2, n_draws=2)
-        words = nn.Sequential(nn.Embedding(255, 4), nn.Flatten(), nn.Linear(32, 2))
-        assert adapt(words).transform(images).dtype == torch.int64
-        noise_sweep(words, images, np.arange(20) % 2, n_draws=2)
-
-    def test_that_make_no_sense(self):
-        with pytest.raises(TypeError, match="X is sparse"):
-            noise_sweep(nn.Linear(3, 2), csr_matrix(np.eye(3)), [0, 1, 0])
-        with pytest.raises(TypeError, match="X must hold numbers"):
-            noise_sweep(nn.Linear(1, 2), [["a"], ["b"]], [0, 1])
-        with pytest.raises(ValueError, match="X must have rows"):
-            noise_sweep(nn.Linear(3, 2), np.empty((0, 3)), [])
-
-    def test_steps_before_the_module(self, digits):
-        X, y = digits
-        scaler = StandardScaler().fit(X)
-        torch.manual_seed(0)
-        module = nn.Linear(64, 10)
-        whole = noise_sweep(make_pipeline(scaler, module), X, y, n_draws=2, random_state=0)
-        pd.testing.assert_frame_equal(
-            whole.table, noise_sweep(module, scaler.transform(X), y, n_draws=2, random_state=0).table
-        )
-
-
 class TestSweeps:
     def test_agree_with_scikit_learn(self, logistic, linear, cancer, diabetes):
         """The same kernel, of the same shape, gets the same noise, and so the same score in every draw."""
@@ -524,47 +319,6 @@ class TestSweeps:
         weighted = noise_sweep(module, rows, y, sample_weight=torch.tensor(weights), n_draws=2, random_state=0)
         repeated = noise_sweep(module, rows.repeat(weights, axis=0), y.repeat(weights), n_draws=2, random_state=0)
         np.testing.assert_allclose(weighted.table["mean"], repeated.table["mean"])
-
-
-class TestReadings:
-    @pytest.mark.parametrize(
-        ("outputs", "truth", "classes"),
-        [
-            ((4, 3), [0, 1, 2, 1], [0, 1, 2]),
-            ((4, 3), [0.0, 1.0, 2.0, 1.0], [0, 1, 2]),
-            ((4, 3), [[0], [1], [2], [1]], [0, 1, 2]),
-            ((4, 2), [True, False, True, True], [0, 1]),
-            ((4, 1), [0, 1, 1, 0], [0, 1]),
-            ((4,), [-1, 1, 1, 1], [-1, 1]),
-            ((4,), [1, 1, 1, 1], [0, 1]),
-            ((4,), [0, 1, 2, 1], None),
-            ((4, 1), [0.0, 1.0, 1.0, 1.0], None),
-            ((4, 3), np.ones((4, 3)), None),
-        ],
-    )
-    def test_rules(self, outputs, truth, classes, rng):
-        got = reading_for(rng.normal(size=outputs) * 9, np.array(truth)).classes
-        assert got is None if classes is None else got.tolist() == classes
-
-    @pytest.mark.parametrize(
-        ("outputs", "truth", "match"),
-        [
-            (np.zeros((2, 2)), ["a", "b"], "class numbers"),
-            (np.zeros((2, 2)), [0, 2], "y holds class 2, but the model has 2 outputs"),
-            (np.zeros((2, 2)), [-1, 1], "y holds class -1"),
-            (np.zeros((2, 2)), [0.5, 1], r"y has shape \(2,\) .* \(2, 2\)"),
-            (np.zeros((2, 2)), [[0, 1], [1, 0]], r"class numbers of shape \(2,\)"),
-            (np.array([0.2, 0.9]), [0, 1], "sigmoid"),
-        ],
-    )
-    def test_mix_ups(self, outputs, truth, match):
-        with pytest.raises(ValueError, match=match):
-            reading_for(outputs, np.array(truth))
-
-    def test_probabilities(self):
-        one = reading_for(np.array([-1.0, 2.0]), np.array([0, 1]))
-        np.testing.assert_allclose(one.probabilities(np.array([0.0])), [[0.5, 0.5]])
-        assert one.predictions(np.array([[-1.0], [2.0]])).tolist() == [0, 1]
 
 
 class TestInjection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -55,8 +56,35 @@ def test_every_public_noise_model_is_checked():
     assert public - {WeightNoise} == {type(noise) for noise, _ in MODELS if type(noise) in public}
 
 
+class _ByColumn(MultiplicativeNoise):
+    """Noise that knows where the outputs are."""
+
+    axis: int | None = None
+
+    def along(self, output_axis):
+        other = _ByColumn()
+        object.__setattr__(other, "axis", output_axis)
+        return other
+
+
+def test_every_part_is_told_where_the_outputs_are():
+    assert GaussianNoise().along(1) == GaussianNoise()
+    assert _ByColumn().at(0.1).along(1).noise.axis == 1
+    assert _ByColumn().at(0.1).along(1).level == 0.1
+    told = (GaussianNoise() + _ByColumn() + _ByColumn()).along(0)
+    assert [getattr(part, "axis", None) for part in told.parts] == [None, 0, 0]
+
+
 @pytest.mark.parametrize(("noise", "level"), MODELS, ids=NAMES)
 class TestContract:
+    def test_what_is_read_times_its_factors_is_what_is_perturbed(self, noise, level, rng):
+        weights = rng.normal(size=(3, 4))
+        units, measured = noise.draw(weights.shape, rng), noise.measure(weights)
+        stored, factors = noise.read(weights, level, units, measured)
+        np.testing.assert_allclose(stored * factors, noise.perturb(weights, level, units, measured), rtol=1e-12)
+        assert np.ndim(factors) == 2
+        assert all(size in (1, whole) for size, whole in zip(factors.shape, weights.shape, strict=True))
+
     @given(weights=WEIGHTS, seed=st.integers(0, 9))
     def test_pure_shaped_and_repeatable(self, noise, level, weights, seed):
         before = weights.tobytes()
@@ -79,6 +107,14 @@ class TestContract:
         assert np.array_equal(clean, weights)
         assert not np.shares_memory(clean, weights)
         assert not noise.is_clean(level)
+
+    def test_clean_weights_keep_their_precision(self, noise, level, rng):
+        if not np.isnan(noise.clean_level):
+            assert noise(rng.normal(size=4).astype(np.float32), noise.clean_level).dtype == np.float32
+        assert noise(np.zeros(4, dtype=np.float32), level).dtype == np.float32
+
+    def test_no_weights(self, noise, level):
+        assert noise(np.empty((0, 3)), level).shape == (0, 3)
 
     def test_precision(self, noise, level, rng):
         weights = rng.normal(size=(5, 5)).astype(np.float32)
@@ -140,6 +176,11 @@ class TestMultiplicative:
         for part, scale in ((added[:20_000], 1.0), (added[20_000:], 10.0)):
             assert abs(part.std() / scale - 0.2) < 4 * 0.2 / np.sqrt(2 * part.size)
 
+    @pytest.mark.parametrize("level", [-0.1, np.inf])
+    def test_levels_are_ratios(self, level):
+        with pytest.raises(ValueError, match=f"^level={level} must be finite and >= 0$"):
+            MultiplicativeNoise()(np.ones(2), level)
+
     def test_zero_weights_are_named_as_untouched(self, cancer):
         model = analog_eval.ArrayModel([np.zeros((30, 2))], lambda a, X: X @ a[0], classes=[0, 1])
         report = noise_sweep(model, *cancer, noise=MultiplicativeNoise(), n_draws=2)
@@ -153,6 +194,17 @@ class TestQuantization:
         assert QuantizationNoise()(weights, 3).tolist() == [6.0, -6.0, 0.0, 2.0, 2.0, 4.0, -4.0, 0.0]
         # 2 bits: 3 values.
         assert QuantizationNoise()(weights, 2).tolist() == [6.0, -6.0, 0.0, 0.0, 0.0, 6.0, -6.0, 0.0]
+
+    def test_stochastic_rounding_by_hand(self):
+        # 3 bits: 1.5, -1.5 and 0.45 steps of 2 from 0; what is drawn is added before rounding down.
+        weights = np.array([3.0, 3.0, -3.0, -3.0, 0.9, 0.9, 6.0, -6.0])
+        units = np.array([0.4, 0.6, 0.4, 0.6, 0.5, 0.6, 0.9, 0.9])
+        rounded = QuantizationNoise(stochastic=True).perturb(weights, 3, units, 6.0)
+        assert rounded.tolist() == [2.0, 4.0, -4.0, -2.0, 0.0, 2.0, 6.0, -6.0]
+
+    def test_the_most_bits(self):
+        weights = np.array([1.0, 0.1, -0.7])
+        np.testing.assert_allclose(QuantizationNoise()(weights, 52), weights, rtol=1e-14)
 
     @given(weights=WEIGHTS, bits=st.integers(2, 12))
     def test_error_is_at_most_half_a_step(self, weights, bits):
@@ -180,7 +232,9 @@ class TestQuantization:
 
     @pytest.mark.parametrize("bits", [0, 1, 2.5, -3, 53])
     def test_levels_are_whole_bits(self, bits):
-        with pytest.raises(ValueError, match="a whole number of bits from 2 to 52"):
+        with pytest.raises(
+            ValueError, match=rf"^level={float(bits)} must be a whole number of bits from 2 to 52, or inf$"
+        ):
             QuantizationNoise()(np.ones(2), bits)
 
     def test_a_sweep_over_bits(self, mlp, digits):
@@ -215,10 +269,46 @@ class TestStuck:
         assert set(np.round(np.abs(all_of_them), 12)) == {0.0, np.round(np.abs(weights).max(), 12)}
 
     def test_bad_ones(self):
-        with pytest.raises(ValueError, match="at_value='open'"):
+        with pytest.raises(ValueError, match=r"^at_value='open' is not one of 'zero', 'absmax', 'mixed'$"):
             StuckDevices("open")
-        with pytest.raises(ValueError, match=r"level=1.5 must be a share"):
-            StuckDevices()(np.ones(2), 1.5)
+        for level in (1.5, -0.1):
+            with pytest.raises(ValueError, match=f"^level={level} must be a share of the weights, from 0 to 1$"):
+                StuckDevices()(np.ones(2), level)
+
+    @pytest.mark.parametrize("unit", [1.0, 1e-3])
+    def test_what_is_stuck_where_by_hand(self, unit):
+        # Shares at which each gets stuck, and in units of the greatest weight at which value.
+        units = np.array([0.1, 0.5, 0.9, 0.2]), np.array([1.0, -1.0, 1.0, 0.0])
+        weights = np.array([1.0, -4.0, 2.0, 3.0]) * unit
+        noise = StuckDevices("mixed")
+        for level, stuck in ((0.1, [1, -4, 2, 3]), (0.5, [4, -4, 2, 0]), (1.0, [4, -4, 4, 0])):
+            noisy = noise.perturb(weights, level, units, noise.measure(weights))
+            np.testing.assert_allclose(noisy, np.array(stuck) * unit, rtol=1e-15)
+
+    @pytest.mark.parametrize(
+        ("value", "drawn", "stuck_at"),
+        [
+            ("absmax", [0.0, 0.499, 0.5, 0.999], [-1, -1, 1, 1]),
+            ("mixed", [0.0, 0.499, 0.5, 0.749, 0.75, 0.999], [0, 0, -1, -1, 1, 1]),
+        ],
+    )
+    def test_what_is_drawn_by_hand(self, value, drawn, stuck_at):
+        class Drawn:
+            numbers = iter([np.zeros(len(drawn)), np.array(drawn)])
+
+            def random(self, shape):
+                return next(self.numbers)
+
+        thresholds, values = StuckDevices(value).draw((len(drawn),), Drawn())
+        assert not thresholds.any()
+        assert values.tolist() == stuck_at
+
+    def test_of_open_devices_one_number_each_is_drawn(self):
+        one, two = np.random.default_rng(0), np.random.default_rng(0)
+        thresholds, values = StuckDevices().draw((5, 2), one)
+        assert thresholds.tolist() == two.random((5, 2)).tolist()
+        assert not np.any(values)
+        assert one.random() == two.random()
 
 
 class TestSums:
@@ -250,6 +340,23 @@ class TestSums:
         assert not noise.is_clean(0.0)
         assert (GaussianNoise() + QuantizationNoise().at(np.inf)).is_clean(0.0)
         assert np.array_equal(QuantizationNoise().at(3)(weights, 0.123), QuantizationNoise()(weights, 3))
+        assert np.array_equal(QuantizationNoise().at(3)(weights, np.inf), QuantizationNoise()(weights, 3))
+        with pytest.raises(ValueError, match=r"^level=nan must be a number$"):
+            QuantizationNoise().at(3)(weights, np.nan)
+        all_fixed = QuantizationNoise().at(3) + StuckDevices().at(0)
+        assert np.array_equal(all_fixed(weights, 0.123), QuantizationNoise()(weights, 3))
+
+    def test_a_fixed_part_takes_no_notice_of_the_unit_of_the_level(self, rng):
+        noise = DeviceNoise(StateIndependent()) + QuantizationNoise().at(4)
+        weights = rng.normal(size=9)
+        assert np.array_equal(noise(weights, "1d", random_state=0), noise(weights, 86400.0, random_state=0))
+
+    def test_every_part_needs_its_own_numbers(self, rng):
+        noise, weights = GaussianNoise() + StuckDevices(), rng.normal(size=9)
+        units, measured = noise.draw((9,), rng), noise.measure(weights)
+        for short in ((units[:1], measured), (units, measured[:1])):
+            with pytest.raises(ValueError, match=r"shorter than argument"):
+                noise.perturb(weights, 0.1, *short)
 
     def test_grouping_does_not_matter(self, rng):
         weights = rng.normal(size=9)
@@ -263,13 +370,22 @@ class TestSums:
         )
         assert (GaussianNoise() + QuantizationNoise().at(3)).level_label() == GaussianNoise().level_label()
         assert (GaussianNoise() + UniformNoise()).level_label() == GaussianNoise().level_label()
-        assert " and " in (GaussianNoise() + StuckDevices()).level_label()
+        share = "share of the weights that are stuck (zero)"
+        ratio = "noise level (sigma / |weight|)"
+        assert (MultiplicativeNoise() + StuckDevices()).level_label() == f"{ratio} and {share}"
+        assert QuantizationNoise().level_label() == "bits a weight"
+        assert QuantizationNoise().at(3).level_label() == "no level: the noise is fixed"
+        assert (QuantizationNoise().at(3) + StuckDevices().at(0.1)).level_label() == "no level: all is fixed"
 
     def test_levels_must_suit_every_part(self):
         with pytest.raises(ValueError, match=r"level=1.5 must be a share"):
             (GaussianNoise() + StuckDevices())(np.ones(2), 1.5)
         for other in (QuantizationNoise(), GaussianNoise("power_db")):
-            with pytest.raises(ValueError, match=r"no level in common.*\.at\(4\)"):
+            message = (
+                f"the parts of {GaussianNoise()!r} + {other!r} have no level in common; "
+                "give all but one of them a level of its own, such as QuantizationNoise().at(4)"
+            )
+            with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
                 GaussianNoise() + other
         with pytest.raises(ValueError, match="no level in common"):
             GaussianNoise("power_db") + QuantizationNoise()

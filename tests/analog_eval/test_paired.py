@@ -7,12 +7,14 @@ is one level of one sweep.  How often an interval holds the truth is then a sum 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import pytest
 from scipy.stats import binom, multinomial, norm, t
 
 from analog_eval import ArrayModel, DriftReport, compare, layer_sensitivity, noise_sweep
+from analog_eval.evaluation.crossing import half_widths
 from analog_eval.noise import WeightNoise
 
 
@@ -144,6 +146,35 @@ class TestByHand:
         found = report.level_at(0.9)
         assert found.level == pytest.approx(2.5)
         assert found.ci_low == pytest.approx(1.0 + above / (above - below))
+
+    def test_rows_that_are_moved_in_some_draws_only(self):
+        # Of ten rows one changes sides in all of four draws, one in two and one in a single one.
+        class Lost(Flips):
+            def draw(self, shape, rng):
+                return next(numbers)
+
+            def perturb(self, weights, level, units, measured):
+                noisy = weights.copy()
+                noisy[: units if level else 0] *= -1.0
+                return noisy
+
+        X, y, sure = np.arange(10)[:, None], np.ones(10, dtype=int), rowwise(np.ones(10))
+        numbers = cycle([3, 2, 1, 1])
+        report = noise_sweep(sure, X, y, noise=Lost(()), levels=(0.0, 1.0), n_draws=4)
+        moved = (1 + 1 + 1 / 4 + 1 / 16) / (1 + 1 + 1 / 2 + 1 / 4)
+        np.testing.assert_allclose(report.moved, [1.0, moved])
+        # Weights that all are the same, whatever the unit, change nothing.
+        numbers = cycle([3, 2, 1, 1])
+        weighted = noise_sweep(sure, X, y, sample_weight=[7] * 10, noise=Lost(()), levels=(0.0, 1.0), n_draws=4)
+        np.testing.assert_allclose(weighted.moved, [1.0, moved])
+        # 10 rows at a mean of 0.825: the variance of the three, and two rows more each way, moved that far.
+        target, losses = 0.9, np.array([1.0, 0.5, 0.25, *[0.0] * 7])
+        rows = np.var(losses) / 9 + (1 + target**2) * moved**2 * 2 / 14**2
+        draws = np.var([0.7, 0.8, 0.9, 0.9], ddof=1) / 4
+        half = t.ppf(0.975, 3 * ((rows + draws) / draws) ** 2) * np.sqrt(rows + draws)
+        found = half_widths(report.table, report.rows_covariance, target, report.unseen * report.moved**2)
+        assert found[1] == pytest.approx(half)
+        assert report.level_at(target).level == pytest.approx(0.1 / 0.175)
 
     def test_single_scores_have_intervals_of_their_own(self):
         row = swept(40, [(0, 0)]).table.iloc[0]

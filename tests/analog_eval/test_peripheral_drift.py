@@ -413,6 +413,28 @@ class TestModules:
         assert report.analog_layers == ("a.weight", "b.weight")
         assert [note.rpartition(": ")[2] for note in report.notes if "outside of products" in note] == ["a.weight"]
 
+    def test_no_memory_for_finding_that_out_is_an_error(self, digits):
+        # What refuses a kernel in whose place there is another one uses it; what has no memory says nothing of it.
+        def forward(error):
+            def answer(arrays, X):
+                if (arrays["w"].view(np.ndarray) < 0.0).any():
+                    raise error
+                return X @ arrays["w"]
+
+            return answer
+
+        X, y = digits[0][:20], digits[1][:20] % 3
+        usual = {"periphery": Periphery(), "times": 0.0, "n_draws": 1, "progress": False}
+        usual |= {"device": TabulatedDevice(conductances=(0.0, 1.0), programming=(0.0, 0.0)), "compensation": None}
+        for error in (MemoryError(), MemoryError("Unable to allocate 2.00 GiB"), RuntimeError("out of memory")):
+            with pytest.raises(type(error)) as caught:
+                drift_sweep(ArrayModel({"w": np.ones((64, 3))}, forward(error), classes=[0, 1, 2]), X, y, **usual)
+            assert caught.value is error
+        report = drift_sweep(
+            ArrayModel({"w": np.ones((64, 3))}, forward(ValueError("sign")), classes=[0, 1, 2]), X, y, **usual
+        )
+        assert not [note for note in report.notes if "outside of products" in note]
+
     def test_ordinary_nets_raise_no_alarm(self, torch, digits):
         nn = torch.nn
 

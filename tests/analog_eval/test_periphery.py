@@ -94,6 +94,11 @@ class TestInputScale:
             InputScale.calibrated([])
         with pytest.raises(ValueError, match=r"value=0.0"):
             InputScale.calibrated([0.0, 0.0])
+        with pytest.raises(ValueError, match="X holds 1 NaN entries of 2"):
+            InputScale.calibrated([np.nan, 1.0])
+        for share in ("a", True):
+            with pytest.raises(TypeError, match=f"share must be a number, got {share!r}"):
+                InputScale.calibrated([1.0], share)
 
 
 class TestBoundManagement:
@@ -279,5 +284,7 @@ class TestEdges:
                 periphery.product(X, W, rng)
         with pytest.raises(ValueError, match=r"peak=0.0"):
             periphery.product(np.ones((2, 3)), np.ones((2, 3)), rng, peak=0.0)
+        with pytest.raises(TypeError, match="peak must be a number, got 'a'"):
+            periphery.product(np.ones((2, 3)), np.ones((2, 3)), rng, peak="a")
         with pytest.raises(TypeError, match="rng must be"):
             periphery.product(np.ones((2, 3)), np.ones((2, 3)), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -140,6 +140,28 @@ def test_seconds_have_an_axis_of_their_own(axes):
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0s", "25s", "1min", "1h", "1d"]
 
 
+def test_reports_bring_what_their_tables_lack(report, axes):
+    again = replace(report, table=report.table.assign(table=0.0), clean=0.9)
+    plot_sweeps({"one": report, "two": again}, ax=axes)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (report.level_label, report.metric)
+
+    def across():
+        flat_lines = (line for line in axes.get_lines() if len(set(line.get_ydata())) == 1)
+        return {line.get_ydata()[0]: line.get_linestyle() for line in flat_lines}
+
+    assert across() == {report.clean: "--", 0.9: "--", report.chance: ":"}
+    # What is given counts, and what they do not agree in has no name.
+    axes.clear()
+    other = replace(report, chance=0.5, metric="r2", level_label="bits")
+    plot_sweeps({"one": report, "two": other, "three": again.table}, clean={}, ax=axes)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("noise level", "score")
+    assert not across()
+    axes.clear()
+    plot_sweeps({"one": report}, clean={"one": 0.8}, xlabel="x", ylabel="y", chance=np.nan, ax=axes)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
+    assert across() == {0.8: "--"}
+
+
 @pytest.mark.parametrize("kind", ["differences", "scores"])
 def test_comparisons_under_the_noise_of_devices_are_over_time(logistic, cancer, axes, kind):
     settings = {"n_draws": 2, "progress": False, "random_state": 0}
@@ -197,8 +219,8 @@ def test_plot_errors(report):
         report.plot("draws")
     with pytest.raises(TypeError, match="tables must map"):
         plot_sweeps(report.table)
-    with pytest.raises(TypeError, match=r"tables\['a'\] must be a DataFrame"):
-        plot_sweeps({"a": report})
+    with pytest.raises(TypeError, match=r"tables\['a'\] must be a SweepReport, or a table such as its, got dict"):
+        plot_sweeps({"a": {"mean": 0.5}})
     with pytest.raises(ValueError, match=r"lacks the columns \['ci_low'\]"):
         plot_sweeps({"a": report.table.drop(columns="ci_low")})
     with pytest.raises(ValueError, match=r"clean names \['b'\]"):
@@ -207,9 +229,13 @@ def test_plot_errors(report):
         plot_sweeps({"a": report.table}, border={"b": 1.0})
 
 
-def test_without_matplotlib(report, monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+def test_without_matplotlib(report, hide):
+    hide("matplotlib")
     with pytest.raises(ImportError, match=r"coreset-eval\[plots\]"):
+        report.plot()
+
+
+def test_a_broken_matplotlib_is_not_called_missing(report, hide):
+    hide("matplotlib.pyplot")
+    with pytest.raises(ModuleNotFoundError, match=r"matplotlib\.pyplot"):
         report.plot()

@@ -306,6 +306,18 @@ class TestChance:
         notes = noise_sweep(model, X, y, levels=0.0, n_draws=2).notes
         assert any("chance_corrected" in note for note in notes) == near
 
+    @pytest.mark.parametrize("metric", ["mse", "neg_mean_squared_error"])
+    @pytest.mark.parametrize(("noise", "near"), [(0.0, False), (0.4, True)])
+    def test_a_chance_that_moves_with_the_rows_is_not_taken_for_known(self, metric, noise, near):
+        # The variance of heavy tails lies in the interval of the error, but moves with it: their difference is sure.
+        rng = np.random.default_rng(0)
+        y = rng.standard_t(3, size=60)
+        answers = 0.1 * y + noise * rng.normal(size=60)
+        model = ArrayModel([np.ones((1, 1))], lambda a, X: (X @ a[0]).ravel())
+        report = noise_sweep(model, answers[:, None], y, metric=metric, levels=0.0, n_draws=2)
+        assert report.table["ci_low"].iloc[0] < report.chance < report.table["ci_high"].iloc[0]
+        assert any("means little" in note for note in report.notes) == near
+
     def test_one_class(self, logistic, cancer):
         X, y = cancer[0][cancer[1] == 1], cancer[1][cancer[1] == 1]
         report = noise_sweep(logistic, X, y, n_draws=3, random_state=0)

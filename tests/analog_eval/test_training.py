@@ -1,4 +1,4 @@
-"""Hardware-aware training: steps worked out by hand, weight = repetition, and what is kept of a run."""
+"""Hardware-aware training: steps worked out by hand, what is kept of a run, and what is no argument."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from analog_eval.training import (  # noqa: E402 (needs torch)
     AddNormal,
     Clip,
     Distillation,
-    DropConnect,
     Recipe,
     Simulated,
     harden,
 )
-from analog_eval.training.losses import Criterion  # noqa: E402
+
+from .training_nets import net, same, sgd, tensors  # noqa: E402
 
 
 class Shift(Recipe):
@@ -35,30 +35,6 @@ class Shift(Recipe):
     def perturb(self, weights, clean, output_axis, generator):
         self.seen.append(clean.clone())
         return weights + self.by
-
-
-def sgd(rate, **options):
-    return lambda parameters: torch.optim.SGD(parameters, lr=rate, **options)
-
-
-def tensors(module):
-    return {name: values.clone() for name, values in module.state_dict().items()}
-
-
-def same(a, b):
-    a, b = tensors(a), tensors(b)
-    return a.keys() == b.keys() and all(torch.equal(values, b[name]) for name, values in a.items())
-
-
-def close(a, b, **options):
-    a, b = tensors(a), tensors(b)
-    return all(torch.allclose(values, b[name], **options) for name, values in a.items())
-
-
-def net(seed=0, *, norm=False, dtype=torch.float64):
-    torch.manual_seed(seed)
-    parts = [nn.Linear(5, 8), *([nn.BatchNorm1d(8)] if norm else []), nn.ReLU(), nn.Linear(8, 3)]
-    return nn.Sequential(*parts).to(dtype)
 
 
 @pytest.fixture
@@ -198,65 +174,6 @@ def test_hardening_pays():
     assert min(gains) > 0.03
 
 
-# Weights of rows
-
-
-@pytest.mark.parametrize("recipe", [None, AddNormal(0.1), DropConnect(0.1)], ids=repr)
-def test_a_weight_is_repetition(rows, rng, recipe):
-    """With batches of all rows, exactly: one draw of noise a step, so both runs see the same."""
-    X, y = rows
-    counts = rng.integers(0, 4, size=len(X))
-    options = {"recipe": recipe, "optimizer": sgd(0.2), "epochs": 5, "batch_size": 1000, "random_state": 0}
-    weighted = harden(net(), X, y, sample_weight=counts, **options)
-    repeated = harden(net(), np.repeat(X, counts, axis=0), np.repeat(y, counts), **options)
-    assert close(weighted.model, repeated.model, rtol=1e-9, atol=1e-12)
-    assert np.allclose(weighted.history["train_loss"], repeated.history["train_loss"], rtol=1e-10)
-    scaled = harden(net(), X, y, sample_weight=counts * 1e6, **options)
-    assert close(weighted.model, scaled.model, rtol=1e-9, atol=1e-12)
-    assert not close(weighted.model, harden(net(), X, y, **options).model)
-
-
-def test_batches_add_up_to_the_weighted_mean(rng):
-    """A loss that is linear in the weights has one gradient everywhere, so the steps of an epoch tell their mean."""
-    X, y, weights = rng.normal(size=(40, 3)), rng.normal(size=40), rng.gamma(0.5, size=40)
-    layer = nn.Linear(3, 1, bias=False).double()
-    options = {"recipe": None, "optimizer": sgd(0.1), "epochs": 1, "batch_size": 8}
-
-    def loss(outputs, y):
-        return outputs[:, 0] * y
-
-    done = harden(layer, X, y, sample_weight=weights, loss=loss, **options)
-    step = (done.model.weight - layer.weight).detach().numpy()[0]
-    assert np.allclose(step, -0.1 * 5 * np.average(X * y[:, None], axis=0, weights=weights), rtol=1e-10)
-
-
-def test_a_loader_is_like_arrays(rows, rng):
-    X, y = rows
-    weights = rng.uniform(0.5, 3.0, size=len(X))
-    options = {"recipe": AddNormal(0.1), "optimizer": sgd(0.2), "epochs": 4, "random_state": 0}
-    arrays = harden(net(), X, y, sample_weight=weights, batch_size=48, **options)
-    loader = torch.utils.data.DataLoader(
-        torch.utils.data.TensorDataset(*map(torch.from_numpy, (X, y, weights))), batch_size=48
-    )
-    # Rows are added up in another order.
-    assert close(arrays.model, harden(net(), loader, **options).model, rtol=1e-9, atol=1e-12)
-    halves = [(X[part], y[part], weights[part]) for part in (slice(0, 24), slice(24, 48))]
-    # Clean weights that stay: the mean over batches is the weighted mean over rows.
-    still = {"recipe": None, "optimizer": sgd(0.0), "epochs": 1}
-    losses = functional.cross_entropy(net()(torch.tensor(X)), torch.tensor(y), reduction="none").detach().numpy()
-    halved = harden(net(), halves, **still).history["train_loss"].item()
-    assert halved == pytest.approx(np.average(losses, weights=weights), rel=1e-12)
-
-
-def test_validation_rows_have_weights_too(rows):
-    X, y = rows
-    counts = np.arange(48) % 3
-    options = {"epochs": 1, "random_state": 0, "n_draws": 2}
-    weighted = harden(net(), X, y, validation=(X, y, counts), **options).history
-    repeated = harden(net(), X, y, validation=(np.repeat(X, counts, axis=0), np.repeat(y, counts)), **options).history
-    assert np.allclose(weighted, repeated, rtol=1e-10, equal_nan=True)
-
-
 # What is random, and what is left alone
 
 
@@ -311,81 +228,6 @@ def test_equal_seeds_give_equal_weights(rows):
     assert same(generators[0].model, generators[1].model)
 
 
-def test_a_shuffling_loader_follows_the_seed(rows):
-    dataset = torch.utils.data.TensorDataset(*map(torch.from_numpy, rows))
-    loader = torch.utils.data.DataLoader(dataset, batch_size=16, shuffle=True)
-    runs = []
-    for _ in range(2):
-        torch.rand(7)  # whatever else the program does with torch's random numbers
-        runs.append(harden(net(), loader, epochs=2, random_state=0).model)
-    assert same(*runs)
-
-
-def with_generators(rows, kind, seed):
-    """Return a loader, and the generators that it, its sampler or its data set has."""
-    dataset, generator = torch.utils.data.TensorDataset(*map(torch.from_numpy, rows)), torch.Generator()
-    generator.manual_seed(seed)
-    if kind == "loader":
-        options = {"shuffle": True, "generator": generator}
-    elif kind == "sampler":
-        weights = torch.arange(1.0, 49.0)
-        options = {"sampler": torch.utils.data.WeightedRandomSampler(weights, 48, generator=generator)}
-    elif kind == "batch_sampler":
-        sampler = torch.utils.data.RandomSampler(dataset, generator=generator)
-        options = {"batch_sampler": torch.utils.data.BatchSampler(sampler, 16, drop_last=True)}
-    else:
-        dataset, options = Noisy(*rows, generator), {"shuffle": True}
-    options |= {} if kind == "batch_sampler" else {"batch_size": 16}
-    return torch.utils.data.DataLoader(dataset, **options), generator
-
-
-class Noisy(torch.utils.data.Dataset):
-    def __init__(self, X, y, generator):
-        self.X, self.y, self.generator = X, y, generator
-
-    def __len__(self):
-        return len(self.y)
-
-    def __getitem__(self, row):
-        return self.X[row] + torch.randn(5, generator=self.generator).numpy(), self.y[row]
-
-
-@pytest.mark.parametrize("kind", ["loader", "sampler", "batch_sampler", "dataset"])
-def test_generators_of_a_loader_follow_the_seed(rows, kind):
-    """Whatever they start from, and they are where they were afterwards; epochs differ, and so do other seeds."""
-    runs = []
-    for own_seed, seed in ((1, 0), (2, 0), (1, 1)):
-        seen = []
-
-        def loss(outputs, y, seen=seen):
-            seen.append(outputs.detach().clone())
-            return functional.cross_entropy(outputs, y, reduction="none")
-
-        loader, generator = with_generators(rows, kind, own_seed)
-        before = generator.get_state()
-        harden(net(), loader, loss=loss, recipe=None, optimizer=sgd(0.0), epochs=2, random_state=seed)
-        assert torch.equal(generator.get_state(), before)
-        runs.append(torch.stack(seen))
-    assert torch.equal(runs[0], runs[1])
-    assert not torch.equal(runs[0], runs[2])
-    assert not torch.equal(*runs[0].chunk(2))
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-def test_a_loader_that_leaves_out_rows_depends_on_the_seed_alone(rows, rng, weighted):
-    """Which rows the pass for the mean weight sees depends on the order; the program's own stream stays where it is."""
-    parts = [*rows, rng.exponential(size=48) ** 3] if weighted else rows
-    dataset = torch.utils.data.TensorDataset(*map(torch.from_numpy, parts))
-    loader = torch.utils.data.DataLoader(dataset, batch_size=32, shuffle=True, drop_last=True)
-    model, runs = net(), []
-    for start in (1, 2):
-        torch.manual_seed(start)
-        before = torch.get_rng_state()
-        runs.append(harden(model, loader, optimizer=sgd(0.5), epochs=2, random_state=0).model)
-        assert torch.equal(torch.get_rng_state(), before)
-    assert same(*runs)
-
-
 # What is kept
 
 
@@ -433,75 +275,6 @@ def test_history_is_what_the_model_scores(rows):
     assert "clean_accuracy" not in harden(nn.Linear(5, 1), *rows, loss="mse", validation=0.5, epochs=1).history
 
 
-def test_held_out_rows_are_not_trained_on(rows):
-    X, y = rows
-    batches = []
-
-    def loss(outputs, y):
-        batches.append(len(y))
-        return functional.cross_entropy(outputs, y, reduction="none")
-
-    harden(net(), X, y, loss=loss, validation=0.25, epochs=1, batch_size=48, n_draws=2, random_state=0)
-    # Clean and two draws before and after the epoch.
-    assert batches == [12] * 3 + [36] + [12] * 3
-
-
-# Losses and distillation
-
-
-def test_cross_entropy_of_one_logit():
-    logits, y = torch.tensor([[2.0], [-1.0]], dtype=torch.float64), torch.tensor([1, 1])
-    losses = Criterion("cross_entropy").rows(logits, y, weighted=True)
-    assert np.allclose(losses.numpy(), np.log1p(np.exp([-2.0, 1.0])))
-    assert Criterion.hits(logits, y).tolist() == [True, False]
-
-
-@pytest.mark.parametrize("dtype", [int, float])
-def test_labels_in_a_column_are_labels(rows, dtype):
-    X, y = rows
-    options = {"validation": 0.25, "epochs": 2, "random_state": 0, "progress": False}
-    flat, column = harden(net(), X, y, **options), harden(net(), X, y[:, None].astype(dtype), **options)
-    assert column.history.equals(flat.history)
-    assert same(column.model, flat.model)
-
-
-@pytest.mark.parametrize("width", [1, 3])
-def test_distillation_is_a_divergence_of_probabilities(width, rng):
-    outputs, taught = rng.normal(size=(2, 4, width))
-    y, temperature, share = np.array([0, 1, 1, 0]), 3.0, 0.7
-    criterion = Criterion("cross_entropy", Distillation(temperature, share))
-    losses = criterion.training_rows(*map(torch.tensor, (outputs, y, taught)), weighted=True).numpy()
-
-    def shares(logits, t):
-        logits = np.column_stack([np.zeros(4), logits]) if width == 1 else logits
-        exponentials = np.exp(logits / t)
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-    p, q = shares(taught, temperature), shares(outputs, temperature)
-    divergence = temperature**2 * (p * np.log(p / q)).sum(axis=1)
-    hard = -np.log(shares(outputs, 1.0)[np.arange(4), y])
-    assert np.allclose(losses, (1 - share) * hard + share * divergence)
-
-
-def test_all_of_a_share_leaves_the_labels_out(rows):
-    X, y = rows
-    options = {"distillation": Distillation(share=1.0), "epochs": 3, "random_state": 0}
-    assert same(harden(net(), X, y, **options).model, harden(net(), X, (y + 1) % 3, **options).model)
-    # Without noise the copy agrees with the digital model already.
-    assert close(harden(net(), X, y, recipe=None, optimizer=sgd(1.0), **options).model, net(), atol=1e-9)
-    numbers = harden(net(), X, rows[0][:, :3], loss="mse", recipe=None, optimizer=sgd(1.0), **options)
-    assert close(numbers.model, net(), atol=1e-9)
-
-
-def test_functions_may_return_a_mean_if_there_are_no_weights(rows):
-    X, y = rows
-    options = {"epochs": 2, "random_state": 0}
-    named = harden(net(), X, y, **options)
-    assert close(named.model, harden(net(), X, y, loss=functional.cross_entropy, **options).model, rtol=1e-9)
-    with pytest.raises(ValueError, match=r"loss returns shape \(\) for 48 rows"):
-        harden(net(), X, y, sample_weight=np.ones(48), loss=functional.cross_entropy, **options)
-
-
 # Awkward modules and rows
 
 
@@ -543,15 +316,6 @@ def test_parts_in_eval_mode_of_a_module_in_train_mode_stay_in_it(rows, whole):
     assert [part.training for part in result.modules()] == [part.training for part in model.modules()]
 
 
-def test_a_loss_that_is_no_number(rows):
-    X, y = rows
-    message = "the loss is (nan|inf) in batch [0-9]+ of epoch [0-9]+; a lower learning_rate"
-    with pytest.raises(ValueError, match=message):
-        harden(nn.Linear(5, 1), X, X[:, 0], loss="mse", optimizer=sgd(1e18), epochs=9)
-    with pytest.raises(ValueError, match="the loss is nan in batch 1 of epoch 1"):
-        harden(net(), X, y, loss=lambda outputs, y: outputs[:, 0] * float("nan"))
-
-
 class NotATensor(nn.Module):
     def __init__(self):
         super().__init__()
@@ -588,6 +352,7 @@ class NotATensor(nn.Module):
         ({"recipe": GaussianNoise()}, TypeError, r"recipe=GaussianNoise.*; Simulated\(noise, level\) makes a recipe"),
         ({"clip": 2.5}, TypeError, "clip must be a Clip or None, got 2.5"),
         ({"distillation": 0.5}, TypeError, "distillation must be a Distillation"),
+        ({"loss": ["mse"]}, ValueError, r"loss=\['mse'\] is not one of 'cross_entropy', 'mse'"),
         ({"loss": "hinge"}, ValueError, "loss='hinge' is not one of 'cross_entropy', 'mse'"),
         ({"loss": lambda outputs, y: 0.0}, TypeError, "loss must return a tensor, got float"),
         ({"optimizer": "adam"}, TypeError, "optimizer must be a function"),
@@ -623,34 +388,6 @@ def test_bad_arguments(rows, change, error, message):
         harden(arguments.pop("model"), arguments.pop("X"), arguments.pop("y"), **arguments)
 
 
-@pytest.mark.parametrize(
-    ("batches", "error", "message"),
-    [
-        ([], ValueError, "X holds no batches: it is empty, or drop_last leaves none"),
-        ([np.zeros((4, 5))], TypeError, r"a batch must be \(X, y\) or \(X, y, sample_weight\), got ndarray"),
-        ([(np.zeros((4, 5)),)], TypeError, "got 1 parts"),
-        ([(np.zeros((4, 5)), [0] * 3)], ValueError, "batch y has shape"),
-        ([(np.zeros((4, 5)), [0] * 4), (np.zeros((4, 5)), [0] * 4, [1] * 4)], ValueError, "3 parts, but the first"),
-        ([(np.zeros((4, 5)), [0] * 4, [0] * 4)], ValueError, "no batches with weights above 0"),
-    ],
-)
-def test_bad_batches(batches, error, message):
-    class Loader:
-        def __iter__(self):
-            return iter(batches)
-
-    with pytest.raises(error, match=message):
-        harden(net(), Loader(), epochs=1)
-
-
-def test_what_a_loader_goes_without(rows):
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*map(torch.from_numpy, rows)))
-    with pytest.raises(ValueError, match="no share of a loader"):
-        harden(net(), loader, validation=0.2)
-    with pytest.raises(TypeError, match=r"X is a DataLoader, whose batches are .* leave y out"):
-        harden(net(), loader, rows[1])
-
-
 @pytest.mark.parametrize("name", ["0.weight", "0.bias", "1.running_var"])
 def test_weights_that_are_no_numbers_are_named(rows, name):
     model = net(norm=True)
@@ -660,28 +397,7 @@ def test_weights_that_are_no_numbers_are_named(rows, name):
         harden(model, *rows, epochs=1)
 
 
-def test_distillation_settings():
-    for change, message in (
-        ({"temperature": 0.0}, "temperature=0 must be > 0"),
-        ({"share": 1.5}, "share=1.5 must be from 0 to 1"),
-        ({"temperature": float("nan")}, "temperature=nan"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            Distillation(**change)
-
-
 def test_harden_is_handed_out_when_asked_for():
     assert analog_eval.harden is harden
     assert "harden" in dir(analog_eval)
     assert "harden" not in analog_eval.__all__
-
-
-def test_batches_are_as_equal_as_they_can_be(rows):
-    sizes = []
-
-    def loss(outputs, y):
-        sizes.append(len(y))
-        return functional.cross_entropy(outputs, y, reduction="none")
-
-    harden(net(), rows[0][:33], rows[1][:33], loss=loss, epochs=1, batch_size=16)
-    assert sizes == [11, 11, 11]

@@ -334,6 +334,32 @@ class TestHarden:
         assert loaded[0].input_scales == loaded[1].input_scales
         assert torch.equal(state, torch.get_rng_state())
 
+    @pytest.mark.parametrize("flat", [True, False])
+    def test_uses_that_stay_exact_are_told(self, flat, rng):
+        class Tied(nn.Module):
+            def __init__(self, tied):
+                super().__init__()
+                self.encoder, self.decoder, self.tied = nn.Linear(4, 3), nn.Linear(3, 4), tied
+
+            def forward(self, x):
+                hidden = self.encoder(x)
+                if self.tied:
+                    hidden = nn.functional.linear(hidden, self.encoder.weight.t())
+                    hidden = hidden[:, :3]
+                outputs = self.decoder(hidden)
+                return outputs if flat else outputs[:, None]
+
+        X = rng.normal(size=(40, 4))
+        options = {"loss": lambda o, y: ((o.flatten(1) - y) ** 2).mean(1), "epochs": 1, "progress": False}
+        for tied in (True, False):
+            result = harden(Tied(tied), X, X, periphery=Periphery(), random_state=0, **options)
+            # Modules that sweeps do not take are trained, but not looked into.
+            told = ["encoder.weight"] if tied and flat else []
+            assert [note.rpartition(": ")[2] for note in result.notes] == told
+            assert ("note: used outside" in repr(result)) == bool(told)
+            assert result.model.tied == tied
+        assert harden(Tied(True), X, X, random_state=0, **options).notes == ()
+
     def test_remapped_channels(self, rng):
         X, y = rows_and_labels(rng)
         done = harden(remap_channels(perceptron()), X, y, periphery=Periphery(), input_ranges=InputRanges(), **USUAL)

@@ -116,6 +116,10 @@ def test_channels_lie_along_the_output_axis_and_unknown_ones_count_as_a_layer():
     assert torch.allclose(first, torch.tensor([[4.0], [2.0]]).expand(2, 3), rtol=1e-3)
     assert torch.allclose(second, torch.tensor([4.0, 0.0, 2.0]).expand(2, 3), rtol=1e-3)
     assert torch.allclose(unknown, torch.full((2, 3), 4.0), rtol=1e-3)
+    assert torch.equal(recipe(weights, output_axis=-1, random_state=0), recipe(weights, output_axis=1, random_state=0))
+    for axis in (2, -3):
+        with pytest.raises(ValueError, match=rf"output_axis={axis} is no axis of a tensor of shape \(2, 3\)"):
+            recipe(weights, output_axis=axis)
 
 
 def test_multiplicative_noise_is_relative_to_each_weight():

@@ -12,8 +12,11 @@ import pandas as pd
 import pytest
 
 from coreset import DistributedCoreset, accounting, decode
-from coreset.cli import main
+from coreset.cli import main, parse_budget
+from coreset.cli.reading import read
 from coreset.sources import ParquetSource, parquet_raw_bytes
+
+pytestmark = pytest.mark.xdist_group("ray")
 
 parquet = pytest.importorskip("pyarrow.parquet")
 
@@ -82,6 +85,18 @@ def test_shares_of_the_raw_data_are_known_from_footers(files, tmp_path, rng):
     frame = pd.DataFrame({"n": pd.array([1, 2, 3], dtype="Int16"), "t": [0.5, 1.5, 2.5]}, index=["x", "y", "z"])
     frame.to_parquet(tmp_path / "n.parquet")
     assert parquet_raw_bytes(ParquetSource(tmp_path / "n.parquet"), "t") == 3 * (2 + 8)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+@pytest.mark.parametrize(("target", "target_bytes"), [("auto", 1), ("class", 1), ("numeric", 8)])
+def test_shares_count_a_target_as_it_is_taken(tmp_path, rng, suffix, target, target_bytes):
+    frame = pd.DataFrame(rng.normal(size=(600, 3)), columns=["a", "b", "c"]).assign(y=rng.integers(0, 9, 600))
+    rows, out = tmp_path / f"rows.{suffix}", tmp_path / "s.cset"
+    frame.to_parquet(rows) if suffix == "parquet" else frame.to_csv(rows, index=False)
+    run("build", rows, "--label", "y", "--target", target, "--budget", "10%", "--out", out, "--backend", "local")
+    n_raw_bytes = 600 * (3 * 8 + target_bytes)
+    assert accounting(out.read_bytes()).raw_bytes == n_raw_bytes
+    assert parse_budget("10%", read([str(rows)], "y", None, target).raw_bytes) == n_raw_bytes // 10
 
 
 def test_a_target_of_whole_numbers_can_be_numeric(files, tmp_path):

@@ -256,6 +256,8 @@ def test_bad_power_and_random_state():
         summary_of(RobustCoreset, np.eye(3), power=3)
     with pytest.raises(ValueError, match="cannot be used to seed"):
         summary_of(RobustCoreset, np.eye(3), seed="x")
+    with pytest.raises(ValueError, match="random_state=-1 must not be negative"):
+        UniformCoreset(n_points=2, random_state=-1).fit([[1.0], [2.0], [3.0]])
 
 
 @every_class

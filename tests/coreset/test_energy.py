@@ -56,6 +56,13 @@ def test_chosen_rows_stand_for_all_of_their_class(rng):
     assert EnergyYardstick(X, np.ones(4000), classes, chosen).squared_error(some) == np.inf
 
 
+def test_one_row_may_have_all_the_mass_of_its_class(rng):
+    X, weights = rng.normal(size=(60, 2)), np.r_[1e20, np.ones(59)]
+    yardstick = EnergyYardstick(X, weights, np.zeros(60, dtype=int), np.arange(60) % 2 == 0)
+    found = yardstick.squared_error(Coreset([[3.0, 4.0]], [5.0], labels=[0]))
+    assert found == pytest.approx(2 * np.linalg.norm(X[0] - [3.0, 4.0]))
+
+
 @pytest.mark.parametrize(
     ("kind", "factors", "restored"), [(OwnRows, (0.8, 0.5), 0.0), (HeldOutRows, (1.2, 1.5), 0.625)]
 )

@@ -77,7 +77,8 @@ def test_corrupt_names_are_errors():
         (deflated(b"\x02a") + b"x", 1, "do not end where they should"),
         (deflated(b"\0"), 1, "counts on from one without a number"),
         (deflated(b"\x02a\0"), 2, "counts on from one without a number"),
-        (deflated(b"\x02a"), 2, "truncated"),
+        (deflated(b"\x02a"), 2, "^message is truncated: the length of a feature name takes 1 bytes, 0 are left$"),
+        (deflated(b"\x04ab"), 1, "^message is truncated: a feature name takes 3 bytes, 2 are left$"),
         (deflated(b"\x02a\x02b"), 1, "left over"),
         (deflated(b"\x02\xff"), 1, "no UTF-8"),
     ):
@@ -92,6 +93,13 @@ def test_bombs_are_refused_before_they_are_inflated():
         assert len(data) < 2500
         with pytest.raises(ValueError, match=r"feature names take more than the \d+ bytes"):
             read(data, n_features, most_bytes=20_000)
+
+
+def test_names_may_take_just_so_many_bytes():
+    data, most = deflated(b"\x03p9\0\x02x"), held_bytes(("p9", "p10", "x"))
+    assert read(data, 3, most) == ("p9", "p10", "x")
+    with pytest.raises(ValueError, match=rf"^feature names take more than the {most - 1} bytes that max_output_bytes"):
+        read(data, 3, most - 1)
 
 
 @given(st.binary(max_size=60), st.integers(0, 40))

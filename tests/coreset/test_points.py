@@ -48,6 +48,47 @@ def test_arrays_are_read_only_copies():
         summary.offset = 1.0  # type: ignore[misc]
 
 
+def test_fields_have_one_type_however_they_are_given():
+    summary = Coreset(
+        [[1, 2], [3, 4], [5, 6]],
+        weights=[1, 1, 1],
+        offset=7,
+        spread=[1, 2, 3],
+        sample_indices=np.array([4, 0, 2], dtype=np.int16),
+        feature_names=[8, "b"],
+        source_dtype="float32",
+        source_zstd_bytes=np.int16(9),
+    )
+    kinds = {name: getattr(summary, name).dtype for name in ("points", "weights", "spread", "sample_indices")}
+    assert kinds == {"points": "f8", "weights": "f8", "spread": "f8", "sample_indices": "i8"}
+    assert not summary.sample_indices.flags.writeable
+    assert (type(summary.offset), summary.offset) == (float, 7.0)
+    assert (type(summary.source_zstd_bytes), summary.source_zstd_bytes) == (int, 9)
+    assert summary.feature_names == ("8", "b")
+    assert isinstance(summary.source_dtype, np.dtype)
+    assert summary.n_source == 3
+
+
+def test_cost_takes_numbers_of_any_type():
+    summary = Coreset([[0.1], [3.0]], weights=[1, 2])
+    expected = summary.cost([[1.0]])
+    for kind in (np.uint8, np.float16, object):
+        assert summary.cost(np.array([[1]], dtype=kind)) == expected
+
+
+@pytest.mark.parametrize("mass", [0.25, 1.0, 40.0])
+def test_one_spread_serves_all_points_when_none_is_given(mass):
+    # Half of the mass each; at its own points a k-median cost is the mass times the spread, sqrt(offset / mass).
+    summary = Coreset([[0.0], [100.0]], weights=[mass / 2, mass / 2], offset=4 * mass)
+    assert summary.cost([[0.0], [100.0]], power=1) == pytest.approx(2 * mass, rel=1e-15)
+
+
+def test_without_mass_nothing_costs_and_nothing_is_wide():
+    empty = Coreset([[0.0], [5.0]], weights=[0, 0], offset=0.0)
+    assert empty.cost([[3.0]], power=1) == 0.0
+    assert empty.scatter(2).points.ravel().tolist() == [0.0, 5.0, 0.0, 5.0]
+
+
 def test_merge_adds_costs_masses_and_certificates(rng):
     one = random_coreset(rng, offset=2.0, max_displacement=1.0, total_displacement=3.0, n_source=10)
     two = random_coreset(rng, offset=5.0, max_displacement=4.0, total_displacement=5.0, n_source=20)
@@ -98,11 +139,15 @@ def test_merge_keeps_names_and_refuses_what_does_not_fit(rng):
     [
         ({"points": np.zeros((0, 2)), "weights": []}, r"points has shape \(0, 2\)"),
         ({"points": np.zeros(3)}, r"points has shape \(3,\)"),
-        ({"points": [[np.nan, 0]] * 3}, "points contains NaN"),
+        ({"points": [[np.nan, 0]] * 3}, "^points contains NaN or infinity$"),
         ({"weights": [1, 2]}, r"weights has shape \(2,\), expected \(3,\)"),
         ({"weights": [1, -1, 1]}, "weights must be finite and not negative"),
         ({"weights": [1, np.inf, 1]}, "weights must be finite"),
         ({"labels": [1, 2]}, r"labels has shape \(2,\), expected \(3,\)"),
+        ({"spread": [1, 2]}, r"^spread has shape \(2,\), expected \(3,\) to match points$"),
+        ({"sample_indices": [0, 1]}, r"^sample_indices has shape \(2,\), expected \(3,\) to match points$"),
+        ({"groups": [0], "group_variances": [[1, 1]]}, r"^groups has shape \(1,\), expected \(3,\) to match points$"),
+        ({"source_zstd_bytes": -1}, r"^source_zstd_bytes=-1 must be in"),
         ({"offset": np.nan}, "offset=nan must be finite"),
         ({"spread": [1, 2, -3]}, "spread must be finite and not negative"),
         ({"n_source": -5}, "n_source=-5 must be in"),
@@ -132,7 +177,7 @@ def test_cost_refuses_centers_of_another_shape(rng, centers):
 def test_cost_refuses_bad_power_and_values(rng):
     with pytest.raises(ValueError, match="power=3 must be 1"):
         random_coreset(rng).cost(np.zeros((1, 3)), power=3)
-    with pytest.raises(ValueError, match="centers contains NaN"):
+    with pytest.raises(ValueError, match=r"^centers contains NaN or infinity$"):
         random_coreset(rng).cost(np.full((1, 3), np.nan))
 
 
@@ -152,12 +197,15 @@ def test_error_bound_holds_for_lipschitz_costs(rng):
         assert error <= summary.error_bound(float(np.linalg.norm(direction))) * (1 + 1e-12)
     with pytest.raises(ValueError, match="lipschitz=-1"):
         summary.error_bound(-1)
+    assert summary.error_bound(0.0) == 0.0  # costs that do not change
 
 
 def test_to_frame_and_names_that_collide(rng):
     frame = random_coreset(rng, labels=list("abcab"), feature_names=("p", "q", "r")).to_frame()
     assert list(frame.columns) == ["p", "q", "r", "weight", "label"]
     assert list(random_coreset(rng).to_frame().columns) == ["x0", "x1", "x2", "weight"]
+    one = Coreset([[1.0, 2.0], [3.0, 4.0]], weights=[5, 6], labels=["u", "v"]).to_frame()
+    assert one.to_numpy().tolist() == [[1.0, 2.0, 5.0, "u"], [3.0, 4.0, 6.0, "v"]]
     with pytest.raises(ValueError, match=r"feature_names \['weight'\]"):
         random_coreset(rng, feature_names=("p", "q", "weight")).to_frame()
 
@@ -210,7 +258,11 @@ def test_pickle_and_repr(rng):
     again = pickle.loads(pickle.dumps(summary))
     np.testing.assert_array_equal(again.points, summary.points)
     assert again.offset == 1.5
-    assert "5 points x 3 features, 2 classes" in repr(summary)
+    mass = f"total weight {summary.total_weight:.6g}, from 5 rows)"
+    assert repr(summary) == f"Coreset(5 points x 3 features, 2 classes, {mass}"
+    assert repr(dataclasses.replace(summary, labels=None, target_type=None)) == f"Coreset(5 points x 3 features, {mass}"
+    numeric = dataclasses.replace(summary, labels=np.arange(5.0), target_type="numeric")
+    assert repr(numeric) == f"Coreset(5 points x 3 features, numeric target, {mass}"
 
 
 def test_copies_and_pickles_stay_read_only():
@@ -223,3 +275,14 @@ def test_copies_and_pickles_stay_read_only():
 def test_merge_takes_coresets_one_by_one():
     with pytest.raises(TypeError, match="argument 0 is a list"):
         Coreset.merge([Coreset([[1.0]], [1.0])])
+
+
+def test_training_on_points_themselves_is_the_default(rng):
+    summary = random_coreset(rng, labels=rng.normal(size=5), target_type="numeric", offset=9.0)
+    model = Ridge().fit(summary.points, summary.labels, sample_weight=summary.weights)
+    assert summary.train(Ridge()).coef_.tolist() == model.coef_.tolist()
+    assert summary.train(Ridge(), copies=2).coef_.tolist() != model.coef_.tolist()
+    with pytest.raises(ValueError, match=r"^copies=0 must be 1, for the points themselves, or an even number$"):
+        summary.train(Ridge(), copies=0)
+    with pytest.raises(TypeError, match="the coreset has a numeric target, but LogisticRegression is a classifier"):
+        summary.train(LogisticRegression())

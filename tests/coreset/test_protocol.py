@@ -154,6 +154,29 @@ def test_label_and_weight_columns(rng):
         local(label_column="y").fit(frames, [np.zeros(80), np.zeros(80)])
 
 
+def test_shards_that_weigh_nothing_are_absent(rng, monkeypatch):
+    X, weights = rng.normal(size=(200, 2)), np.repeat([0.0, 1.0], 100)
+    monkeypatch.setattr("coreset.sources.memory._ROWS_A_SHARD", 100)
+    frame = pd.DataFrame(X, columns=["a", "b"]).assign(w=weights)
+    for fitted in (
+        local().fit([X[:100], X[100:]], None, [weights[:100], weights[100:]]),
+        local().fit(X, None, weights),  # one table whose first shard has no other rows
+        local(weight_column="w").fit([frame[:100], frame[100:]]),
+    ):
+        assert fitted.messages_[0] == b""
+        assert fitted.coreset_.total_weight == pytest.approx(100)
+        assert len(fitted.skipped_) == 0
+    with pytest.raises(ValueError, match="no shard has rows; empty: shard 0, shard 1"):
+        local().fit([X, X], None, [np.zeros(200), np.zeros(200)])
+    with pytest.raises(ValueError, match=r"shard 0: .*\(3,\)"):  # not absent: nobody knows of which rows these are
+        local().fit([X], None, [np.zeros(3)])
+
+
+def test_a_table_of_labels_alone_has_nothing_to_summarise():
+    with pytest.raises(ValueError, match="shard 0: it has no columns but labels and weights"):
+        local(label_column="y").fit([pd.DataFrame({"y": [0, 1]})])
+
+
 def test_references_need_ray():
     reference = type("ObjectRef", (), {})()
     with pytest.raises(TypeError, match="shard 0 is a Ray ObjectRef, which backend='local' cannot read"):

@@ -19,6 +19,8 @@ from ray.cluster_utils import Cluster
 from coreset import DistributedCoreset
 from coreset.sources import ListSource
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 class Slow(ListSource):
     folder, seconds = Path(sys.argv[1]), 1.0
     def loader(self, shard):

@@ -172,7 +172,11 @@ def test_parameters_of_parquet_are_checked(tmp_path):
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path):
     script = """
 import sys
-sys.modules["pyarrow"] = None
+class Missing:
+    def find_spec(self, name, *_):
+        if name == "pyarrow":
+            raise ModuleNotFoundError(name=name)
+sys.meta_path.insert(0, Missing())
 from coreset.sources import as_source
 as_source("rows.parquet")
 """

@@ -1,8 +1,7 @@
-"""Streams: worked by hand, identities through all levels, any batches, faults that leave no trace, merging."""
+"""Streams: worked by hand, identities through all levels, any batches, faults that leave no trace."""
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
 
@@ -16,37 +15,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from coreset import (
-    BudgetedCoreset,
-    Coreset,
-    FarthestFirstCoreset,
-    LightweightCoreset,
-    RobustCoreset,
-    SensitivityCoreset,
-    StreamingCoreset,
-    UniformCoreset,
-)
+from coreset import BudgetedCoreset, Coreset, RobustCoreset, StreamingCoreset, UniformCoreset
 from coreset.nearest import clustering_cost, nearest
 
-SAMPLERS = [UniformCoreset, SensitivityCoreset, LightweightCoreset]
-CLASSES = [RobustCoreset, FarthestFirstCoreset, *SAMPLERS]
-every_class = pytest.mark.parametrize("cls", CLASSES)
-
-
-def stream_of(n_points=10, bucket_rows=40, seed=0, cls=RobustCoreset, **parameters) -> StreamingCoreset:
-    return StreamingCoreset(cls(n_points=n_points, **parameters), bucket_rows=bucket_rows, random_state=seed)
-
-
-def assert_same(one: Coreset, two: Coreset) -> None:
-    for name in vars(one):
-        np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
-
-
-def state_of(stream: StreamingCoreset) -> bytes:
-    return pickle.dumps(stream)
-
-
-# By hand.
+from .streams import CLASSES, SAMPLERS, assert_same, every_class, state_of, stream_of
 
 
 def test_two_leaves_by_hand():
@@ -70,33 +42,6 @@ def test_counter_by_hand():
         assert stream.coreset_.points[0, 0] == pytest.approx((n_rows + 1) / 2)
 
 
-def test_reducing_cells_by_hand():
-    # Two pairs of rows, a cell of width 1 in the first column and one of width 2 in the second, put together.
-    cells = Coreset(
-        [[0.0, 0.0], [6.0, 0.0], [500.0, 0.0]],
-        weights=[2, 1, 5],
-        offset=2 * 1 + 1 * 4,
-        spread=[1.0, 2.0, 0.0],
-        groups=[0, 1, 2],
-        group_variances=[[7.0, 0.0], [0.0, 7.0], [0.0, 0.0]],
-        max_displacement=3.0,
-        total_displacement=5.0,
-        n_source=8,
-        feature_names=("a", "b"),
-    )
-    smaller = RobustCoreset(n_points=2, random_state=0).reduce(cells)
-    near = int(np.argmin(smaller.points[:, 0]))
-    assert smaller.points[near].tolist() == [2.0, 0.0]
-    assert smaller.weights[near] == 3.0
-    # |p - mu|^2 is 4 for two rows and 16 for one.
-    assert smaller.offset == 6 + 2 * 4 + 16
-    assert smaller.spread[near] ** 2 == pytest.approx((2 * (4 + 1) + (16 + 4)) / 3)
-    # One group serves both cells, of 8 rows: 24 + 2 in the first column, 4 in the second.
-    assert smaller.group_variances[smaller.groups[near]].tolist() == pytest.approx([26 / 8, 4 / 8])
-    assert (smaller.max_displacement, smaller.total_displacement) == (3.0 + 4.0, 5.0 + 2 * 2 + 4)
-    assert (smaller.n_source, smaller.feature_names) == (8, ("a", "b"))
-
-
 def test_one_row_equal_rows_and_fewer_rows_than_points():
     assert stream_of().fit([[3.0, 4.0]]).coreset_.points.tolist() == [[3.0, 4.0]]
     same = stream_of(n_points=3, bucket_rows=4).fit(np.full((101, 2), 0.1)).coreset_
@@ -105,9 +50,6 @@ def test_one_row_equal_rows_and_fewer_rows_than_points():
     few = stream_of(n_points=100, bucket_rows=4).fit(np.arange(33.0)[:, None]).coreset_
     assert sorted(few.points.ravel()) == list(range(33))
     assert (few.offset, few.max_displacement) == (0.0, 0.0)
-
-
-# Identities through all levels.
 
 
 @pytest.mark.parametrize("n_points", [20, 300])
@@ -184,57 +126,7 @@ def test_samples_of_samples_are_unbiased(cls, rng):
     assert math.isnan(stream_of(40, 100, 0, cls).fit(X).coreset_.max_displacement)
 
 
-@pytest.mark.parametrize("cls", [FarthestFirstCoreset, *SAMPLERS])
-def test_picking_points_keeps_the_offset_and_their_widths(cls, rng):
-    X = rng.normal(size=(2000, 3)) * [1, 3, 9]
-    cells = RobustCoreset(200, random_state=0).fit(X).coreset_
-    picked = cls(n_points=40, random_state=0).reduce(cells)
-    assert picked.offset == pytest.approx(cells.offset)
-    assert picked.weights @ picked.spread**2 == pytest.approx(cells.offset)
-    _, positions = np.unique(nearest(cells.points, picked.points)[0], return_index=True)
-    assert len(positions) == len(picked)
-    at = nearest(picked.points, cells.points)[0]
-    ratios = picked.spread[cells.spread[at] > 0] / cells.spread[at][cells.spread[at] > 0]
-    np.testing.assert_allclose(ratios, ratios[0])
-    np.testing.assert_allclose(picked.group_variances[picked.groups].sum(axis=1), picked.spread**2)
-    total = picked.total_displacement
-    assert math.isnan(total) if cls in SAMPLERS else total > cells.total_displacement
-
-
-def test_reduce_keeps_what_it_cannot_explain_and_drops_what_weighs_nothing(rng):
-    points = rng.normal(size=(50, 2))
-    quantized = Coreset(points, np.ones(50), offset=-3.0)
-    smaller = RobustCoreset(10, random_state=0).reduce(quantized)
-    assert smaller.offset == pytest.approx(smaller.weights @ smaller.spread**2 - 3.0)
-    assert math.isnan(smaller.total_displacement)
-    half = Coreset(points, np.arange(50) % 2, sample_indices=np.arange(100, 150))
-    drawn = UniformCoreset(10, random_state=0).reduce(half)
-    np.testing.assert_array_equal(points[drawn.sample_indices - 100], drawn.points)
-    assert (drawn.sample_indices % 2 == 1).all()
-    assert drawn.total_weight == 25
-    assert RobustCoreset(50).reduce(half) is half
-    with pytest.raises(ValueError, match="coreset has weight zero on all of its 50 points"):
-        RobustCoreset(10).reduce(Coreset(points, np.zeros(50)))
-    with pytest.raises(ValueError, match="n_points=2 is less than the 3 classes of the coreset"):
-        RobustCoreset(2).reduce(Coreset(points, np.ones(50), labels=np.arange(50) % 3))
-    with pytest.raises(ValueError, match="squared distances overflow"):
-        RobustCoreset(2).reduce(Coreset([[1e200], [-1e200], [0.0]], np.ones(3)))
-
-
-def test_reduce_by_class_keeps_classes_masses_and_offset(rng):
-    X, y = rng.normal(size=(900, 2)), np.repeat(["a", "b", "c"], [600, 298, 2])
-    cells = RobustCoreset(90, random_state=0).fit(X, y).coreset_
-    smaller = RobustCoreset(30, random_state=0).reduce(cells)
-    for label in "abc":
-        assert smaller.weights[smaller.labels == label].sum() == (y == label).sum()
-    mean = X.mean(axis=0, keepdims=True)
-    assert smaller.cost(mean) == pytest.approx(clustering_cost(X, mean))
-    assert smaller.offset == pytest.approx(smaller.weights @ smaller.spread**2)
-
-
 # Any batches, any time of reading.
-
-
 @settings(max_examples=25)
 @given(st.lists(st.integers(0, 300), max_size=6), st.booleans(), st.sampled_from(CLASSES), st.booleans())
 def test_batches_do_not_matter(cuts, labelled, cls, reads):
@@ -296,8 +188,6 @@ def test_seeds_differ_between_leaves_and_follow_the_state(rng):
 
 
 # Labels, names, types.
-
-
 @every_class
 def test_classes_are_kept_however_late_and_rare(cls, rng):
     stream = stream_of(6, 50, cls=cls)
@@ -451,148 +341,6 @@ def test_a_pickle_goes_on_where_the_stream_stood(rng):
     assert stream.n_rows_seen_ == 150
 
 
-# Batches from iterators.
-
-
-def test_batches_from_an_iterator(rng, capsys):
-    X, y, weights = rng.normal(size=(90, 2)), np.arange(90) % 3, rng.uniform(1, 2, 90)
-    parts = [slice(0, 20), slice(20, 20), slice(20, 90)]
-    batches = [lambda p: X[p], lambda p: (X[p], y[p]), lambda p: (X[p], y[p], weights[p])]
-    for count, batch in enumerate(batches, 1):
-        made = stream_of().fit_batches(batch(part) for part in parts).coreset_
-        assert_same(made, stream_of().fit(*(X, y, weights)[:count]).coreset_)
-    frames = pd.read_csv(io.StringIO("a,b\n" + "1,2\n3,4\n" * 30), chunksize=7)
-    assert capsys.readouterr().err == ""
-    stream = stream_of().fit_batches(frames, progress=True)
-    assert stream.coreset_.feature_names == ("a", "b")
-    # A leaf of 40 rows, of which two differ, and 20 rows.
-    assert capsys.readouterr().err == "coreset: 60 rows from 9 batches, 22 held\n"
-
-
-def test_a_parquet_file_is_read_as_its_docstring_says(rng, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
-    table = pd.DataFrame(rng.normal(size=(1000, 3)).astype(np.float32), columns=["a", "b", "c"])
-    table["class"] = rng.choice(["x", "y"], 1000)
-    path = tmp_path / "rows.parquet"
-    table.to_parquet(path)
-    stream = stream_of(20, 100)
-    frames = (batch.to_pandas() for batch in parquet.ParquetFile(path).iter_batches(batch_size=70))
-    stream.fit_batches((frame.drop(columns="class"), frame["class"]) for frame in frames)
-    whole = stream_of(20, 100).fit(table.drop(columns="class"), table["class"]).coreset_
-    np.testing.assert_array_equal(stream.coreset_.points, whole.points)
-    assert stream.coreset_.feature_names == ("a", "b", "c")
-    assert set(stream.coreset_.labels) == {"x", "y"}
-
-
-def test_bad_batches_are_numbered():
-    with pytest.raises(ValueError, match="NaN") as caught:
-        stream_of().fit_batches([[[1.0]], [[np.nan]]])
-    assert caught.value.__notes__ == ["in batch 1 of fit_batches, counting from 0"]
-    with pytest.raises(ValueError, match="batch has 4 parts"):
-        stream_of().fit_batches([([[1.0]], [0], [1], [2])])
-    for batches in ([], [np.empty((0, 2))]):
-        with pytest.raises(ValueError, match="no row to summarise"):
-            stream_of().fit_batches(batches)
-    with pytest.raises(TypeError, match="batches is one table"):
-        stream_of().fit_batches(np.eye(3))
-
-
-# Merging.
-
-
-def parts_of(rng, count=4) -> list[np.ndarray]:
-    return [rng.normal(size=(size, 3)) + shift for size, shift in ((310, 0), (95, 4), (40, 8), (777, 2))][:count]
-
-
-def test_merging_keeps_every_identity(rng):
-    parts = parts_of(rng)
-    streams = [stream_of(10, 40, seed).fit(part) for seed, part in enumerate(parts)]
-    before = [state_of(stream) for stream in streams[1:]]
-    merged = streams[0]
-    for other in streams[1:]:
-        assert merged.merge(other) is merged
-    X = np.concatenate(parts)
-    assert (merged.n_rows_seen_, merged.coreset_.n_source, merged.coreset_.total_weight) == (len(X),) * 3
-    mean = X.mean(axis=0, keepdims=True)
-    assert merged.coreset_.cost(mean) == pytest.approx(clustering_cost(X, mean))
-    assert merged.coreset_.offset == pytest.approx(merged.coreset_.weights @ merged.coreset_.spread**2)
-    assert [state_of(stream) for stream in streams[1:]] == before
-    assert merged.n_rows_held_ <= 40 + 10 * len(merged._counter.buckets)
-
-
-def test_order_of_merging_changes_nothing_but_noise(rng):
-    parts = parts_of(rng, 3)
-    centers = rng.normal(size=(8, 3)) * 3 + 3
-
-    def built(order, left, seed):
-        a, b, c = (stream_of(30, 40, 10 * seed + i).fit(parts[i]) for i in order)
-        return (a.merge(b).merge(c) if left else a.merge(b.merge(c))).coreset_
-
-    orders = {"left": ((0, 1, 2), True), "right": ((0, 1, 2), False), "turned": ((2, 1, 0), True)}
-    n_seeds = 6
-    costs = {name: [] for name in orders}
-    for seed in range(n_seeds):
-        for name, order in orders.items():
-            summary = built(*order, seed)
-            assert summary.total_weight == sum(map(len, parts))
-            costs[name].append(summary.cost(centers))
-    truth = clustering_cost(np.concatenate(parts), centers)
-    for name in ("right", "turned"):
-        error = math.hypot(np.std(costs["left"], ddof=1), np.std(costs[name], ddof=1)) / math.sqrt(n_seeds)
-        # Four standard errors, and 1 % of the truth: how rows meet in cells depends a little on the nesting.
-        assert abs(np.mean(costs["left"]) - np.mean(costs[name])) <= 4 * error + 0.01 * truth
-    assert min(map(min, costs.values())) >= truth  # cells never under-estimate
-
-
-def test_merging_with_nothing_and_with_itself(rng):
-    X = rng.normal(size=(100, 2))
-    stream = stream_of().fit(X)
-    before = stream.coreset_
-    assert_same(stream.merge(stream_of()).coreset_, before)
-    empty = stream_of(seed=7).merge(stream)
-    assert (empty.n_rows_seen_, empty.n_features_in_) == (100, 2)
-    twice = stream.merge(stream).coreset_
-    assert twice.total_weight == 200
-    mean = X.mean(axis=0, keepdims=True)
-    assert twice.cost(mean) == pytest.approx(2 * clustering_cost(X, mean))
-    stream.partial_fit(X)  # and it goes on
-
-
-@pytest.mark.parametrize(
-    ("other", "error", "message"),
-    [
-        (RobustCoreset(), TypeError, "other is a RobustCoreset, expected a StreamingCoreset"),
-        (stream_of(11).fit(np.eye(2)), ValueError, "n_points is 10 here and 11 in other"),
-        (stream_of(bucket_rows=41).fit(np.eye(2)), ValueError, "bucket_rows is 40 here and 41 in other"),
-        (stream_of(cls=UniformCoreset).fit(np.eye(2)), ValueError, "base is 'RobustCoreset' here and 'UniformCoreset'"),
-        (stream_of(power=1).fit(np.eye(2)), ValueError, "power is 2 here and 1 in other"),
-        (stream_of().fit(np.eye(3)), ValueError, "other has 3 columns, this stream 2"),
-        (stream_of().fit(np.eye(2), [0, 1]), ValueError, "other brings labels, but the rows before had none"),
-        (
-            stream_of().fit(pd.DataFrame(np.eye(2), columns=["a", "c"])),
-            ValueError,
-            "column 1 is 'b' here, 'c' in other",
-        ),
-        (stream_of().fit(np.array([[1e200, 0]])), ValueError, "squared distances overflow"),
-    ],
-)
-def test_streams_that_do_not_go_together(rng, other, error, message):
-    stream = stream_of().fit(pd.DataFrame(rng.normal(size=(100, 2)), columns=["a", "b"]))
-    before = state_of(stream)
-    with pytest.raises(error, match=message):
-        stream.merge(other)
-    assert state_of(stream) == before
-
-
-def test_merging_labelled_streams(rng):
-    X = rng.normal(size=(100, 2))
-    one, two = stream_of(3).fit(X, ["a"] * 100), stream_of(3).fit(X, ["b", "cc"] * 50)
-    merged = one.merge(two).coreset_
-    assert dict(zip(merged.labels, merged.weights, strict=True)) == {"a": 100, "b": 50, "cc": 50}
-    with pytest.raises(ValueError, match="n_points=3 is less than the 5 classes in y so far"):
-        one.merge(stream_of(3).fit(X, ["d", "e"] * 50))
-
-
 def test_a_large_leaf_sees_small_clusters_as_its_base_does(rng):
     X = rng.normal(size=(330_000, 2)).astype(np.float32)
     X[:, 0] += np.where(np.arange(330_000) % 2, 1000, -1000)
@@ -610,12 +358,3 @@ def test_a_leaf_of_one_row_does_not_decide_the_scale_of_targets(rng):
         for n in (1000, 1001)
     ]
     assert scales[0] == scales[1] > 100
-
-
-@pytest.mark.parametrize(
-    ("batches", "message"),
-    [("rows.parquet", "batches is a path"), ([[np.ones((2, 1)), np.ones(2)]], "batch is a list of tables")],
-)
-def test_what_is_no_iterable_of_tables_is_named(batches, message):
-    with pytest.raises(TypeError, match=message):
-        stream_of().fit_batches(batches)

@@ -408,8 +408,10 @@ def test_points_whose_squares_overflow_are_refused():
 def test_seals():
     assert unseal(seal(b"abc")) == b"abc"
     assert seal(b"abc")[3:] == zlib.crc32(b"abc").to_bytes(4, "little")
-    with pytest.raises(ValueError, match="checksum"):
-        unseal(b"abc")
+    for data in (b"abc", b"abcd", seal(b"abc")[:-1], b"x" + seal(b"abc")):
+        with pytest.raises(ValueError, match=r"^message is corrupt: its checksum does not match$"):
+            unseal(data)
+    assert unseal(seal(b"")) == b""
 
 
 def test_more_codes_than_a_block_of_points_may_have_are_not_squeezed():

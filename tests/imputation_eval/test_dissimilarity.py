@@ -9,8 +9,8 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_wine
 
-from imputation_eval import nds
-from imputation_eval.dissimilarity import _labels, _p_value, _statistic, nds_score
+from imputation_eval import dissimilarity, nds
+from imputation_eval.dissimilarity import _labels, _p_value, _statistic, default_n_neighbors, nds_score
 from imputation_eval.neighborhoods import Reference, nearest_neighbors
 
 
@@ -138,7 +138,31 @@ def test_permutations_that_change_nothing_count_as_reaching_the_score(rng):
 
 def test_permutation_p_value_finds_a_difference(rng):
     x, y = rng.normal(size=(100, 2)), rng.normal(1, 1, size=(100, 2))
-    assert nds(x, y, n_permutations=199, random_state=0).p_value == pytest.approx(1 / 200)
+    result = nds(x, y, n_permutations=199, random_state=0)
+    assert result.p_value == pytest.approx(1 / 200)
+    assert result.n_permutations == 199
+    assert nds(x, y).n_permutations == 0
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3, 50])
+def test_how_many_relabellings_are_made_at_a_time_changes_nothing(rng, monkeypatch, at_a_time):
+    x, y = rng.normal(size=(20, 2)), rng.normal(size=(20, 2))
+    expected = nds(x, y, n_permutations=50, random_state=0).p_value
+    monkeypatch.setattr(dissimilarity, "_PERMUTED_ENTRIES", 40 * at_a_time)
+    assert nds(x, y, n_permutations=50, random_state=0).p_value == expected
+    assert 0.1 < expected < 0.9  # about half of them reach the score
+
+
+def test_labels_of_single_precision_lose_no_digits(rng):
+    shares, labels = rng.random(71), _labels(30, 71)
+    assert _statistic(shares, labels.astype(np.float32)) == _statistic(shares, labels)
+
+
+@pytest.mark.parametrize(
+    ("n", "k"), [(6, 5), (25, 5), (42, 6), (43, 7), (2450, 49), (2500, 50), (2601, 50), (10**6, 50)]
+)
+def test_default_is_the_rounded_root_of_the_smaller_sample_within_5_and_50(n, k):
+    assert default_n_neighbors(n, 10**7) == default_n_neighbors(10**7, n) == k
 
 
 def test_local_shares_show_where_samples_differ(rng):
@@ -151,7 +175,11 @@ def test_local_shares_show_where_samples_differ(rng):
 
 def test_comparing_a_table_with_itself_is_warned_of_and_scores_below_zero(rng):
     x = rng.normal(size=(200, 2))
-    with pytest.warns(UserWarning, match="50% of the pooled rows repeat"):
+    message = (
+        r"^50% of the pooled rows repeat another row; neighbours among them are drawn at random\. "
+        r"Reference and candidate should not contain the same rows\.$"
+    )
+    with pytest.warns(UserWarning, match=message):
         result = nds(x, x, random_state=0)
     assert result.score < -0.02
 

@@ -206,6 +206,7 @@ def test_seed_decides(rng):
         ({"df": np.eye(2)}, TypeError, "df should be a pandas DataFrame, got ndarray"),
         ({"df": pd.DataFrame()}, ValueError, r"shape \(0, 0\)"),
         ({"df": pd.DataFrame(np.eye(2), columns=["a", "a"])}, ValueError, r"same name: \['a'\]"),
+        ({"mechanism": "mnar", "df": pd.DataFrame({"x": [[1]] * 4})}, TypeError, "column 'x' holds values that cannot"),
         ({"random_state": -1}, ValueError, "random_state=-1"),
         ({"random_state": "x"}, TypeError, "random_state"),
     ],

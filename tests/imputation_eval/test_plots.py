@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from itertools import combinations
 
 import numpy as np
@@ -86,9 +85,27 @@ def test_given_axes_are_used(table):
     assert plots.forest_plot(table, label="score", ax=ax) is ax
 
 
-def test_missing_matplotlib_names_the_extra(table, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda table: plots.forest_plot(table, label="score"),
+        lambda table: plots.seconds_plot(table, label="score"),
+        lambda table: plots.rank_plot(pd.DataFrame([[1.0]])),
+        lambda table: plots.pairwise_plot(pd.DataFrame(columns=["better", "worse", "p_holm"]), ["a"]),
+        lambda table: plots.density_plot([plots.Column("x", [0.0, 1.0], [0.5])], observed="o", imputed="i"),
+        lambda table: plots.local_plot(np.eye(3), np.full(3, 0.5)),
+    ],
+    ids=["forest", "seconds", "ranks", "pairwise", "density", "local"],
+)
+def test_missing_matplotlib_names_the_extra(draw, table, hide):
+    hide("matplotlib")
     with pytest.raises(ImportError, match=r"coreset-eval\[plots\]"):
+        draw(table)
+
+
+def test_a_broken_matplotlib_is_not_called_missing(table, hide):
+    hide("matplotlib.pyplot")
+    with pytest.raises(ModuleNotFoundError, match=r"matplotlib\.pyplot"):
         plots.forest_plot(table, label="score")
 
 

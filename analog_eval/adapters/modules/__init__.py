@@ -52,6 +52,15 @@ from __future__ import annotations
 from analog_eval.adapters.modules.adapter import ModuleAdapter, ModulePredictor
 from analog_eval.adapters.modules.products import AnalogProducts, RowProduct
 from analog_eval.adapters.modules.stand_in import unchanged_rng
-from analog_eval.adapters.modules.tensors import module_rows
+from analog_eval.adapters.modules.tensors import check_module, is_plain, module_rows
 
-__all__ = ["AnalogProducts", "ModuleAdapter", "ModulePredictor", "RowProduct", "module_rows", "unchanged_rng"]
+__all__ = [
+    "AnalogProducts",
+    "ModuleAdapter",
+    "ModulePredictor",
+    "RowProduct",
+    "check_module",
+    "is_plain",
+    "module_rows",
+    "unchanged_rng",
+]

@@ -15,9 +15,11 @@ from torch.nn.utils import parametrize
 
 from analog_eval.adapters.base import Role
 
-__all__ = ["Group", "grouped", "module_rows", "numpy_view", "unwrapped"]
+__all__ = ["Group", "check_module", "grouped", "is_plain", "module_rows", "numpy_view", "unwrapped"]
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+# Called around the forward of a module: what they expect to see is gone once the module is changed or inside another.
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _LOOKUPS = (nn.Embedding, nn.EmbeddingBag)
 # Running statistics by name, with the least value that means anything.
 _STATISTICS = {"running_mean": -np.inf, "running_var": 0.0, "running_scale": 0.0}
@@ -130,6 +132,17 @@ def _check_tensor(name: str, tensor: torch.Tensor) -> None:
         raise TypeError(f"model: {name} is {kind}; only dense tensors can be noisy")
     if not tensor.is_floating_point():
         raise TypeError(f"model: {name} must hold real numbers, got {tensor.dtype}")
+
+
+def check_module(module: object) -> None:
+    """Raise ``TypeError`` unless `module` is one of torch."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
+
+
+def is_plain(part: nn.Module) -> bool:
+    """Whether calling a module does no more than its class says; a hook would see other numbers, or change them."""
+    return "forward" not in vars(part) and not any(getattr(part, hooks) for hooks in _HOOKS)
 
 
 def numpy_view(tensor: torch.Tensor) -> NDArray[Any]:

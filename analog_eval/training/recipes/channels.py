@@ -20,5 +20,9 @@ def peaks(weights: torch.Tensor, per: Per, output_axis: int | None) -> torch.Ten
 
 def reduced_axes(weights: torch.Tensor, per: Per, output_axis: int | None) -> tuple[int, ...]:
     """Return the axes along which a layer's, or each output channel's, weights lie."""
-    kept = None if per == "layer" or output_axis is None else output_axis % weights.ndim
+    kept = None
+    if per == "channel" and output_axis is not None:
+        if not -weights.ndim <= output_axis < weights.ndim:
+            raise ValueError(f"output_axis={output_axis} is no axis of a tensor of shape {tuple(weights.shape)}")
+        kept = output_axis % weights.ndim
     return tuple(axis for axis in range(weights.ndim) if axis != kept)

@@ -23,8 +23,8 @@ class Simulated(Recipe):
     ----------
     noise : WeightNoise
         Such as ``DeviceNoise(PCM())`` or ``QuantizationNoise()``.
-    level : float
-        In the unit of `noise`; seconds since programming for a device.
+    level : float or str
+        In the unit of `noise`; for a device the time since programming, in seconds or such as ``"1d"``.
 
     Raises
     ------
@@ -45,7 +45,7 @@ class Simulated(Recipe):
     """
 
     noise: WeightNoise
-    level: float
+    level: float | str
 
     def __post_init__(self) -> None:
         if not isinstance(self.noise, WeightNoise):

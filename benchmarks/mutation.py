@@ -1,0 +1,297 @@
+"""Mutation testing: which small changes of four modules no test notices; writes ``results/mutation.json``.
+
+mutmut changes one place of one function at a time (an operator, a number, an argument, a string, an assigned value) and
+runs the tests that reach the function. A change that makes one fail is killed, one that none notices survives. The
+score is the share of killed mutants, those that never end included, among all but the equivalent ones: changes that
+make no difference to any caller, each of which stands with its reason in ``mutation_equivalent.json``, as the function,
+the line before and the line after. ``score_of_all`` counts these as survivors.
+
+The tests are the fast ones of the files named below. What mutmut does not change: constants of modules and classes, and
+functions under a decorator other than ``staticmethod`` and ``classmethod``, such as properties and cached functions.
+
+``--sample 100`` takes so many mutants of each module, drawn with a seed, and adds a 95 % interval (Wilson) for the
+score of all; ``--quick`` is a sample of 10. ``--survivors`` runs again what the stored results say no test noticed,
+after tests were added; what was killed stays killed, since the sources have to be the same. A module's results carry
+the commit of their last run. Copies of the tree are worked on in ``out/mutation``, never the tree itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import difflib
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+TREE = HERE.parent
+RESULTS, QUICK_RESULTS = HERE / "results", TREE / "out" / "bench"
+WORK = TREE / "out" / "mutation"
+PLACE = ("file", "function", "before", "after")  # what tells a mutant, whatever else changes in its file
+PACKAGES = ("coreset", "imputation_eval", "analog_eval")
+# A fork server, so that every mutant meets tests that never ran: hypothesis refuses methods that run twice.
+SETTINGS = """[mutmut]
+source_paths=
+    {packages}
+only_mutate={sources}
+also_copy=conftest.py
+process_isolation=forkserver
+pytest_add_cli_args_test_selection=
+    {tests}
+pytest_add_cli_args=
+    -m
+    not slow
+    -p
+    no:cacheprovider
+    -p
+    no:unraisableexception
+    {deselected}
+"""
+# Short tests first, so that most mutants are killed in a second. mutmut keeps seconds a test beside the mutants.
+SHORT_FIRST = '''"""Short tests first."""
+import json
+from pathlib import Path
+
+TIMES = Path("mutmut-stats.json")
+
+
+def pytest_collection_modifyitems(items):
+    seconds = json.loads(TIMES.read_text())["duration_by_test"] if TIMES.exists() else {}
+    items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))
+'''
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """Sources that are changed, a glob pattern, and the tests that should notice."""
+
+    sources: str
+    tests: tuple[str, ...]
+    deselected: tuple[str, ...] = ()  # tests of seconds, which are about other modules
+
+
+MODULES = {
+    "coreset.points": Module(
+        "coreset/points.py",
+        tuple(f"tests/coreset/test_{name}.py" for name in ("points", "widths", "scatter", "targets")),
+    ),
+    "coreset.wire": Module(
+        "coreset/wire/*.py",
+        tuple(
+            f"tests/coreset/test_{name}.py"
+            for name in (
+                "wire",
+                "wire_errors",
+                "wire_parts",
+                "names",
+                "message_edges",
+                "target_messages",
+                "format_page",
+            )
+        ),
+        (
+            "test_wire.py::test_malice_with_a_mended_checksum_is_an_error_or_a_valid_coreset",
+            "test_names.py::test_names_of_digits_take_no_longer_than_others",
+            "test_names.py::test_a_million_names_and_more_are_not_squeezed",
+            "test_message_edges.py::test_a_hundred_thousand_names",
+            "test_message_edges.py::test_a_hundred_thousand_columns",
+            "test_message_edges.py::test_budgets_below_one_point_say_what_is_enough",
+            "test_target_messages.py::test_shards_agree_on_numbers_although_one_looks_like_classes",
+            "test_target_messages.py::test_no_message_exceeds_its_budget_and_the_least_budget_is_true",
+            "test_target_messages.py::test_a_regression_within_two_kilobytes",
+            "test_target_messages.py::test_a_base_decides_what_the_target_is",
+            "test_target_messages.py::test_workers_that_see_only_their_own_shard_and_disagree_are_named",
+        ),
+    ),
+    "imputation_eval.dissimilarity": Module(
+        "imputation_eval/dissimilarity.py", ("tests/imputation_eval/test_dissimilarity.py",)
+    ),
+    "analog_eval.noise": Module(
+        "analog_eval/noise/*.py", ("tests/analog_eval/test_noise.py", "tests/analog_eval/test_noise_models.py")
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=list(MODULES), metavar="NAME")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--sample", type=int, metavar="N", help="so many mutants of each module, drawn with a seed")
+    which.add_argument("--survivors", action="store_true", help="those that the stored results say no test noticed")
+    which.add_argument("--quick", action="store_true", help="a sample of 10, to out/bench")
+    parser.add_argument("--out", type=Path, help="folder of the results (default: benchmarks/results)")
+    given = parser.parse_args()
+    if importlib.util.find_spec("mutmut") is None:
+        parser.error("mutmut is not installed: python -m pip install 'mutmut>=3.8,<4'")
+    started = time.monotonic()
+    path = (given.out or (QUICK_RESULTS if given.quick else RESULTS)) / "mutation.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run = {
+        "command": " ".join(["python benchmarks/mutation.py", *sys.argv[1:]]),
+        "machine": f"{platform.machine()}, Python {platform.python_version()}, mutmut {version('mutmut')}",
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["modules"] if path.exists() else {}
+    for name in given.modules:
+        before = stored[name] if given.survivors else None
+        module = {"date": run["date"], "command": run["command"], "commit": _commit()}
+        stored[name] = module | measure(name, 10 if given.quick else given.sample, before)
+        print("{}: score {score:.3f}, {survived} of {mutants} survived".format(name, **stored[name]), flush=True)
+        results = run | {"modules": stored}
+        path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"wrote {path} after {time.monotonic() - started:.0f} s")
+
+
+def measure(name: str, sample: int | None, before: dict[str, Any] | None) -> dict[str, Any]:
+    """Counts, scores and survivors of one module; with those of `before`, its unnoticed mutants alone are run again."""
+    module, tree = MODULES[name], WORK / name
+    copy_tree(tree, module)
+    sources = _digest(tree, module)
+    chosen = [] if sample is None else some_mutants(tree, module, sample)
+    if before is not None:
+        if before["sources"] != sources:
+            raise SystemExit(f"{name} has changed since its mutants were stored: run all of them")
+        chosen = [one["mutant"] for one in before["survivors"]] + before["equivalents"]
+    command = [sys.executable, "-c", "from mutmut.__main__ import cli; cli()", "run", "--max-children", "1", *chosen]
+    with (tree / "log").open("w") as log:  # one thread, as in `make test`
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(command, cwd=tree, check=True, stdout=log, stderr=log, env=environment)
+    found = [one for one in outcomes(tree, module) if not chosen or one["mutant"] in chosen]
+    return {"sources": sources, **summarized(found, before, sampled=sample is not None)}
+
+
+def copy_tree(tree: Path, module: Module) -> None:
+    """The packages, their tests and the settings of mutmut, in an empty folder."""
+    shutil.rmtree(tree, ignore_errors=True)
+    for folder in (*PACKAGES, "tests"):
+        shutil.copytree(TREE / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md"):
+        shutil.copy(TREE / file, tree / file)
+    (tree / "conftest.py").write_text(SHORT_FIRST)
+    folder = Path(module.tests[0]).parent
+    settings = SETTINGS.format(
+        packages="\n    ".join(PACKAGES),
+        sources=module.sources,
+        tests="\n    ".join(module.tests),
+        deselected="\n    ".join(f"--deselect={folder / test}" for test in module.deselected),
+    )
+    (tree / "setup.cfg").write_text(settings)
+
+
+def some_mutants(tree: Path, module: Module, n: int) -> list[str]:
+    """Names of so many mutants, the same ones in every run of the same code."""
+    from mutmut.mutation.file_mutation import mutate_file_contents
+    from mutmut.utils.format_utils import get_mutant_name
+
+    with contextlib.chdir(tree):
+        names = [
+            get_mutant_name(path, name)
+            for path in sorted(Path().glob(module.sources))
+            for name in mutate_file_contents(str(path), path.read_text(encoding="utf-8")).mutant_names
+        ]
+    return sorted(random.Random(0).sample(names, min(n, len(names))))
+
+
+def outcomes(tree: Path, module: Module) -> list[dict[str, str]]:
+    """What became of every mutant that was run: status, file, function, and the lines before and after."""
+    from mutmut.mutation.data import MutantLineSpans, SourceFileMutationData
+    from mutmut.stats import status_by_exit_code
+
+    found = []
+    with contextlib.chdir(tree):
+        for path in sorted(Path().glob(module.sources)):
+            data = SourceFileMutationData(path=path)
+            data.load()
+            spans = MutantLineSpans.load(path)
+            for key, code in data.exit_code_by_key.items():
+                if code is None:
+                    continue
+                mutant = key.rpartition(".")[2]
+                original = re.sub(r"__mutmut_\d+\Z", "__mutmut_orig", mutant)
+                lines = [source.splitlines() for source in spans.read_function_sources([original, mutant])]
+                before, after = _changed(*lines)
+                found.append(
+                    {
+                        "mutant": key,
+                        "status": status_by_exit_code[code],
+                        "file": str(path),
+                        "function": ".".join(part for part in re.split("__mutmut|ǁ|^x_|^x(?=ǁ)", mutant)[:-1] if part),
+                        "before": before,
+                        "after": after,
+                    }
+                )
+    return found
+
+
+def _changed(original: list[str], mutant: list[str]) -> tuple[str, str]:
+    """The lines that differ, but for the name of the function."""
+    named = [[re.sub(r"x_?(ǁ\w+ǁ)?(\w+)__mutmut_\w+", r"\2", line) for line in lines] for lines in (original, mutant)]
+    lines = [line for line in difflib.ndiff(*named) if line[0] in "+-"]
+    before, after = (" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+")
+    return before, after
+
+
+def summarized(found: list[dict[str, str]], before: dict[str, Any] | None, *, sampled: bool) -> dict[str, Any]:
+    """Counts and scores; a mutant counts as equivalent only where no test notices it."""
+    declared = json.loads((HERE / "mutation_equivalent.json").read_text(encoding="utf-8"))
+    equivalent = {tuple(entry[key] for key in PLACE) for entry in declared}
+    unnoticed = [one for one in found if one["status"] not in ("killed", "timeout", "segfault")]
+    same = [one["mutant"] for one in unnoticed if tuple(one[key] for key in PLACE) in equivalent]
+    survivors = [one for one in unnoticed if one["mutant"] not in same]
+    timeout = sum(one["status"] == "timeout" for one in found)
+    mutants = len(found) if before is None else before["mutants"]
+    if before is not None:
+        timeout += before["timeout"]
+        sampled = "interval" in before
+    noticed = mutants - len(unnoticed)
+    return {
+        "mutants": mutants,
+        "killed": noticed - timeout,
+        "timeout": timeout,
+        "survived": len(survivors),
+        "untested": sum(one["status"] == "no tests" for one in survivors),
+        "equivalent": len(same),
+        "score": noticed / (mutants - len(same)),
+        "score_of_all": noticed / mutants,
+        **({"interval": _wilson(noticed, mutants - len(same))} if sampled else {}),
+        "survivors": [{key: one[key] for key in ("mutant", *PLACE)} for one in survivors],
+        "equivalents": same,
+    }
+
+
+def _wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    centre, spread = successes + z * z / 2, z * (successes * (n - successes) / n + z * z / 4) ** 0.5
+    return (centre - spread) / (n + z * z), (centre + spread) / (n + z * z)
+
+
+def _commit() -> str:
+    """The commit of the tree, marked where what is changed and what tests it differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=TREE, capture_output=True, text=True, check=True).stdout.strip()
+
+    differs = git("status", "--porcelain", "--", *PACKAGES, "tests")
+    return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if differs else "")
+
+
+def _digest(tree: Path, module: Module) -> str:
+    """Of the sources: the names of mutants mean the same for as long as it stays."""
+    data = b"".join(path.read_bytes() for path in sorted(tree.glob(module.sources)))
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    main()
