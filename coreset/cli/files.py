@@ -57,7 +57,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 def _has(text: str, target: Path) -> bool:
     """Whether a file, folder or pattern has the file among what is read."""
-    given = [_target(Path(name)) for name in (text, *glob(text, recursive=True))]
+    given = [_target(Path(name).expanduser()) for name in (text, *glob(text, recursive=True))]
     return target in given or (target.suffix.lower() in SUFFIXES and any(folder in target.parents for folder in given))
 
 
