@@ -11,8 +11,9 @@ functions under a decorator other than ``staticmethod`` and ``classmethod``, suc
 
 ``--sample 100`` takes so many mutants of each module, drawn with a seed, and adds a 95 % interval (Wilson) for the
 score of all; ``--quick`` is a sample of 10. ``--survivors`` runs again what the stored results say no test noticed,
-after tests were added; what was killed stays killed, since the sources have to be the same. A module's results carry
-the commit of their last run. Copies of the tree are worked on in ``out/mutation``, never the tree itself.
+after tests were added; what was killed stays killed, since the sources have to be the same. Results carry the commit of
+the last run, and of the first one where these were its survivors alone. Copies of the tree are worked on in
+``out/mutation``, never the tree itself.
 """
 
 from __future__ import annotations
@@ -148,6 +149,8 @@ def main() -> None:
     for name in given.modules:
         before = stored[name] if given.survivors else None
         module = {"date": run["date"], "command": run["command"], "commit": _commit()}
+        if before is not None:
+            module["first_run"] = before.get("first_run") or {key: before[key] for key in module}
         stored[name] = module | measure(name, 10 if given.quick else given.sample, before)
         print("{}: score {score:.3f}, {survived} of {mutants} survived".format(name, **stored[name]), flush=True)
         results = run | {"modules": stored}
