@@ -11,8 +11,9 @@ functions under a decorator other than ``staticmethod`` and ``classmethod``, suc
 
 ``--sample 100`` takes so many mutants of each module, drawn with a seed, and adds a 95 % interval (Wilson) for the
 score of all; the quick form is a sample of 10. ``--survivors`` runs again what the stored results say no test noticed,
-after tests were added; what was killed stays killed, since the sources have to be the same. A module's results carry
-the commit of their last run. Copies of the tree are worked on in ``out/mutation``, never the tree itself.
+after tests were added; what was killed stays killed, since the sources have to be the same. Results carry the commit of
+the last run, and of the first one where these were its survivors alone. Copies of the tree are worked on in
+``out/mutation``, never the tree itself.
 """
 
 from __future__ import annotations
@@ -140,13 +141,15 @@ def main() -> None:
     stored: dict[str, Any] = run.stored().get("modules", {})
     for name in given.modules:
         before = stored[name] if given.survivors else None
-        stored[name] = {
+        module = {
             "date": time.strftime("%Y-%m-%d"),
             "command": " ".join(["python benchmarks/mutation.py", *sys.argv[1:]]),
             "commit": _commit(),
             "mutmut": version("mutmut"),
-            **measure(name, given.sample or None, before),
         }
+        if before is not None:
+            module["first_run"] = before.get("first_run") or {key: before.get(key) for key in module}
+        stored[name] = module | measure(name, given.sample or None, before)
         print("{}: score {score:.3f}, {survived} of {mutants} survived".format(name, **stored[name]), flush=True)
         run.save({"modules": stored})
     run.finish({"modules": stored})
