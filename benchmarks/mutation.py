@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=list(MODULES), metavar="NAME")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--sample", type=int, metavar="N", help="so many mutants of each module, drawn with a seed")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
     which.add_argument("--survivors", action="store_true", help="those that the stored results say no test noticed")
     which.add_argument("--quick", action="store_true", help="a sample of 10, to out/bench")
     parser.add_argument("--out", type=Path, help="folder of the results (default: benchmarks/results)")
@@ -151,19 +152,19 @@ def main() -> None:
         module = {"date": run["date"], "command": run["command"], "commit": _commit()}
         if before is not None:
             module["first_run"] = before.get("first_run") or {key: before[key] for key in module}
-        stored[name] = module | measure(name, 10 if given.quick else given.sample, before)
+        stored[name] = module | measure(name, 10 if given.quick else given.sample, given.seed, before)
         print("{}: score {score:.3f}, {survived} of {mutants} survived".format(name, **stored[name]), flush=True)
         results = run | {"modules": stored}
         path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"wrote {path} after {time.monotonic() - started:.0f} s")
 
 
-def measure(name: str, sample: int | None, before: dict[str, Any] | None) -> dict[str, Any]:
+def measure(name: str, sample: int | None, seed: int, before: dict[str, Any] | None) -> dict[str, Any]:
     """Counts, scores and survivors of one module; with those of `before`, its unnoticed mutants alone are run again."""
     module, tree = MODULES[name], WORK / name
     copy_tree(tree, module)
     sources = _digest(tree, module)
-    chosen = [] if sample is None else some_mutants(tree, module, sample)
+    chosen = [] if sample is None else some_mutants(tree, module, sample, seed)
     if before is not None:
         if before["sources"] != sources:
             raise SystemExit(f"{name} has changed since its mutants were stored: run all of them")
@@ -194,7 +195,7 @@ def copy_tree(tree: Path, module: Module) -> None:
     (tree / "setup.cfg").write_text(settings)
 
 
-def some_mutants(tree: Path, module: Module, n: int) -> list[str]:
+def some_mutants(tree: Path, module: Module, n: int, seed: int) -> list[str]:
     """Names of so many mutants, the same ones in every run of the same code."""
     from mutmut.mutation.file_mutation import mutate_file_contents
     from mutmut.utils.format_utils import get_mutant_name
@@ -205,7 +206,7 @@ def some_mutants(tree: Path, module: Module, n: int) -> list[str]:
             for path in sorted(Path().glob(module.sources))
             for name in mutate_file_contents(str(path), path.read_text(encoding="utf-8")).mutant_names
         ]
-    return sorted(random.Random(0).sample(names, min(n, len(names))))
+    return sorted(random.Random(seed).sample(names, min(n, len(names))))
 
 
 def outcomes(tree: Path, module: Module) -> list[dict[str, str]]:
