@@ -259,7 +259,6 @@ def summarized(found: list[dict[str, str]], before: dict[str, Any] | None, *, sa
     mutants = len(found) if before is None else before["mutants"]
     if before is not None:
         timeout += before["timeout"]
-        sampled = "interval" in before
     noticed = mutants - len(unnoticed)
     return {
         "mutants": mutants,
@@ -271,6 +270,8 @@ def summarized(found: list[dict[str, str]], before: dict[str, Any] | None, *, sa
         "score": noticed / (mutants - len(same)),
         "score_of_all": noticed / mutants,
         **({"interval": _wilson(noticed, mutants - len(same))} if sampled else {}),
+        # Tests that were written for the survivors of a sample say nothing of the mutants outside of it.
+        **({"interval": before["interval"]} if before is not None and "interval" in before else {}),
         "survivors": [{key: one[key] for key in ("mutant", *PLACE)} for one in survivors],
         "equivalents": same,
     }
