@@ -126,6 +126,7 @@ MODULES = {
 SETTINGS = {
     "modules": Setting(tuple(MODULES), more={"choices": list(MODULES)}),
     "sample": Setting(0, 10, "so many mutants of each module, drawn with a seed; 0 is all"),
+    "seed": Setting(0, help="of the sample"),
     "survivors": Setting(False, help="only those that the stored results say no test noticed"),
 }
 
@@ -149,18 +150,18 @@ def main() -> None:
         }
         if before is not None:
             module["first_run"] = before.get("first_run") or {key: before.get(key) for key in module}
-        stored[name] = module | measure(name, given.sample or None, before)
+        stored[name] = module | measure(name, given.sample or None, given.seed, before)
         print("{}: score {score:.3f}, {survived} of {mutants} survived".format(name, **stored[name]), flush=True)
         run.save({"modules": stored})
     run.finish({"modules": stored})
 
 
-def measure(name: str, sample: int | None, before: dict[str, Any] | None) -> dict[str, Any]:
+def measure(name: str, sample: int | None, seed: int, before: dict[str, Any] | None) -> dict[str, Any]:
     """Counts, scores and survivors of one module; with those of `before`, its unnoticed mutants alone are run again."""
     module, tree = MODULES[name], WORK / name
     copy_tree(tree, module)
     sources = _digest(tree, module)
-    chosen = [] if sample is None else some_mutants(tree, module, sample)
+    chosen = [] if sample is None else some_mutants(tree, module, sample, seed)
     if before is not None:
         if before["sources"] != sources:
             raise SystemExit(f"{name} has changed since its mutants were stored: run all of them")
@@ -191,7 +192,7 @@ def copy_tree(tree: Path, module: Module) -> None:
     (tree / "setup.cfg").write_text(settings)
 
 
-def some_mutants(tree: Path, module: Module, n: int) -> list[str]:
+def some_mutants(tree: Path, module: Module, n: int, seed: int) -> list[str]:
     """Names of so many mutants, the same ones in every run of the same code."""
     from mutmut.mutation.file_mutation import mutate_file_contents
     from mutmut.utils.format_utils import get_mutant_name
@@ -202,7 +203,7 @@ def some_mutants(tree: Path, module: Module, n: int) -> list[str]:
             for path in sorted(Path().glob(module.sources))
             for name in mutate_file_contents(str(path), path.read_text(encoding="utf-8")).mutant_names
         ]
-    return sorted(random.Random(0).sample(names, min(n, len(names))))
+    return sorted(random.Random(seed).sample(names, min(n, len(names))))
 
 
 def outcomes(tree: Path, module: Module) -> list[dict[str, str]]:
@@ -255,7 +256,6 @@ def summarized(found: list[dict[str, str]], before: dict[str, Any] | None, *, sa
     mutants = len(found) if before is None else before["mutants"]
     if before is not None:
         timeout += before["timeout"]
-        sampled = "interval" in before
     noticed = mutants - len(unnoticed)
     return {
         "mutants": mutants,
@@ -267,6 +267,8 @@ def summarized(found: list[dict[str, str]], before: dict[str, Any] | None, *, sa
         "score": noticed / (mutants - len(same)),
         "score_of_all": noticed / mutants,
         **({"interval": _wilson(noticed, mutants - len(same))} if sampled else {}),
+        # Tests that were written for the survivors of a sample say nothing of the mutants outside of it.
+        **({"interval": before["interval"]} if before is not None and "interval" in before else {}),
         "survivors": [{key: one[key] for key in ("mutant", *PLACE)} for one in survivors],
         "equivalents": same,
     }
