@@ -8,9 +8,13 @@ export MPLBACKEND = Agg
 
 # One BLAS thread a process: where a machine is busy, threads that wait for each other turn tests of seconds into minutes.
 JOBS ?= 2
-PYTEST := -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder
+# $(call tests,FOLDER OF PYTHON,CONDITION and,OPTIONS): files beside each other, then those that start Ray, alone.
+define tests
+OMP_NUM_THREADS=1 $(1)/python -m pytest -m '$(2) not ray' --numprocesses $(JOBS) --dist loadfile $(3)
+OMP_NUM_THREADS=1 $(1)/python -m pytest -m '$(2) ray' $(3)
+endef
 # What needs neither torch nor the benchmarks' and demo's data.
-CORE_TESTS := -m 'not slow' tests/coreset tests/imputation_eval tests/analog_eval tests/test_packaging.py
+CORE_TESTS := tests/coreset tests/imputation_eval tests/analog_eval tests/test_packaging.py
 
 .PHONY: help demo test test-fast test-wheel test-lowest test-newest dist lint docs bench bench-all mutation clean
 
@@ -38,10 +42,10 @@ demo: $(READY)
 	$(BIN)/python examples/pipeline.py
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
+	$(call tests,$(BIN),)
 
 test-fast: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m 'not slow'
+	$(call tests,$(BIN),not slow and)
 
 dist: $(READY)
 	rm -rf out/dist && mkdir -p out
@@ -61,7 +65,7 @@ test-wheel: dist
 # Old releases call what newer releases of their own dependencies deprecate, and Ray's leave its processes to be collected.
 LOWEST := -W ignore::DeprecationWarning -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
 test-lowest: .venv-lowest/.ready
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python $(PYTEST) $(LOWEST) $(CORE_TESTS)
+	$(call tests,.venv-lowest/bin,not slow and,$(LOWEST) $(CORE_TESTS))
 
 .venv-newest/.ready: pyproject.toml
 	test -x .venv-newest/bin/python || $(or $(NEWEST),$(shell .ci/newest-python)) -m venv .venv-newest
@@ -69,7 +73,7 @@ test-lowest: .venv-lowest/.ready
 	touch $@
 
 test-newest: .venv-newest/.ready
-	OMP_NUM_THREADS=1 .venv-newest/bin/python $(PYTEST) $(CORE_TESTS)
+	$(call tests,.venv-newest/bin,not slow and,$(CORE_TESTS))
 
 lint: $(READY)
 	$(BIN)/ruff check .

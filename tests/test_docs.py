@@ -16,8 +16,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from coreset.cli.command import _parser
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -51,6 +49,7 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in found]
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
 @pytest.mark.timeout(300)

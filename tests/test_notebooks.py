@@ -10,8 +10,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "examples").glob("*.ipynb"))
 
 
@@ -28,6 +26,7 @@ def _run(source, namespace):
     return eval(compile(ast.Expression(last.value), "cell", "eval"), namespace) if last else None
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path):

@@ -16,7 +16,7 @@ from coreset.cli import main, parse_budget
 from coreset.cli.reading import read
 from coreset.sources import ParquetSource, parquet_raw_bytes
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 parquet = pytest.importorskip("pyarrow.parquet")
 

@@ -21,7 +21,7 @@ from coreset.ray_driver.address import check_answers
 from coreset.sources import Loader, Shard, Source, as_source
 
 ray = pytest.importorskip("ray")
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.ray]
 # Actors have no way to import a test file.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

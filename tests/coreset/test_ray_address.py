@@ -15,7 +15,7 @@ from coreset import DistributedCoreset
 from coreset.ray_driver import address
 
 ray = pytest.importorskip("ray")
-pytestmark = [pytest.mark.timeout(60), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.timeout(60), pytest.mark.ray]
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from coreset.ray_driver.running import run as run_protocol
 from coreset.sources import ListSource, Loader, Shard
 
 ray = pytest.importorskip("ray")
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.ray]
 # Actors have no way to import a test file.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

@@ -19,7 +19,7 @@ from ray.cluster_utils import Cluster
 from coreset import DistributedCoreset
 from coreset.sources import ListSource
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 class Slow(ListSource):
     folder, seconds = Path(sys.argv[1]), 1.0

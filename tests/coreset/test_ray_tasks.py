@@ -16,7 +16,7 @@ from coreset import DistributedCoreset
 from coreset.sources import Loader, Shard, Source
 
 ray = pytest.importorskip("ray")
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("cluster"), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("cluster"), pytest.mark.ray]
 # Actors have no way to import a test file.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
