@@ -255,6 +255,11 @@ def test_what_names_cannot_say(data, message):
         decode_names(data, 1, squeezed=False, most_bytes=0)
 
 
+def test_more_names_than_may_be_squeezed():
+    with pytest.raises(ValueError, match=r"^message is corrupt: 1048577 feature names are squeezed, 1048576 may be$"):
+        decode_names(b"", 2**20 + 1, squeezed=True, most_bytes=2**30)
+
+
 def test_a_reader_takes_what_is_there():
     reader = Reader(b"\x85\x01ab\x01cd")
     assert (reader.varint("a number"), reader.position) == (5 + 128, 2)

@@ -6,13 +6,15 @@ import dataclasses
 import math
 import struct
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from coreset import Coreset, RoundingQuantizer, UniformQuantizer, decode, encode, max_encoded_size
+from coreset import Coreset, RoundingQuantizer, UniformQuantizer, decode, encode, encoded_size, max_encoded_size
 from coreset.quantizers.limits import MOST_POINTS
 from coreset.wire import Draft, calibrated_offset, from_rough, merge_within, roughly, varint
+from coreset.wire.drafts import arranged
 from coreset.wire.labels import encode_label_table
 from coreset.wire.logscale import decode_logs, encode_logs, max_log_size
 from coreset.wire.rough import from_leading_half, leading_half, roughly_above
@@ -331,3 +333,26 @@ def test_a_target_is_a_column_and_an_exponent():
         ValueError, match=r"^classes are given and numeric_target is true: a message has one kind of labels$"
     ):
         max_encoded_size((4, 2), codec, classes=(0, 1), numeric_target=True)
+
+
+def test_names_and_classes_both_add_to_the_bound():
+    codec = UniformQuantizer(3)
+    plain, names, classes = {}, {"feature_names": ("a", "b")}, {"classes": (5, 9)}
+    size = [max_encoded_size((4, 2), codec, **more) for more in (plain, names, classes, names | classes)]
+    assert size[3] - size[0] == (size[1] - size[0]) + (size[2] - size[0])
+
+
+@pytest.mark.parametrize(
+    "size",
+    [lambda codec: encoded_size(Coreset(np.eye(2), np.ones(2)), codec), lambda codec: max_encoded_size((4, 2), codec)],
+    ids=["exact", "bound"],
+)
+def test_sizes_name_what_is_no_codec(size):
+    with pytest.raises(TypeError, match=r"^quantizer='zip' is no Quantizer$"):
+        size("zip")
+
+
+def test_points_of_each_class_are_arranged_alone():
+    backwards = SimpleNamespace(arrangement=lambda points: np.arange(len(points))[::-1])
+    coreset = Coreset(np.arange(6.0)[:, None], np.ones(6), labels=np.array([2, 0, 1, 2, 0, 1]))
+    assert arranged(coreset, backwards).points.ravel().tolist() == [4, 1, 5, 2, 3, 0]
