@@ -9,6 +9,7 @@ import sys
 import pytest
 
 pytest.importorskip("ray")
+pytestmark = pytest.mark.ray
 
 # In a process of its own: a process has one cluster, with the settings of its start.
 SCRIPT = """
@@ -18,8 +19,6 @@ import numpy as np, ray
 from ray.cluster_utils import Cluster
 from coreset import DistributedCoreset
 from coreset.sources import ListSource
-
-pytestmark = pytest.mark.ray
 
 class Slow(ListSource):
     folder, seconds = Path(sys.argv[1]), 1.0
