@@ -52,6 +52,12 @@ class Inputs(NamedTuple):
     raw_bytes: Callable[[], int]
     files: Sequence[str] = ()
 
+    def local_files(self) -> set[str]:
+        """Files of this machine whose rows are read, such as those that a folder, pattern or URI stands for."""
+        if isinstance(self.X, ParquetSource):
+            return {shard.path for shard in self.X.shards if shard.filesystem.type_name == "local"}
+        return set(self.files)
+
     def with_files(self, text: str) -> str:
         """An error that begins with a shard's number, with the name of its file."""
         found = re.match(r"shard (\d+)(?=: )", text)
@@ -106,7 +112,7 @@ def _given(part: Any) -> Any:
 def _table(path: Path, label: str | None, weight: str | None) -> Shard:
     print(f"coreset: reading {path}", file=sys.stderr)
     try:
-        table = READERS[path.suffix.lower()](path)
+        table = READERS[path.suffix.lower()](path.absolute())  # in which nobody takes ~ for a home
     except ImportError as error:
         raise Failure(f"{path}: {error}", BAD_USE) from error
     except Exception as error:  # whatever the reader of a format raises, it is about the file

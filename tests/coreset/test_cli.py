@@ -225,6 +225,46 @@ def test_an_input_is_never_written_over(tmp_path, frame, summary, capsys):
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.parametrize(
+    ("inputs", "taken"),
+    [
+        ("~/s/*.parquet", "s/a.parquet"),  # of a home
+        ("s/**.parquet", "s/deep/c.parquet"),
+        ("s/*.parquet", "s/.hidden.parquet"),
+        ("s/[ab].parquet", "s/a.parquet"),
+        ("file://HOME/s/%61.parquet", "s/a.parquet"),
+        ("file://HOME/s/*.parquet", "s/a.parquet"),
+        ("s", "s/deep/c.parquet"),
+    ],
+)
+def test_files_that_an_input_stands_for_are_never_written_over(tmp_path, monkeypatch, capsys, inputs, taken):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s" / "deep").mkdir(parents=True)
+    files = [Path("s", name) for name in ("a.parquet", ".hidden.parquet", "deep/c.parquet")]
+    for file in files:
+        pd.DataFrame({"a": [0.0, 1.0]}).to_parquet(file)
+    before = [file.read_bytes() for file in files]
+    assert run("build", inputs.replace("HOME", str(tmp_path)), "--budget", "2kB", "--out", taken) == 2
+    assert f"{taken}: it is an input" in capsys.readouterr().err
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_files_that_are_no_input_may_be_written_over(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "three" / "_old").mkdir(parents=True)
+    rows = pd.DataFrame({"a": [0.0, 1.0]})
+    for file in ("three/a.parquet", "three/_old/o.parquet"):
+        rows.to_parquet(file)
+    rows.to_csv("~odd.csv", index=False)  # whose name is no user's
+    build = ("--backend", "local", "--budget", "2kB", "--out")
+    assert run("build", "three", *build, "three/_old/o.parquet") == 0
+    assert run("build", "three/*e*", *build, "three/_old/o.parquet") == 0
+    assert run("build", "~odd.csv", *build, "three/a.parquet") == 0
+
+
 def test_bad_use_is_told_in_one_line(capsys):
     for arguments in ([], ["build"], ["build", "--seed", "x"], ["frobnicate"]):
         assert run(*arguments) == 2
