@@ -41,6 +41,18 @@ def test_errors_without_a_text_are_told_by_their_type():
         Worker(3, Speechless(), None, None, settings)
 
 
+@pytest.mark.parametrize("dtype", [object, "category", np.float64])
+def test_rows_of_a_frame_are_probed_by_position(dtype):
+    index = [0.5, 0.1, 0.7, 0.3]  # in which older pandas looks for 1000 as for a label
+    check_numbers(pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}, index=index).astype(dtype))
+
+
+def test_columns_of_one_name_are_each_checked():
+    frame = pd.DataFrame([[1.0, "high"]], columns=["a", "a"])
+    with pytest.raises(ValueError, match=r"^column 'a' of dtype \w+ does not hold numbers: .*'high'"):
+        check_numbers(frame)
+
+
 def test_columns_that_fail_without_a_text_are_named():
     class Mute:
         def __float__(self):

@@ -175,6 +175,8 @@ def test_shards_that_weigh_nothing_are_absent(rng, monkeypatch):
 def test_a_table_of_labels_alone_has_nothing_to_summarise():
     with pytest.raises(ValueError, match="shard 0: it has no columns but labels and weights"):
         local(label_column="y").fit([pd.DataFrame({"y": [0, 1]})])
+    with pytest.raises(ValueError, match="shard 0: X has no columns$"):
+        local().fit([pd.DataFrame(index=range(2))])
 
 
 def test_references_need_ray():
