@@ -158,7 +158,9 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
     frame.assign(kind=frame["kind"].where(frame["a"] < 1)).to_csv(tmp_path / "unlabelled.csv", index=False)
     frame[["kind"]].to_csv(tmp_path / "labels.csv", index=False)
     np.save(tmp_path / "one.npy", np.ones((9, 1)))
-    build = ("--budget", "2kB", "--out", out)
+    weightless = tmp_path / "weightless.csv"
+    frame[["a", "b", "kind"]].assign(w=0).to_csv(weightless, index=False)
+    build, numeric = ("--budget", "2kB", "--out", out), ("--label", "kind", "--weight", "mass", "--target", "numeric")
     for code, said, *arguments in [
         (2, "required", "build"),
         (2, "no size such as", "build", rows, "--budget", "2 apples", "--out", out),
@@ -189,6 +191,10 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
         (1, "'kind' is missing in", "build", tmp_path / "unlabelled.csv", *build, "--label-column", "kind"),
         (1, "no columns but labels", "build", tmp_path / "labels.csv", *build, "--label-column", "kind"),
         (1, "no columns but labels", "build", tmp_path / "one.npy", *build, "--label-column", "0"),
+        (1, f"{rows}: y holds strings", "build", rows, *build, *numeric),
+        (1, f"{rows}: y holds strings", "build", rows, "--budget", "50%", "--out", out, *numeric),
+        (1, f"empty: {weightless}", "build", weightless, *build, "--label", "kind", "--weight", "w"),
+        (1, f"{rows} has 4 columns, {weightless} has 3", "build", weightless, rows, *build, "--label", "kind"),
         (1, "text.npy", "build", tmp_path / "text.npy", *build),
         (1, "objects.npy", "build", tmp_path / "objects.npy", *build),
         (1, f"{rows}: message does not begin with", "inspect", rows),
@@ -279,6 +285,9 @@ def test_a_column_without_a_name_is_pointed_out(tmp_path, frame, capsys):
     frame[["a", "b"]].to_csv(path)  # with the index, as pandas does by itself
     assert run("build", path, "--budget", "2kB", "--out", tmp_path / "out.cset") == 0
     assert f"warning: {path}: 'Unnamed: 0' has no name and is taken for a feature" in capsys.readouterr().err
+    labelled = ("--label", "Unnamed: 0", "--budget", "20kB", "--target", "numeric")
+    assert run("build", path, *labelled, "--out", tmp_path / "out.cset") == 0
+    assert "has no name" not in capsys.readouterr().err
 
 
 def test_the_version_is_that_of_the_distribution(capsys):
