@@ -69,7 +69,7 @@ test-lowest: .venv-lowest/.ready
 
 .venv-newest/.ready: pyproject.toml
 	test -x .venv-newest/bin/python || $(or $(NEWEST),$(shell .ci/newest-python)) -m venv .venv-newest
-	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[ray,plots,tests]'
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager --editable '.[ray,plots,tests]'
 	touch $@
 
 test-newest: .venv-newest/.ready

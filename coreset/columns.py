@@ -13,6 +13,7 @@ from .errors import first_line
 
 _TOLD_COLUMNS = 20
 _PROBED_ROWS = 1000  # of a column that may not hold numbers; later ones are found when all are converted
+_TIMES = "mM"  # kinds of dtypes
 
 
 def take_columns(
@@ -44,7 +45,8 @@ def take_columns(
     if weight_column is not None:
         X, sample_weight = X.drop(columns=weight_column), _complete(X, "weight_column", weight_column)
     if isinstance(X, pd.DataFrame) and X.shape[1] == 0:
-        raise ValueError("it has no columns but labels and weights")
+        taken = label_column is not None or weight_column is not None
+        raise ValueError("it has no columns but labels and weights" if taken else "X has no columns")
     return X, y, sample_weight
 
 
@@ -121,17 +123,21 @@ def _is_nullable_number(dtype: Any) -> bool:
 
 
 def check_numbers(X: Any) -> None:
-    """Raise ValueError when a column of a frame does not hold numbers; the first such is named."""
+    """Raise ValueError when an array, or a column of a frame, does not hold numbers; the first such is named."""
     if not isinstance(X, pd.DataFrame):
+        if getattr(getattr(X, "dtype", None), "kind", "O") in _TIMES:  # which scikit-learn takes for numbers
+            raise ValueError(f"X of dtype {X.dtype} does not hold numbers")
         return
-    for name, column in X.items():
-        if column.dtype.kind in "mMc":  # times have no place among numbers, nor have complex ones an order
-            raise ValueError(f"column {str(name)!r} of dtype {column.dtype} does not hold numbers")
+    for position, dtype in enumerate(X.dtypes):
+        if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+            continue
+        column = f"column {str(X.columns[position])!r} of dtype {dtype}"
+        if dtype.kind in _TIMES or dtype.kind == "c":
+            raise ValueError(f"{column} does not hold numbers")
         try:
-            np.asarray(column[:_PROBED_ROWS], dtype=np.float64)
+            np.asarray(X.iloc[:_PROBED_ROWS, position], dtype=np.float64)
         except (ValueError, TypeError) as error:
-            reason = f"does not hold numbers: {first_line(error)}"
-            raise ValueError(f"column {str(name)!r} of dtype {column.dtype} {reason}") from error
+            raise ValueError(f"{column} does not hold numbers: {first_line(error)}") from error
 
 
 def first_not_finite(X: Any) -> str:

@@ -18,6 +18,19 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
+def type_and_first_line(error: BaseException) -> str:
+    """An error's type and, where it has a text, the first line of it.
+
+    Examples
+    --------
+    >>> from coreset.errors import type_and_first_line
+    >>> type_and_first_line(KeyError("a")), type_and_first_line(KeyError())
+    ("KeyError: 'a'", 'KeyError')
+    """
+    name, line = type(error).__name__, first_line(error)
+    return name if line == name else f"{name}: {line}"
+
+
 @contextmanager
 def needed(package: str, advice: str) -> Iterator[None]:
     """Say how to get a package that an import inside does not find; other errors, such as of a broken one, stay.

@@ -67,7 +67,7 @@ def raw_bytes(
 
 
 def raw_bytes_of(n_rows: int, dtypes: Sequence[np.dtype[Any]], y: ArrayLike | None, target_type: str = "auto") -> int:
-    """`raw_bytes` of a table that nobody has checked.
+    """`raw_bytes` of a table that nobody has checked, nor does this: labels that no summary takes count nothing.
 
     Parameters
     ----------
@@ -82,15 +82,13 @@ def raw_bytes_of(n_rows: int, dtypes: Sequence[np.dtype[Any]], y: ArrayLike | No
     -------
     int
         0 without features.
-
-    Raises
-    ------
-    ValueError, TypeError
-        When `y` is of another type.
     """
     if not dtypes:
         return 0
-    labels, kind = (None, None) if y is None else typed_targets(y, target_type)
+    try:
+        labels, kind = (None, None) if y is None else typed_targets(y, target_type)
+    except (ValueError, TypeError):  # whoever summarises the rows says what is wrong, or leaves them out
+        labels, kind = None, None
     n_classes = 0 if labels is None else len(np.unique(labels))
     return raw_bytes(n_rows, len(dtypes), np.result_type(*dtypes), kind, n_classes)
 

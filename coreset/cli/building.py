@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import first_line
 from .failures import BAD_USE, Failure, in_options
-from .files import check_output, replacing
+from .files import check_no_input, check_output, replacing
 from .reading import Inputs, read
 from .sizes import parse_budget
 
@@ -23,6 +23,7 @@ def build(options: argparse.Namespace) -> None:
     _check_fedavg(options)
     check_output(options.out, options.inputs)
     inputs = read(options.inputs, options.label, options.weight, options.target)
+    check_no_input(options.out, inputs.local_files())
     budget = parse_budget(options.budget, inputs.raw_bytes)
     if budget < 1:
         raise Failure(f"--budget {options.budget} of {inputs.raw_bytes():,} raw bytes is less than a byte")
@@ -43,7 +44,7 @@ def build(options: argparse.Namespace) -> None:
     with _cluster_at(options.address):
         try:
             run.fit(inputs.X, inputs.y, inputs.sample_weight)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise Failure(in_options(inputs.with_files(first_line(error)))) from error
     message = b"".join(run.messages_)
     with replacing(options.out) as file:

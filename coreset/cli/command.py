@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import first_line
+from ..errors import first_line, type_and_first_line
 from ..wire import DEFAULT_MAX_OUTPUT_BYTES
 from . import sizes
 from .building import build
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError) as error:
         return complain(in_options(first_line(error)), BAD_DATA)
     except Exception as error:  # such as Ray's own: a traceback helps nobody who ran a command
-        return complain(f"{type(error).__name__}: {in_options(first_line(error))}", BAD_DATA)
+        return complain(in_options(type_and_first_line(error)), BAD_DATA)
     return 0
 
 

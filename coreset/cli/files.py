@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from glob import glob
 from pathlib import Path
 from typing import IO
 
-from ..sources.paths import SUFFIXES
 from .failures import BAD_USE, Failure
 
 
@@ -28,16 +26,21 @@ def check_suffix(path: Path, known: Iterable[str]) -> None:
 
 
 def check_output(path: Path, inputs: Iterable[str]) -> None:
-    """Refuse what could not be written before hours are spent on it, and what would take the place of an input."""
+    """Refuse what could not be written before hours are spent on it, and what is an input by name."""
     if str(path) == "-":
         raise Failure("--out - is no file: outputs are whole or not there, which a pipe cannot be", BAD_USE)
+    check_no_input(path, inputs)
     target = _target(path)
-    if target.exists() and any(_has(text.removeprefix("file://"), target) for text in inputs):
-        raise Failure(f"{path}: it is an input, which would be written over", BAD_USE)
     if target.exists() and not target.is_file():
         raise Failure(f"{path}: it is there and no ordinary file", BAD_USE)
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise Failure(f"{path}: its folder is not there, or cannot be written to", BAD_USE)
+
+
+def check_no_input(path: Path, files: Iterable[str]) -> None:
+    """Refuse what would take the place of a file that is read."""
+    if _target(path) in {_target(Path(file)) for file in files}:
+        raise Failure(f"{path}: it is an input, which would be written over", BAD_USE)
 
 
 @contextmanager
@@ -53,12 +56,6 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _has(text: str, target: Path) -> bool:
-    """Whether a file, folder or pattern has the file among what is read."""
-    given = [_target(Path(name).expanduser()) for name in (text, *glob(text, recursive=True))]
-    return target in given or (target.suffix.lower() in SUFFIXES and any(folder in target.parents for folder in given))
 
 
 def _target(path: Path) -> Path:

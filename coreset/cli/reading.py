@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# Where errors of the driver name one; elsewhere it may be a column that is called so.
+_SHARD = re.compile(r"(?:^|(?<=[;:,] )|(?<=than ))shard (\d+)\b")
 Shard = tuple[Any, Any, Any]  # table, labels, weights
 
 
@@ -52,14 +54,20 @@ class Inputs(NamedTuple):
     raw_bytes: Callable[[], int]
     files: Sequence[str] = ()
 
+    def local_files(self) -> set[str]:
+        """Files of this machine whose rows are read, such as those that a folder, pattern or URI stands for."""
+        if isinstance(self.X, ParquetSource):
+            return {shard.path for shard in self.X.shards if shard.filesystem.type_name == "local"}
+        return set(self.files)
+
     def with_files(self, text: str) -> str:
-        """An error that begins with a shard's number, with the name of its file."""
-        found = re.match(r"shard (\d+)(?=: )", text)
-        if not found or not self.files:
-            return text
+        """An error that tells numbers of shards, with the names of their files."""
+        return _SHARD.sub(self._file, text) if self.files else text
+
+    def _file(self, found: re.Match[str]) -> str:
         shard = int(found[1])
         # One table alone is cut, but most are too small for that.
-        return (self.files[shard] if shard < len(self.files) else f"{self.files[0]}, {found[0]}") + text[found.end() :]
+        return self.files[shard] if shard < len(self.files) else f"{self.files[0]}, {found[0]}"
 
 
 def read(inputs: Sequence[str], label: str | None, weight: str | None, target: str) -> Inputs:
@@ -106,7 +114,7 @@ def _given(part: Any) -> Any:
 def _table(path: Path, label: str | None, weight: str | None) -> Shard:
     print(f"coreset: reading {path}", file=sys.stderr)
     try:
-        table = READERS[path.suffix.lower()](path)
+        table = READERS[path.suffix.lower()](path.absolute())  # in which nobody takes ~ for a home
     except ImportError as error:
         raise Failure(f"{path}: {error}", BAD_USE) from error
     except Exception as error:  # whatever the reader of a format raises, it is about the file
@@ -119,14 +127,14 @@ def _table(path: Path, label: str | None, weight: str | None) -> Shard:
 
 
 def _taken_by_name(path: Path, table: pd.DataFrame, label: str | None, weight: str | None) -> Shard:
-    if nameless := [name for name in table.columns if re.fullmatch(r"Unnamed: \d+", str(name))]:
-        text = f"{path}: {nameless[0]!r} has no name and is taken for a feature; is it the index of a table?"
-        complain(text, 0, "warning")
     try:
         features, y, weights = take_columns(table, None, None, label, weight)
         features = plain_columns(features)
     except ValueError as error:
         raise Failure(f"{path}: {in_options(str(error))}") from error
+    if nameless := [name for name in features.columns if re.fullmatch(r"Unnamed: \d+", str(name))]:
+        text = f"{path}: {nameless[0]!r} has no name and is taken for a feature; is it the index of a table?"
+        complain(text, 0, "warning")
     for column, dtype in features.dtypes.items():
         if not isinstance(dtype, np.dtype) or dtype.kind not in "biuf":
             raise Failure(f"{path}: column {column!r} holds {dtype}, not numbers")

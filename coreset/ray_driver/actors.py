@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
-from ..errors import first_line
+from ..errors import first_line, type_and_first_line
 from ..protocol import WorkerSettings
 from ..sources import Loader, Source
 from .cluster import check_cpus, connection, cpus_for_each, free_cpus, node_cpus, shortage
@@ -165,7 +165,7 @@ class RayPool(Pool):
         if isinstance(error.cause, ERRORS):
             return error.cause
         name = "a worker's start" if shard is None else self._names[shard]
-        return RuntimeError(f"{name}: {type(error.cause).__name__}: {first_line(error.cause)}")
+        return RuntimeError(f"{name}: {type_and_first_line(error.cause)}")
 
     def _take_over(self, slot: _Slot, round_name: str, queues: Queues, error: Exception) -> None:
         """Put another actor in the place of one that died, and let the shard that it was at wait again."""

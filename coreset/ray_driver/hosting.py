@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
-from ..errors import first_line
+from ..errors import type_and_first_line
 from ..protocol import Worker, WorkerSettings
 from ..sources import Loader, Source
 
@@ -72,7 +72,7 @@ def _loaded(name: str, loader: Loader) -> tuple[Any, Any, Any]:
         table, y, sample_weight = loader()
     except Exception as error:
         kind = next((kind for kind in ERRORS if isinstance(error, kind)), OSError)
-        raise kind(f"{name} cannot be read: {type(error).__name__}: {first_line(error)}") from error
+        raise kind(f"{name} cannot be read: {type_and_first_line(error)}") from error
     return table, y, sample_weight
 
 
@@ -82,7 +82,8 @@ def _is_empty(table: Any) -> bool:
 
 def _weighs_nothing(table: Any, sample_weight: Any, weight_column: str | None) -> bool:
     """Whether all rows have weight zero, which means that they are absent."""
-    given = table[weight_column] if weight_column in getattr(table, "columns", ()) else sample_weight
+    named = weight_column is not None and weight_column in getattr(table, "columns", ())
+    given = table[weight_column] if named else sample_weight
     try:
         weights = np.asarray(given, dtype=np.float64)
         return weights.ndim == 1 and len(weights) == len(table) and not weights.any()

@@ -48,7 +48,7 @@ def run(source: Source, pool: Pool, budget_bytes: int, *, skip: bool, scheme: Sc
     Raises
     ------
     ValueError
-        When no shard has rows or can be read, shards disagree, or the budget is too small.
+        When no shard has rows of positive weight or can be read, shards disagree, or the budget is too small.
     """
     names = [source.name(shard) for shard in range(len(source))]
     unread, empty = _load(pool, names, skip=skip)
@@ -79,7 +79,8 @@ def _load(pool: Pool, names: Sequence[str], *, skip: bool) -> tuple[dict[int, Ex
         warnings.warn(f"{len(unread)} of {len(names)} shards are left out of the summary: {listed}{more}", stacklevel=4)
     empty = [shard for shard in range(len(names)) if found[shard] == 0]
     if len(unread) + len(empty) == len(names):
-        raise ValueError(f"no shard has rows; empty: {', '.join(names[shard] for shard in empty[:5])}")
+        listed = ", ".join(names[shard] for shard in empty[:5])
+        raise ValueError(f"no shard has rows of positive weight; empty: {listed}")
     return unread, empty
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..columns import plain_columns
-from ..errors import first_line
+from ..errors import type_and_first_line
 from ..raw import raw_bytes_of
 from .parquet import ParquetShard, ParquetSource
 
@@ -38,7 +38,7 @@ def parquet_raw_bytes(
     Raises
     ------
     ValueError, OSError
-        When a file cannot be read, or holds other labels.
+        When a file cannot be read.
 
     Examples
     --------
@@ -56,8 +56,7 @@ def parquet_raw_bytes(
         try:
             total += _raw_bytes(shard, label_column, weight_column, target_type)
         except (ValueError, TypeError, OSError) as error:  # pyarrow's are among them
-            reason = f"{type(error).__name__}: {first_line(error)}"
-            raise ValueError(f"{source.name(number)} cannot be read: {reason}") from error
+            raise ValueError(f"{source.name(number)} cannot be read: {type_and_first_line(error)}") from error
     return total
 
 

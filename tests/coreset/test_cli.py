@@ -158,7 +158,9 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
     frame.assign(kind=frame["kind"].where(frame["a"] < 1)).to_csv(tmp_path / "unlabelled.csv", index=False)
     frame[["kind"]].to_csv(tmp_path / "labels.csv", index=False)
     np.save(tmp_path / "one.npy", np.ones((9, 1)))
-    build = ("--budget", "2kB", "--out", out)
+    weightless = tmp_path / "weightless.csv"
+    frame[["a", "b", "kind"]].assign(w=0).to_csv(weightless, index=False)
+    build, numeric = ("--budget", "2kB", "--out", out), ("--label", "kind", "--weight", "mass", "--target", "numeric")
     for code, said, *arguments in [
         (2, "required", "build"),
         (2, "no size such as", "build", rows, "--budget", "2 apples", "--out", out),
@@ -189,6 +191,10 @@ def test_bad_use_is_code_2_and_bad_data_code_1(tmp_path, frame, summary, capsys)
         (1, "'kind' is missing in", "build", tmp_path / "unlabelled.csv", *build, "--label-column", "kind"),
         (1, "no columns but labels", "build", tmp_path / "labels.csv", *build, "--label-column", "kind"),
         (1, "no columns but labels", "build", tmp_path / "one.npy", *build, "--label-column", "0"),
+        (1, f"{rows}: y holds strings", "build", rows, *build, *numeric),
+        (1, f"{rows}: y holds strings", "build", rows, "--budget", "50%", "--out", out, *numeric),
+        (1, f"empty: {weightless}", "build", weightless, *build, "--label", "kind", "--weight", "w"),
+        (1, f"{rows} has 4 columns, {weightless} has 3", "build", weightless, rows, *build, "--label", "kind"),
         (1, "text.npy", "build", tmp_path / "text.npy", *build),
         (1, "objects.npy", "build", tmp_path / "objects.npy", *build),
         (1, f"{rows}: message does not begin with", "inspect", rows),
@@ -225,6 +231,46 @@ def test_an_input_is_never_written_over(tmp_path, frame, summary, capsys):
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.parametrize(
+    ("inputs", "taken"),
+    [
+        ("~/s/*.parquet", "s/a.parquet"),  # of a home
+        ("s/**.parquet", "s/deep/c.parquet"),
+        ("s/*.parquet", "s/.hidden.parquet"),
+        ("s/[ab].parquet", "s/a.parquet"),
+        ("file://HOME/s/%61.parquet", "s/a.parquet"),
+        ("file://HOME/s/*.parquet", "s/a.parquet"),
+        ("s", "s/deep/c.parquet"),
+    ],
+)
+def test_files_that_an_input_stands_for_are_never_written_over(tmp_path, monkeypatch, capsys, inputs, taken):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s" / "deep").mkdir(parents=True)
+    files = [Path("s", name) for name in ("a.parquet", ".hidden.parquet", "deep/c.parquet")]
+    for file in files:
+        pd.DataFrame({"a": [0.0, 1.0]}).to_parquet(file)
+    before = [file.read_bytes() for file in files]
+    assert run("build", inputs.replace("HOME", str(tmp_path)), "--budget", "2kB", "--out", taken) == 2
+    assert f"{taken}: it is an input" in capsys.readouterr().err
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_files_that_are_no_input_may_be_written_over(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "three" / "_old").mkdir(parents=True)
+    rows = pd.DataFrame({"a": [0.0, 1.0]})
+    for file in ("three/a.parquet", "three/_old/o.parquet"):
+        rows.to_parquet(file)
+    rows.to_csv("~odd.csv", index=False)  # whose name is no user's
+    build = ("--backend", "local", "--budget", "2kB", "--out")
+    assert run("build", "three", *build, "three/_old/o.parquet") == 0
+    assert run("build", "three/*e*", *build, "three/_old/o.parquet") == 0
+    assert run("build", "~odd.csv", *build, "three/a.parquet") == 0
+
+
 def test_bad_use_is_told_in_one_line(capsys):
     for arguments in ([], ["build"], ["build", "--seed", "x"], ["frobnicate"]):
         assert run(*arguments) == 2
@@ -239,6 +285,9 @@ def test_a_column_without_a_name_is_pointed_out(tmp_path, frame, capsys):
     frame[["a", "b"]].to_csv(path)  # with the index, as pandas does by itself
     assert run("build", path, "--budget", "2kB", "--out", tmp_path / "out.cset") == 0
     assert f"warning: {path}: 'Unnamed: 0' has no name and is taken for a feature" in capsys.readouterr().err
+    labelled = ("--label", "Unnamed: 0", "--budget", "20kB", "--target", "numeric")
+    assert run("build", path, *labelled, "--out", tmp_path / "out.cset") == 0
+    assert "has no name" not in capsys.readouterr().err
 
 
 def test_the_version_is_that_of_the_distribution(capsys):

@@ -181,6 +181,19 @@ def test_shards_that_are_left_out_are_a_warning(files, tmp_path):
     assert decode(out.read_bytes()).n_source == 400
 
 
+@pytest.mark.filterwarnings("always:1 of 3 shards")
+def test_labels_are_judged_where_shards_are_read_not_where_bytes_are_counted(files, tmp_path, capsys):
+    words, out = files[1], tmp_path / "s.cset"
+    for path in files:
+        if path != words:
+            pd.read_parquet(path).assign(y=0.5).to_parquet(path)
+    arguments = ("--label", "y", "--target", "numeric", "--budget", "50%", "--out", out, "--backend", "local")
+    assert run("build", *files, *arguments) == 1
+    assert f"{words}): y holds strings" in capsys.readouterr().err
+    assert run("build", *files, *arguments, "--on-shard-error", "skip") == 0
+    assert decode(out.read_bytes()).n_source == 400
+
+
 def test_a_cluster_that_does_not_answer_is_bad_use(files, tmp_path):
     pytest.importorskip("ray")
     for said, extra, environment in [

@@ -215,6 +215,7 @@ def test_pandas_in_and_names_kept(cls, rng):
             ValueError,
             "column 't' of dtype datetime64",
         ),
+        (np.eye(3).astype("m8[s]"), None, None, ValueError, r"^X of dtype timedelta64\[s\] does not hold numbers$"),
         (pd.DataFrame({"a": [1.0], "b": [np.nan]}), None, None, ValueError, r"contains NaN \(first in column 'b'\)$"),
         (sparse.csr_array(np.eye(3)), None, None, TypeError, "[Ss]parse"),
         (np.eye(3), [1, 2], None, ValueError, "y has 2 labels, X has 3 rows"),

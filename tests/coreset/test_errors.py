@@ -2,10 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coreset import plan_budget
+from coreset import DistributedCoreset, plan_budget
 from coreset.columns import check_numbers
 from coreset.errors import needed
 from coreset.protocol import Worker, WorkerSettings
+from coreset.sources import Source
 
 
 def test_a_missing_package_is_named_with_what_brings_it():
@@ -39,6 +40,34 @@ def test_errors_without_a_text_are_told_by_their_type():
     settings = WorkerSettings(None, "empirical", 0)
     with pytest.raises(ValueError, match=r"^shard 3: ValueError$"):
         Worker(3, Speechless(), None, None, settings)
+
+
+def test_loaders_that_fail_without_a_text_tell_their_type_once():
+    class Failing(Source):
+        def __len__(self):
+            return 1
+
+        def name(self, shard):
+            return f"shard {shard}"
+
+        def loader(self, shard):
+            return iter([]).__next__
+
+    run = DistributedCoreset(900, backend="local", progress=False)
+    with pytest.raises(OSError, match=r"^shard 0 cannot be read: StopIteration$"):
+        run.fit(Failing())
+
+
+@pytest.mark.parametrize("dtype", [object, "category", np.float64])
+def test_rows_of_a_frame_are_probed_by_position(dtype):
+    index = [0.5, 0.1, 0.7, 0.3]  # in which older pandas looks for 1000 as for a label
+    check_numbers(pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}, index=index).astype(dtype))
+
+
+def test_columns_of_one_name_are_each_checked():
+    frame = pd.DataFrame([[1.0, "high"]], columns=["a", "a"])
+    with pytest.raises(ValueError, match=r"^column 'a' of dtype \w+ does not hold numbers: .*'high'"):
+        check_numbers(frame)
 
 
 def test_columns_that_fail_without_a_text_are_named():

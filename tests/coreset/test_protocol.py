@@ -166,15 +166,22 @@ def test_shards_that_weigh_nothing_are_absent(rng, monkeypatch):
         assert fitted.messages_[0] == b""
         assert fitted.coreset_.total_weight == pytest.approx(100)
         assert len(fitted.skipped_) == 0
-    with pytest.raises(ValueError, match="no shard has rows; empty: shard 0, shard 1"):
+    with pytest.raises(ValueError, match="no shard has rows of positive weight; empty: shard 0, shard 1"):
         local().fit([X, X], None, [np.zeros(200), np.zeros(200)])
     with pytest.raises(ValueError, match=r"shard 0: .*\(3,\)"):  # not absent: nobody knows of which rows these are
         local().fit([X], None, [np.zeros(3)])
 
 
+def test_a_column_called_none_holds_weights_only_where_some_are_asked_for(rng):
+    frame = pd.DataFrame(np.c_[rng.normal(size=9), np.zeros(9)], columns=pd.Index([0, None], dtype=object))
+    assert local().fit([frame]).coreset_.total_weight == pytest.approx(9)
+
+
 def test_a_table_of_labels_alone_has_nothing_to_summarise():
     with pytest.raises(ValueError, match="shard 0: it has no columns but labels and weights"):
         local(label_column="y").fit([pd.DataFrame({"y": [0, 1]})])
+    with pytest.raises(ValueError, match=r"shard 0: X has no columns$"):
+        local().fit([pd.DataFrame(index=range(2))])
 
 
 def test_references_need_ray():

@@ -235,7 +235,7 @@ def test_shards_without_rows_send_nothing(rng):
     assert run.plan_["n_points"].tolist()[::2] == [0, 0]
     assert run.skipped_.empty
     assert decode(b"".join(run.messages_)).n_source == 51
-    with pytest.raises(ValueError, match="no shard has rows; empty: shard 0, shard 1"):
+    with pytest.raises(ValueError, match="no shard has rows of positive weight; empty: shard 0, shard 1"):
         run.fit([X[0], X[2]])
 
 

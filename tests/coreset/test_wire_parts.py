@@ -118,7 +118,7 @@ def test_weights_have_half_the_digits_of_the_points(rng, precision, most, lost):
 
 
 @pytest.mark.parametrize("total", [1.0, 0.1, 1e-300, 3.0, 1e300])
-def test_weights_sum_to_their_total_to_the_last_bit(rng, total):
+def test_weights_sum_to_their_total_to_the_last_bit(total):
     for seed in range(20):
         weights = np.random.default_rng(seed).uniform(0, 1, 7)
         assert math.fsum(decode_weights(encode_weights(weights, 3), 7, total)) == total
