@@ -253,11 +253,15 @@ def analog_torch_speed(results: Results) -> Iterator[Goal]:
 
 
 def analog_coverage(results: Results) -> Iterator[Goal]:
-    """Coverage of intervals."""
-    shares = [100 * row["coverage"] for row in results["rows"]]
-    held = all(93 <= share <= 97 for share in shares)
-    what = f"95 % intervals: coverage ({min(row['repeats'] for row in results['rows']):,} repetitions)"
-    yield Goal("analog_eval", what, "93 to 97 %", spanned(shares, " %"), held)
+    """Coverage of intervals; that of levels where few rows are fragile is a goal of its own."""
+    rare = [row for row in results["rows"] if "rare" in row["what"]]
+    usual = [row for row in results["rows"] if row not in rare]
+    for about, rows in (("95 % intervals", usual), ("95 % intervals of levels, rare fragile rows", rare)):
+        if rows:
+            shares = [100 * row["coverage"] for row in rows]
+            held = all(93 <= share <= 97 for share in shares)
+            what = f"{about}: coverage ({min(row['repeats'] for row in rows):,} repetitions)"
+            yield Goal("analog_eval", what, "93 to 97 %", spanned(shares, " %"), held)
 
 
 def vs_aihwkit(results: Results) -> Iterator[Goal]:
