@@ -124,10 +124,10 @@ MODULES = {
 
 
 SETTINGS = {
-    "modules": Setting(tuple(MODULES), more={"choices": list(MODULES)}),
-    "sample": Setting(0, 10, "so many mutants of each module, drawn with a seed; 0 is all"),
-    "seed": Setting(0, help="of the sample"),
-    "survivors": Setting(False, help="only those that the stored results say no test noticed"),
+    "modules": Setting(tuple(MODULES), free=True, more={"choices": list(MODULES)}),
+    "sample": Setting(0, 10, "so many mutants of each module, drawn with a seed; 0 is all", free=True),
+    "seed": Setting(0, help="of the sample", free=True),
+    "survivors": Setting(False, help="only those that the stored results say no test noticed", free=True),
 }
 
 
