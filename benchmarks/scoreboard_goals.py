@@ -245,11 +245,12 @@ def analog_speed(results: Results) -> Iterator[Goal]:
 
 def analog_torch_speed(results: Results) -> Iterator[Goal]:
     """Sweeps of torch modules."""
+    draws = f"{results['n_draws']} draws"
     for row in results["rows"]:
         over = row["sweep_over"]
-        what = f"torch sweep, 100 draws, {row['case']}: time"
-        yield most("analog_eval", f"{what} over a bare loop of functions", 1.1, [over["bare loop"]])
-        yield least("analog_eval", f"{what} of deep copies over ours", 1.6, [1 / over["deep copies"]])
+        what = f"torch sweep, {row['case']}: time"
+        yield most("analog_eval", f"{what} over a bare loop of functions ({draws})", 1.1, [over["bare loop"]])
+        yield least("analog_eval", f"{what} of deep copies over ours ({draws})", 1.6, [1 / over["deep copies"]])
 
 
 def analog_coverage(results: Results) -> Iterator[Goal]:

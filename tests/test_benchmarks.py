@@ -150,6 +150,39 @@ def test_the_driver_fails_when_a_benchmark_does_and_runs_the_others(harness, mon
     assert not (tmp_path / "speed.json").exists()  # no older run stands for the one that failed
 
 
+def test_a_complete_quick_run_begins_with_an_empty_folder(harness, monkeypatch, tmp_path):
+    import run
+
+    monkeypatch.setattr(run, "run", lambda name, arguments: 0)
+    monkeypatch.setattr(run, "QUICK_RESULTS", tmp_path)
+    for only, left in ((["--only", "speed"], {"rate.json", "rate.png"}), ([], set())):
+        for name in ("speed.json", "rate.json", "rate.png"):
+            (tmp_path / name).touch()
+        monkeypatch.setattr(sys, "argv", ["run.py", "--quick", *only])
+        run.main()
+        assert {path.name for path in tmp_path.iterdir()} == left
+
+
+@pytest.mark.parametrize("stored", [{}, {"survivors": [], "equivalents": []}])
+def test_survivors_are_run_again_only_where_there_are_any(harness, stored, monkeypatch, tmp_path, capsys):
+    import mutation
+
+    monkeypatch.setattr(mutation.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(mutation, "measure", lambda *arguments: pytest.fail("mutants were run"))
+    monkeypatch.setattr(mutation, "version", lambda name: "3")
+    (tmp_path / "mutation.json").write_text(json.dumps({"modules": {"coreset.wire": stored} if stored else {}}))
+    monkeypatch.setattr(harness.Run, "finish", lambda self, content: self.save(content))
+    arguments = ["--survivors", "--modules", "coreset.wire", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["mutation.py", *arguments])
+    if stored:
+        mutation.main()
+        assert json.loads((tmp_path / "mutation.json").read_text())["modules"] == {"coreset.wire": stored}
+    else:
+        with pytest.raises(SystemExit):
+            mutation.main()
+        assert "has no results of coreset.wire" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_quick_runs_give_a_page_and_pictures_and_leave_the_full_results(harness, tmp_path):
