@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from analog_eval.devices.base import check_number, check_positive
 
 __all__ = ["CLIPPED_SHARE", "InputScale", "Periphery", "wire_loss"]
 
@@ -46,7 +47,7 @@ class InputScale:
 
     def __post_init__(self) -> None:
         if self.value is not None:
-            _check_positive(self.value, "value")
+            check_positive(self.value, "value")
 
     @classmethod
     def calibrated(cls, X: ArrayLike, share: float = 1.0) -> InputScale:
@@ -70,7 +71,7 @@ class InputScale:
         ValueError
             If `share` is out of range, or `X` holds NaN, is empty, or zero in so many places that no scale is > 0.
         """
-        _check_number(share, "share")
+        check_number(share, "share")
         if not 0.0 < share <= 1.0:
             raise ValueError(f"share={share} must be > 0, at most 1")
         values = np.abs(np.asarray(X, dtype=np.float64))
@@ -170,7 +171,7 @@ class Periphery:
             object.__setattr__(self, name, _check_bits(getattr(self, name), name))
         _check_int(self.max_doublings, "max_doublings", 0, 1000)
         for name in ("in_noise", "out_noise", "read_noise", "ir_drop", "out_bound"):
-            _check_number(getattr(self, name), name)
+            check_number(getattr(self, name), name)
         for name in ("in_noise", "out_noise", "read_noise", "ir_drop"):
             if not 0.0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"{name}={getattr(self, name)} must be finite and >= 0")
@@ -237,7 +238,7 @@ class Periphery:
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
         if peak is not None:
-            _check_positive(peak, "peak")
+            check_positive(peak, "peak")
         _warn_of_clipping(self.clipped(inputs) / max(1, inputs.size))
         greatest = float(np.abs(weights).max(initial=0.0)) if peak is None else peak
         return self.unchecked_product(inputs, weights, rng, greatest)
@@ -385,17 +386,6 @@ def _check_int(value: object, name: str, low: int, high: int) -> None:
         raise TypeError(f"{name} must be an int, got {value!r}")
     if not low <= value <= high:
         raise ValueError(f"{name}={value} must be from {low} to {high}")
-
-
-def _check_number(value: object, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-
-
-def _check_positive(value: float, name: str) -> None:
-    _check_number(value, name)
-    if not 0.0 < value < np.inf:
-        raise ValueError(f"{name}={value} must be finite and > 0")
 
 
 def _check_matrix(values: ArrayLike, name: str) -> NDArray[np.float64]:

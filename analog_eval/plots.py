@@ -106,8 +106,10 @@ def plot_sweeps(
     if clean is None:
         clean = {label: report.clean for label, report in reports.items()}
     chance = _shared([report.chance for report in reports.values()]) if chance is None else chance
-    xlabel = xlabel or _shared([report.level_label for report in reports.values()])
-    ylabel = ylabel or _shared([report.metric for report in reports.values()]) or "score"
+    if xlabel is None:
+        xlabel = _shared([report.level_label for report in reports.values()])
+    if ylabel is None:
+        ylabel = _shared([report.metric for report in reports.values()]) or "score"
     checked = {str(label): _checked(label, table) for label, table in tables.items()}
     clean, border = _by_label("clean", clean, checked), _by_label("border", border, checked)
     with _picture(ax, _name(xlabel, next(iter(checked.values())).index), ylabel, title) as axes:
@@ -348,7 +350,9 @@ def _time_axis(axes: Any) -> None:
 
 
 def _name(xlabel: str | None, levels: pd.Index) -> str:
-    return xlabel or (TIME_LABEL if levels.name == "seconds" else "noise level")
+    if xlabel is not None:
+        return xlabel
+    return TIME_LABEL if levels.name == "seconds" else "noise level"
 
 
 def _new_axes() -> Any:
@@ -362,8 +366,8 @@ def _new_axes() -> Any:
 
 
 def _is_report(value: Any) -> bool:
-    # A table may have a column of that name.
-    return hasattr(value, "table") and not isinstance(value, pd.DataFrame)
+    # A table may have columns of these names, and a comparison has a table, but is not one sweep.
+    return hasattr(value, "table") and hasattr(value, "clean") and not isinstance(value, pd.DataFrame)
 
 
 def _shared(values: Sequence[Value]) -> Value | None:

@@ -3,6 +3,9 @@
 Every repetition draws new test rows and new devices, for one linear model whose score over all rows and devices is
 known in closed form (integrated over 100,000 rows). ``given rows`` asks for the score over all devices on the very rows
 of the test, which the draws alone leave open; ``level at 90 %`` for the level where the score is 90 % of the clean one.
+
+``rare fragile rows`` is the case that intervals of levels are not made for: noise moves nearly all rows a little, and
+one in a hundred, of which many tests have none, all the way. ``--only`` measures some, and the others are kept.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import accuracy_score
 from threadpoolctl import threadpool_limits
 
-from analog_eval import GaussianNoise, noise_sweep
+from analog_eval import ArrayModel, GaussianNoise, noise_sweep
 
 WEIGHTS = np.array([1.0, -0.5, 0.3, 2.0, 0.0])
 N_ROWS = 80
@@ -31,7 +34,16 @@ PLANS: dict[str, dict[str, Any]] = {
     "auto": {"n_draws": "auto"},
     "auto, half-width": {"n_draws": "auto", "half_width": 0.015},
 }
-SETTINGS = {"repeats": Setting(2000, 100, "repetitions of each")}
+RARE = "level, rare fragile rows"
+RARE_SHARE, RARE_TEST_ROWS, RARE_COLUMNS = 0.01, 200, 100
+RARE_GRID = np.arange(0.4, 1.01, 0.05)
+RARE_LEVEL = 1 / norm.isf(0.05)  # which one in twenty of the usual rows does not stand, and none of the rare
+NAMES = ("accuracy", "r2", "accuracy, given rows", "level at 90 %", RARE)
+SETTINGS = {
+    "repeats": Setting(2000, 100, "repetitions of each"),
+    "rare_repeats": Setting(500, 20, "repetitions of those with rare rows"),
+    "only": Setting(NAMES, None, "what is measured; the others are kept", free=True, more={"choices": NAMES}),
+}
 
 
 def main() -> None:
@@ -41,23 +53,29 @@ def main() -> None:
         "r2": (regressor(), r2_case, PLANS),
         "accuracy, given rows": (classifier(), given_rows_case, {k: v for k, v in PLANS.items() if k != "auto"}),
         "level at 90 %": (classifier(), crossing_case, {"25 draws": PLANS["25 draws"]}),
+        RARE: (fragile(), rare_case, {"100 draws": {"n_draws": 100}}),
     }
+    stored = run.stored().get("rows", [])
+    rows: list[dict[str, Any]] = []
     with threadpool_limits(1):
-        rows = [
-            measure(name, plan, model, case, run.given.repeats)
-            for name, (model, case, plans) in cases.items()
-            for plan in plans
-        ]
+        for name, (model, case, plans) in cases.items():
+            repeats = run.given.rare_repeats if name == RARE else run.given.repeats
+            if name in run.given.only:
+                rows += [measure(name, plan, model, case, plans[plan], repeats) for plan in plans]
+            else:
+                rows += [row for row in stored if row["what"] == name]
     run.finish({"test_rows": N_ROWS, "level": LEVEL, "rows": rows})
 
 
-def measure(name: str, plan: str, model: Any, case: Callable[..., tuple[bool, int]], repeats: int) -> dict[str, Any]:
+def measure(
+    name: str, plan: str, model: Any, case: Callable[..., tuple[bool, int]], draws: dict[str, Any], repeats: int
+) -> dict[str, Any]:
     """Share of the repetitions whose interval holds the truth, and the draws they took."""
     rng = np.random.default_rng(1)
-    outcomes = np.array([case(model, rng, seed, PLANS[plan]) for seed in range(repeats)], dtype=float)
-    covered, draws = outcomes.mean(axis=0)
-    row = {"what": name, "plan": plan, "coverage": covered, "mean_draws": draws, "repeats": repeats}
-    print(f"{name:22s} {plan:18s} {100 * covered:.2f} %, {draws:.0f} draws", flush=True)
+    outcomes = np.array([case(model, rng, seed, draws) for seed in range(repeats)], dtype=float)
+    covered, mean_draws = outcomes.mean(axis=0)
+    row = {"what": name, "plan": plan, "coverage": covered, "mean_draws": mean_draws, "repeats": repeats}
+    print(f"{name:25s} {plan:18s} {100 * covered:.2f} %, {mean_draws:.0f} draws", flush=True)
     return row
 
 
@@ -127,6 +145,31 @@ def crossing_case(case: dict[str, Any], rng: np.random.Generator, seed: int, pla
     report = noise_sweep(case["model"], X, signal > 0, levels=GRID, random_state=seed, **plan)
     crossing = report.level_at(0.9)
     return crossing.ci_low <= case["truth"] <= crossing.ci_high, int(report.table["n_draws"].iloc[0])
+
+
+def fragile() -> ArrayModel:
+    """Right about every row: noise moves the usual ones by a normal variable, and rare ones across at any level."""
+
+    def forward(arrays: Any, X: np.ndarray) -> np.ndarray:
+        rows, rare, sign = X[:, :-2], X[:, -2], X[:, -1]
+        scores: np.ndarray = sign * (1 + rows @ arrays["w"] - 1e9 * rare * abs(arrays["break"][0]))
+        return scores
+
+    kernels = {"w": np.zeros(RARE_COLUMNS), "break": np.zeros(1)}
+    return ArrayModel(kernels, forward, roles=["kernel", "kernel"], classes=[-1, 1])
+
+
+def rare_case(model: ArrayModel, rng: np.random.Generator, seed: int, plan: dict[str, Any]) -> tuple[bool, int]:
+    """Rows in directions of their own, of length 1, so that a level is the standard deviation of their scores."""
+    rows = rng.normal(size=(RARE_TEST_ROWS, RARE_COLUMNS))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    y = rng.choice([-1, 1], RARE_TEST_ROWS)
+    X = np.column_stack([rows, rng.random(RARE_TEST_ROWS) < RARE_SHARE, y])
+    noise = GaussianNoise("absolute")
+    report = noise_sweep(model, X, y, levels=RARE_GRID, noise=noise, random_state=seed, **plan)
+    kept = (1 - RARE_SHARE) * norm.cdf(1 / RARE_LEVEL)
+    crossing = report.level_at(kept)
+    return crossing.ci_low <= RARE_LEVEL <= crossing.ci_high, int(report.table["n_draws"].iloc[0])
 
 
 if __name__ == "__main__":

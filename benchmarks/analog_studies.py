@@ -23,15 +23,15 @@ from joblib import Parallel, delayed
 PAGE = ROOT / "docs" / "analog.md"
 Task = tuple[Cell, int, tuple[str, ...]]
 SETTINGS = {
-    "only": Setting(tuple(STUDIES), ("kinds",), "studies", more={"choices": tuple(STUDIES)}),
-    "data": Setting(tuple(DATA), ("digits",), more={"choices": tuple(DATA)}),
+    "only": Setting(tuple(STUDIES), ("kinds",), "studies", free=True, more={"choices": tuple(STUDIES)}),
+    "data": Setting(tuple(DATA), ("digits",), free=True, more={"choices": tuple(DATA)}),
     "seeds": Setting(5, 2, "training seeds"),
     "steps": Setting(Effort.steps, 100, "of training"),
     "draws": Setting(Effort.n_draws, 2, "of noise"),
     "least": Setting(Effort.least, 0.3, "accuracy below which a net gets a learning rate of its own"),
-    "jobs": Setting(1, None, "processes, of one thread each"),
-    "device": Setting("cpu", None, 'of torch, such as "cuda"'),
-    "resume": Setting(False, None, "keep the cells that are there"),
+    "jobs": Setting(1, None, "processes, of one thread each", free=True),
+    "device": Setting("cpu", None, 'of torch, such as "cuda"', free=True),
+    "resume": Setting(False, None, "keep the cells that are there", free=True),
 }
 
 

@@ -127,12 +127,16 @@ TABLES: dict[str, Callable[[], Table]] = {
 SETTINGS = {
     "seeds": Setting(10, 2, "splits"),
     "only": Setting(
-        tuple(TABLES), ("breast-cancer", "digits"), "tables; the others are kept", more={"choices": tuple(TABLES)}
+        tuple(TABLES),
+        ("breast-cancer", "digits"),
+        "tables; the others are kept",
+        free=True,
+        more={"choices": tuple(TABLES)},
     ),
     "shares": Setting(
         (0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.03, 0.1), (0.0025, 0.01), "of the bytes of raw rows"
     ),
-    "jobs": Setting(1, None, "processes"),
+    "jobs": Setting(1, None, "processes", free=True),
 }
 
 

@@ -59,8 +59,10 @@ CHANCE = 0.1
 SETTINGS = {
     "seeds": Setting(5, 2),
     "draws": Setting(10, 3, "programmings"),
-    "only": Setting(tuple(CASES), ("perceptron",), "nets; the others are kept", more={"choices": tuple(CASES)}),
-    "jobs": Setting(1, None, "processes, of one thread each"),
+    "only": Setting(
+        tuple(CASES), ("perceptron",), "nets; the others are kept", free=True, more={"choices": tuple(CASES)}
+    ),
+    "jobs": Setting(1, None, "processes, of one thread each", free=True),
 }
 
 

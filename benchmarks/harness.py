@@ -12,6 +12,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,14 +33,15 @@ PACKAGES = {"numpy": "numpy", "scipy": "scipy", "sklearn": "scikit-learn", "torc
 class Setting:
     """One option of a benchmark; a tuple takes several values, False is a flag.
 
-    ``quick`` None is the value of the full form. Results of a ``part`` would not be whole: unless a folder is given,
-    they go to ``out``.
+    ``quick`` None is the value of the full form. Results of any other value than that would not be what the stored ones
+    are: unless a folder is given, they go to ``out``. Settings are ``free`` of that which change no result, and those
+    that choose what is measured anew where the rest is kept.
     """
 
     full: Any
     quick: Any = None
     help: str = ""
-    part: bool = False
+    free: bool = False
     more: dict[str, Any] = field(default_factory=dict)
 
     def add(self, parser: argparse.ArgumentParser, name: str) -> None:
@@ -78,7 +80,7 @@ class Run:
             self.parser.set_defaults(**{name: s.quick for name, s in settings.items() if s.quick is not None})
             self.given = self.parser.parse_args(self._arguments)
         self.quick: bool = self.given.quick
-        part = any(s.part and _tupled(getattr(self.given, name)) != s.full for name, s in settings.items())
+        part = any(not s.free and _tupled(getattr(self.given, name)) != s.full for name, s in settings.items())
         self.path = self._folder(part) / f"{self.name}.json"
 
     def _folder(self, part: bool) -> Path:
@@ -92,11 +94,14 @@ class Run:
         if not self.path.exists():
             return {}
         content: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
-        return {key: value for key, value in content.items() if key not in self._heading()}
+        anew = self._heading()
+        return {key: value for key, value in content.items() if key not in anew}
 
     def save(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """Write the results so far, under date, machine, command and versions; whole, even if the run is cut."""
-        results = self._heading() | dict(content)
+        heading = self._heading()
+        results = heading | dict(content)
+        results["versions"] = heading["versions"] | content.get("versions", {})
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self.path.with_suffix(".part")
         unfinished.write_text(as_text(results), encoding="utf-8")
@@ -123,7 +128,7 @@ class Run:
     def _heading(self) -> dict[str, Any]:
         loaded = {package: version(package) for module, package in PACKAGES.items() if module in sys.modules}
         return {
-            "command": " ".join([f"python benchmarks/{self.name}.py", *self._arguments]),
+            "command": shlex.join(["python", f"benchmarks/{self.name}.py", *self._arguments]),
             "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
             "date": time.strftime("%Y-%m-%d"),
             "versions": {"python": platform.python_version(), **loaded},
@@ -136,7 +141,7 @@ def _tupled(value: Any) -> Any:
 
 
 def as_text(results: Mapping[str, Any]) -> str:
-    """JSON with a line for each row of its tables, and null for NaN, which JSON lacks."""
+    """JSON with a line for each row of its tables, and null for NaN and infinities, which JSON lacks."""
     parts = []
     for key, value in results.items():
         if isinstance(value, list) and value:
@@ -154,7 +159,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:

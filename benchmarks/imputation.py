@@ -353,8 +353,10 @@ SECTIONS: dict[str, Callable[[int], Iterable[Scenario]]] = {
 }
 SETTINGS = {
     "part": Setting(1, 20, "one run in so many, and fewer tables and sizes if that is not all"),
-    "only": Setting(tuple(SECTIONS), None, "sections; the others are kept", more={"choices": tuple(SECTIONS)}),
-    "resume": Setting(False, None, "keep the rows that are there"),
+    "only": Setting(
+        tuple(SECTIONS), None, "sections; the others are kept", free=True, more={"choices": tuple(SECTIONS)}
+    ),
+    "resume": Setting(False, None, "keep the rows that are there", free=True),
 }
 
 

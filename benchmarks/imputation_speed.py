@@ -30,7 +30,7 @@ COLUMNS = 50
 SLOW = 5.0  # seconds beyond which a metric is timed once
 SECTIONS = ("large", "neighborhoods", "ties", "scoring", "metrics")  # large first, since it tells the peak of memory
 SETTINGS = {
-    "only": Setting(SECTIONS, None, "sections to measure; the others are kept", more={"choices": SECTIONS}),
+    "only": Setting(SECTIONS, None, "sections to measure; the others are kept", free=True, more={"choices": SECTIONS}),
     "repeats": Setting(5, 1, "timed runs of each"),
     "large_rows": Setting(1_000_000, 100_000),
     "sides": Setting((2_000, 20_000), (20_000,), "rows a side, for the product and the NDS"),

@@ -124,10 +124,10 @@ MODULES = {
 
 
 SETTINGS = {
-    "modules": Setting(tuple(MODULES), more={"choices": list(MODULES)}),
-    "sample": Setting(0, 10, "so many mutants of each module, drawn with a seed; 0 is all"),
-    "seed": Setting(0, help="of the sample"),
-    "survivors": Setting(False, help="only those that the stored results say no test noticed"),
+    "modules": Setting(tuple(MODULES), free=True, more={"choices": list(MODULES)}),
+    "sample": Setting(0, 10, "so many mutants of each module, drawn with a seed; 0 is all", free=True),
+    "seed": Setting(0, help="of the sample", free=True),
+    "survivors": Setting(False, help="only those that the stored results say no test noticed", free=True),
 }
 
 
@@ -140,8 +140,13 @@ def main() -> None:
     if given.survivors and given.sample:
         run.parser.error("--survivors and --sample exclude each other")
     stored: dict[str, Any] = run.stored().get("modules", {})
+    if given.survivors and (absent := [name for name in given.modules if name not in stored]):
+        run.parser.error(f"--survivors: {run.path} has no results of {', '.join(absent)}")
     for name in given.modules:
         before = stored[name] if given.survivors else None
+        if before is not None and not names_unnoticed(before):
+            print(f"{name}: no mutant survived")
+            continue
         module = {
             "date": time.strftime("%Y-%m-%d"),
             "command": " ".join(["python benchmarks/mutation.py", *sys.argv[1:]]),
@@ -165,13 +170,18 @@ def measure(name: str, sample: int | None, seed: int, before: dict[str, Any] | N
     if before is not None:
         if before["sources"] != sources:
             raise SystemExit(f"{name} has changed since its mutants were stored: run all of them")
-        chosen = [one["mutant"] for one in before["survivors"]] + before["equivalents"]
+        chosen = names_unnoticed(before)
     command = [sys.executable, "-c", "from mutmut.__main__ import cli; cli()", "run", "--max-children", "1", *chosen]
     with (tree / "log").open("w") as log:  # one thread, as in `make test`
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         subprocess.run(command, cwd=tree, check=True, stdout=log, stderr=log, env=environment)
     found = [one for one in outcomes(tree, module) if not chosen or one["mutant"] in chosen]
     return {"sources": sources, **summarized(found, before, sampled=sample is not None)}
+
+
+def names_unnoticed(stored: dict[str, Any]) -> list[str]:
+    """Names of the mutants that no test noticed, whether they could or not."""
+    return [one["mutant"] for one in stored["survivors"]] + stored["equivalents"]
 
 
 def copy_tree(tree: Path, module: Module) -> None:

@@ -109,8 +109,8 @@ SETTINGS = {
     "seeds": Setting(3, 2, "data sets a scenario, for every method"),
     "our_seeds": Setting(10, 2, "for RobustCoreset where goals are set"),
     "limit": Setting(30, 5, "CPU seconds of one summary"),
-    "only": Setting("", "mixture-balanced|digits", "regular expression of the scenarios to run", part=True),
-    "methods": Setting("", None, "regular expression of the methods to run", part=True),
+    "only": Setting("", "mixture-balanced|digits", "regular expression of the scenarios to run"),
+    "methods": Setting("", None, "regular expression of the methods to run"),
 }
 
 

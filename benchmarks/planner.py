@@ -33,7 +33,11 @@ BUDGETS = {
 }
 SETTINGS = {
     "tables": Setting(
-        tuple(BUDGETS), ("digits", "cancer", "friedman"), "the others are kept", more={"choices": tuple(BUDGETS)}
+        tuple(BUDGETS),
+        ("digits", "cancer", "friedman"),
+        "the others are kept",
+        free=True,
+        more={"choices": tuple(BUDGETS)},
     ),
     "budgets": Setting(3, 1, "budgets of each table, from the least on"),
 }

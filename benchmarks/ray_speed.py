@@ -37,7 +37,7 @@ SETTINGS = {
     "shards": Setting(16, 2),
     "memory_rows": Setting(1_000_000, 50_000),
     "memory_shards": Setting(512, 64),
-    "only": Setting(CASES, None, "cases; the others are kept", more={"choices": CASES}),
+    "only": Setting(CASES, None, "cases; the others are kept", free=True, more={"choices": CASES}),
     "case": Setting(None, None, argparse.SUPPRESS, more={"nargs": "+"}),
 }
 

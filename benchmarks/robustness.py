@@ -141,9 +141,7 @@ LOADERS: dict[str, Callable[[], Table]] = {
 }
 SETTINGS = {
     "seeds": Setting(20, 2, "summaries, and splits, a scenario"),
-    "only": Setting(
-        tuple(LOADERS), ("diabetes", "breast-cancer"), "data sets", part=True, more={"choices": tuple(LOADERS)}
-    ),
+    "only": Setting(tuple(LOADERS), ("diabetes", "breast-cancer"), "data sets", more={"choices": tuple(LOADERS)}),
 }
 
 

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from harness import HERE, QUICK_RESULTS, RESULTS
 
@@ -55,6 +56,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(BENCHMARKS), choices=list(BENCHMARKS), metavar="NAME")
     given = parser.parse_args()
     started, failed = time.monotonic(), []
+    if given.quick and set(given.only) == set(BENCHMARKS):
+        clear(QUICK_RESULTS)
     for place, name in enumerate(given.only, 1):
         if given.quick:
             (QUICK_RESULTS / f"{name}.json").unlink(missing_ok=True)  # should it fail, no older run stands for it
@@ -70,6 +73,12 @@ def main() -> None:
     print(f"=== all after {time.monotonic() - started:.0f} s, results in {QUICK_RESULTS if given.quick else RESULTS}")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
+
+
+def clear(folder: Path) -> None:
+    """Remove the results and pictures of runs before, which would stand beside those to come."""
+    for path in (*folder.glob("*.json"), *folder.glob("*.png")):
+        path.unlink()
 
 
 def run(name: str, arguments: list[str] | tuple[str, ...]) -> int:

@@ -159,6 +159,8 @@ def peers_section(results: Results, pictures: str) -> Iterator[str]:
         peers = {name: own["excess"].median() for name, own in by_method.items() if of_others(name)}
         for name in peers:
             by_peer.setdefault(name, []).append((ours, by_method[name]))
+        if not peers:
+            continue
         best = min(peers, key=peers.__getitem__)
         ratios = [ratio([(ours[column], by_method[best][column])]) for column in ("excess", "seconds")]
         yield f"| {scenario} | {best} | {peers[best]:.2g} | {ours['excess'].median():.2g} | {' | '.join(ratios)} |"

@@ -245,19 +245,24 @@ def analog_speed(results: Results) -> Iterator[Goal]:
 
 def analog_torch_speed(results: Results) -> Iterator[Goal]:
     """Sweeps of torch modules."""
+    draws = f"{results['n_draws']} draws"
     for row in results["rows"]:
         over = row["sweep_over"]
-        what = f"torch sweep, 100 draws, {row['case']}: time"
-        yield most("analog_eval", f"{what} over a bare loop of functions", 1.1, [over["bare loop"]])
-        yield least("analog_eval", f"{what} of deep copies over ours", 1.6, [1 / over["deep copies"]])
+        what = f"torch sweep, {row['case']}: time"
+        yield most("analog_eval", f"{what} over a bare loop of functions ({draws})", 1.1, [over["bare loop"]])
+        yield least("analog_eval", f"{what} of deep copies over ours ({draws})", 1.6, [1 / over["deep copies"]])
 
 
 def analog_coverage(results: Results) -> Iterator[Goal]:
-    """Coverage of intervals."""
-    shares = [100 * row["coverage"] for row in results["rows"]]
-    held = all(93 <= share <= 97 for share in shares)
-    what = f"95 % intervals: coverage ({min(row['repeats'] for row in results['rows']):,} repetitions)"
-    yield Goal("analog_eval", what, "93 to 97 %", spanned(shares, " %"), held)
+    """Coverage of intervals; that of levels where few rows are fragile is a goal of its own."""
+    rare = [row for row in results["rows"] if "rare" in row["what"]]
+    usual = [row for row in results["rows"] if row not in rare]
+    for about, rows in (("95 % intervals", usual), ("95 % intervals of levels, rare fragile rows", rare)):
+        if rows:
+            shares = [100 * row["coverage"] for row in rows]
+            held = all(93 <= share <= 97 for share in shares)
+            what = f"{about}: coverage ({min(row['repeats'] for row in rows):,} repetitions)"
+            yield Goal("analog_eval", what, "93 to 97 %", spanned(shares, " %"), held)
 
 
 def vs_aihwkit(results: Results) -> Iterator[Goal]:

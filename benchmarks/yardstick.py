@@ -37,7 +37,7 @@ MEASURES = ("points and scatter", "points", "scatter", "distance to the nearest"
 BITS = (1, 2, 3, 4)
 SETTINGS = {
     "seeds": Setting(2, 1),
-    "only": Setting(tuple(BUDGETS), ("breast-cancer",), "tables", part=True, more={"choices": tuple(BUDGETS)}),
+    "only": Setting(tuple(BUDGETS), ("breast-cancer",), "tables", more={"choices": tuple(BUDGETS)}),
 }
 
 

@@ -84,15 +84,15 @@ def test_quick_values_stand_in_for_full_ones_unless_given(harness):
 
 
 def test_results_go_where_they_belong(harness, tmp_path):
-    settings = {"only": harness.Setting(("a", "b"), part=True)}
+    settings = {"cases": harness.Setting(("a", "b"), ("a",)), "jobs": harness.Setting(1, None, free=True)}
 
     def folder(*arguments):
         return harness.Run("x.py", "About.", settings, arguments).path.parent
 
-    assert folder() == folder("--only", "a", "b") == harness.RESULTS == BENCHMARKS / "results"
-    assert folder("--quick") == folder("--quick", "--only", "a") == harness.QUICK_RESULTS
+    assert folder() == folder("--cases", "a", "b") == folder("--jobs", "2") == harness.RESULTS == BENCHMARKS / "results"
+    assert folder("--quick") == folder("--quick", "--cases", "b") == harness.QUICK_RESULTS
     assert not harness.QUICK_RESULTS.is_relative_to(BENCHMARKS)
-    assert folder("--only", "a") == harness.PARTS
+    assert folder("--cases", "a") == folder("--cases", "b", "a") == harness.PARTS
     assert folder("--quick", "--out", str(tmp_path)) == folder("--out", str(tmp_path)) == tmp_path
 
 
@@ -109,15 +109,15 @@ def test_a_quick_run_cannot_write_to_the_full_results(harness, way, tmp_path, ca
 
 def test_results_tell_how_they_came_about_and_are_json(harness, tmp_path):
     run = harness.Run("x.py", "About.", {}, ["--quick", "--out", str(tmp_path)])
-    rows = [{"a": np.float64(1.5), "b": np.int64(2), "c": np.arange(2)}, {"a": float("nan")}]
-    run.save({"rows": rows, "machine": "another"})
+    rows = [{"a": np.float64(1.5), "b": np.int64(2), "c": np.arange(2)}, {"a": float("nan")}, {"a": -np.inf}]
+    run.save({"rows": rows, "machine": "another", "versions": {"peer": "7"}})
     text = (tmp_path / "x.json").read_text(encoding="utf-8")
     stored = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert stored["rows"] == [{"a": 1.5, "b": 2, "c": [0, 1]}, {"a": None}]
+    assert stored["rows"] == [{"a": 1.5, "b": 2, "c": [0, 1]}, {"a": None}, {"a": None}]
     assert stored["command"] == f"python benchmarks/x.py --quick --out {tmp_path}"
     assert stored["quick"] is True
     assert stored["machine"] == "another"
-    assert stored["versions"]["numpy"] == np.__version__
+    assert (stored["versions"]["numpy"], stored["versions"]["peer"]) == (np.__version__, "7")
     assert len(stored["date"]) == 10
     assert run.stored() == {"rows": stored["rows"]}  # what is anew with every run is left out
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
@@ -148,6 +148,39 @@ def test_the_driver_fails_when_a_benchmark_does_and_runs_the_others(harness, mon
         run.main()
     assert started == [(name, ("--quick",)) for name in ("speed", "rate", "plot", "scoreboard")]
     assert not (tmp_path / "speed.json").exists()  # no older run stands for the one that failed
+
+
+def test_a_complete_quick_run_begins_with_an_empty_folder(harness, monkeypatch, tmp_path):
+    import run
+
+    monkeypatch.setattr(run, "run", lambda name, arguments: 0)
+    monkeypatch.setattr(run, "QUICK_RESULTS", tmp_path)
+    for only, left in ((["--only", "speed"], {"rate.json", "rate.png"}), ([], set())):
+        for name in ("speed.json", "rate.json", "rate.png"):
+            (tmp_path / name).touch()
+        monkeypatch.setattr(sys, "argv", ["run.py", "--quick", *only])
+        run.main()
+        assert {path.name for path in tmp_path.iterdir()} == left
+
+
+@pytest.mark.parametrize("stored", [{}, {"survivors": [], "equivalents": []}])
+def test_survivors_are_run_again_only_where_there_are_any(harness, stored, monkeypatch, tmp_path, capsys):
+    import mutation
+
+    monkeypatch.setattr(mutation.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(mutation, "measure", lambda *arguments: pytest.fail("mutants were run"))
+    monkeypatch.setattr(mutation, "version", lambda name: "3")
+    (tmp_path / "mutation.json").write_text(json.dumps({"modules": {"coreset.wire": stored} if stored else {}}))
+    monkeypatch.setattr(harness.Run, "finish", lambda self, content: self.save(content))
+    arguments = ["--survivors", "--modules", "coreset.wire", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["mutation.py", *arguments])
+    if stored:
+        mutation.main()
+        assert json.loads((tmp_path / "mutation.json").read_text())["modules"] == {"coreset.wire": stored}
+    else:
+        with pytest.raises(SystemExit):
+            mutation.main()
+        assert "has no results of coreset.wire" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -83,6 +83,26 @@ def test_goals_of_a_file_are_told_apart_whatever_their_sizes(goals, scoreboard):
         assert keys, name
 
 
+def test_no_goal_of_the_full_results_is_lost(goals, scoreboard):
+    # A renamed row or another size would not raise, but leave fewer goals.
+    known = {
+        "speed": 7, "construction": 1, "context": 2, "peers": 38, "streaming": 2, "budget": 9, "rate": 2,
+        "planner": 2, "allocation": 1, "distributed": 3, "ray_speed": 4, "imputation": 39, "imputation_speed": 4,
+        "analog_coverage": 2, "analog_speed": 5, "analog_torch_speed": 4, "drift": 6, "vs_aihwkit": 3,
+        "analog_memory": 1, "mutation": 4,
+    }  # fmt: skip
+    found = {name: list(read(scoreboard.load(BENCHMARKS / "results", name))) for name, read in goals.GOALS.items()}
+    assert {name: len(part) for name, part in found.items()} == known
+
+
+def test_data_sets_without_a_peer_are_left_out_of_the_comparison(scoreboard):
+    row = {"status": "ok", "distortion": 1.1, "seconds": 1.0}
+    rows = [row | {"scenario": "alone", "method": "RobustCoreset"}]
+    rows += [row | {"scenario": "two", "method": method} for method in ("RobustCoreset", "coreax: a peer")]
+    lines = list(scoreboard.peers_section({"results": rows, "versions": {}, "limit_seconds": 1}, "."))
+    assert [line.split(" | ")[0] for line in lines if line.startswith(("| alone", "| two"))] == ["| two"]
+
+
 def test_a_quick_run_speaks_of_the_same_goals_at_its_own_sizes(goals, scoreboard):
     full = [goals.most("coreset", "time (1,000,000 x 64)", 1, [2.0]), goals.most("coreset", "memory (64)", 1, [1.0])]
     quick = [goals.most("coreset", "time (1,000 x 64)", 1, [0.5]), goals.most("coreset", "new", 1, [0.5])]

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from analog_eval.devices.blocks import blocks
 from analog_eval.devices.times import Time, to_seconds
 
-__all__ = ["Device", "Programmed", "State", "check_positive", "check_scale"]
+__all__ = ["Device", "Programmed", "State", "check_number", "check_positive", "check_scale"]
 
 State: TypeAlias = tuple[NDArray[Any], ...]
 
@@ -90,8 +90,12 @@ class Device(ABC):
     n_normals: ClassVar[int]
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray) and value.ndim == 0:  # a number, as NumPy often returns it
+                object.__setattr__(self, field.name, value.item())
         check_positive(self.g_max, "g_max")
-        _check_number(self.g_min, "g_min")
+        check_number(self.g_min, "g_min")
         if not 0.0 <= self.g_min < self.g_max:
             raise ValueError(f"g_min={self.g_min} must be >= 0 and below g_max={self.g_max}")
         if not isinstance(self.significances, Iterable):
@@ -290,19 +294,20 @@ class Device(ABC):
 
 def check_positive(value: float, name: str) -> None:
     """Raise unless `value` is a finite number > 0."""
-    _check_number(value, name)
+    check_number(value, name)
     if not 0.0 < value < np.inf:
         raise ValueError(f"{name}={value} must be finite and > 0")
 
 
 def check_scale(value: float, name: str) -> None:
     """Raise unless `value` is a finite number >= 0."""
-    _check_number(value, name)
+    check_number(value, name)
     if not 0.0 <= value < np.inf:
         raise ValueError(f"{name}={value} must be finite and >= 0")
 
 
-def _check_number(value: object, name: str) -> None:
+def check_number(value: object, name: str) -> None:
+    """Raise unless `value` is a real number."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
 

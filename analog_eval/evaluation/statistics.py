@@ -314,7 +314,8 @@ def moved_share(moves: NDArray[np.float64], metric: RowMetric, n_effective: floa
     With :math:`d_i` the change of row i's loss, averaged over the draws, it is :math:`(1 + \sum d_i^2) / (1 + \sum
     |d_i|)`: the mean of the :math:`|d_i|`, each weighted by itself, counting one row more that is moved all the way.
     It is 1 where rows keep or change sides in all draws alike, and where none is moved; the one row more keeps it from
-    being small where few are.  The definition is ours.
+    being small where few are.  Rows of a rare kind that the test lacks may be moved further, and are then allowed for
+    too little.  The definition is ours.
     """
     sizes = np.abs(moves)
     total, squares = n_effective * metric.data.mean(sizes), n_effective * metric.data.mean(sizes**2)

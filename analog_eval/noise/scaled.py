@@ -104,7 +104,8 @@ class _ScaledNoise(WeightNoise):
         }[self.scale]
 
     def _sigma(self, level: float, measured: float) -> float:
-        if measured == 0.0:  # however loud the noise would be
+        # The one however loud the noise would be, the other however far the weights are apart: inf * 0 is NaN.
+        if measured == 0.0 or self.is_clean(level):
             return 0.0
         try:
             sigma = measured * (10.0 ** (-level / 20.0) if self.scale == "power_db" else level)

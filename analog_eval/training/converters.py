@@ -259,8 +259,8 @@ def _notes(module: nn.Module, multiplied: Collection[str], rows: Sequence[torch.
     arrays = [tensor.values for tensor in adapter.tensors]
     try:
         also = further_uses(lambda changed: adapter.outputs(changed, rows[0][:_FEW]), arrays, positions)
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        # Sweeps do not take such a module, but it may be trained: one that answers with images, say.
+    except Exception as error:
+        # Sweeps do not take such a module, but it may be trained: one that answers with images, or wants more rows.
         if of_memory(error):
             raise
         return ()

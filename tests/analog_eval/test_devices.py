@@ -137,6 +137,13 @@ class TestContract:
         with pytest.raises(dataclasses.FrozenInstanceError):
             device.g_max = 1.0
 
+    def test_numbers_may_be_arrays_without_dimensions(self, device):
+        again = dataclasses.replace(device, g_max=np.array(device.g_max))
+        assert again == device
+        assert isinstance(again.g_max, float)
+        with pytest.raises(TypeError, match="g_max must be a number"):
+            dataclasses.replace(device, g_max=np.array("a"))
+
     def test_parameters_out_of_range(self, device):
         for bad in ({"g_max": 0.0}, {"g_max": np.inf}, {"g_min": -1.0}, {"g_min": device.g_max}):
             with pytest.raises(ValueError, match="g_m"):

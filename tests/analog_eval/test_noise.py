@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from analog_eval import GaussianNoise
+from analog_eval import GaussianNoise, UniformNoise
 from analog_eval.noise import generators, one_seed
 
 SCALES = ("std", "absmax", "range", "power_db", "absolute")
@@ -206,3 +206,14 @@ def test_one_seed_from_which_several_start_alike():
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert max(seeds) > 0.75 * 2**63
     assert one_seed(None) != one_seed(None)
+
+
+@pytest.mark.parametrize("kind", [GaussianNoise, UniformNoise])
+@pytest.mark.parametrize("scale", ["std", "range"])
+def test_the_clean_level_leaves_weights_whose_spread_overflows(kind, scale):
+    weights = np.array([1.5e308, -1.5e308])
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(kind(scale)(weights, 0.0, random_state=0), weights)
+        assert kind(scale).sigma(weights, 0.0) == 0.0
+        with pytest.raises(ValueError, match="the weights measure inf before it"):
+            kind(scale)(weights, 0.1, random_state=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -212,6 +213,12 @@ def test_a_long_axis_label_is_broken(report):
     assert 0 <= box.x0 < box.x1 <= axes.figure.canvas.get_width_height()[0]
 
 
+def test_labels_may_be_empty(report):
+    axes = plot_sweeps({"a": report}, xlabel="", ylabel="")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("", "")
+    assert plot_sweeps({"a": report.table}, xlabel="").get_xlabel() == ""
+
+
 def test_plot_errors(report):
     with pytest.raises(ValueError, match="tables is empty"):
         plot_sweeps({})
@@ -221,6 +228,8 @@ def test_plot_errors(report):
         plot_sweeps(report.table)
     with pytest.raises(TypeError, match=r"tables\['a'\] must be a SweepReport, or a table such as its, got dict"):
         plot_sweeps({"a": {"mean": 0.5}})
+    with pytest.raises(TypeError, match=r"tables\['a'\] must be a SweepReport, .*, got SimpleNamespace"):
+        plot_sweeps({"a": SimpleNamespace(table=report.table)})  # as a comparison has one
     with pytest.raises(ValueError, match=r"lacks the columns \['ci_low'\]"):
         plot_sweeps({"a": report.table.drop(columns="ci_low")})
     with pytest.raises(ValueError, match=r"clean names \['b'\]"):
