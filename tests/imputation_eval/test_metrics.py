@@ -200,7 +200,7 @@ def test_rankings_take_every_metric(mixed_table, rng):
     df = mixed_table(200, rng)
     ranking = rank_imputers(
         df,
-        {"median": lambda df, random_state: df.fillna(df.mode().iloc[0]), "hot": HotDeckImputer()},
+        {"mode": lambda df, _: df.apply(lambda x: x.where(x.notna(), x.mode()[0])), "hot": HotDeckImputer()},
         metrics=list(KNOWN_METRICS),
         n_repeats=2,
         n_draws=1,
