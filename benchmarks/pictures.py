@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+_CHARACTERS = 13  # of a title, in an inch
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -24,6 +27,8 @@ def points(axes: Axes, x: Any, means: Any, errors: Any, **style: Any) -> None:
 def save(figure: Figure, target: Path, results: dict[str, Any], about: str = "") -> None:
     """Write the figure under what it is about, and when and where that was measured; quick runs say so."""
     when = f"({'quick form, ' if results.get('quick') else ''}{results['date']}, {results['machine']})"
-    figure.suptitle(f"{about} {when}".strip(), fontsize=9)
+    width = int(figure.get_figwidth() * _CHARACTERS)
+    text = f"{about} {when}".strip()
+    figure.suptitle("\n".join(fill(line, width) for line in text.splitlines()), fontsize=9)
     figure.savefig(target, dpi=110)
     print(f"wrote {target}")
