@@ -8,15 +8,17 @@ export MPLBACKEND = Agg
 
 # One BLAS thread a process: where a machine is busy, threads that wait for each other turn tests of seconds into minutes.
 JOBS ?= 2
-# $(call tests,FOLDER OF PYTHON,CONDITION and,OPTIONS): files beside each other, then those that start Ray, alone.
+# $(call tests,FOLDER OF PYTHON,CONDITION and,OPTIONS): files beside each other. $(call ray-tests,...): those that start Ray, alone.
 define tests
 OMP_NUM_THREADS=1 $(1)/python -m pytest -m '$(2) not ray' --numprocesses $(JOBS) --dist loadfile $(3)
+endef
+define ray-tests
 OMP_NUM_THREADS=1 $(1)/python -m pytest -m '$(2) ray' $(3)
 endef
 # What needs neither torch nor the benchmarks' and demo's data.
 CORE_TESTS := tests/coreset tests/imputation_eval tests/analog_eval tests/test_packaging.py
 
-.PHONY: help demo test test-fast test-wheel test-lowest test-newest dist lint docs bench bench-all mutation clean
+.PHONY: help demo test test-fast test-wheel test-lowest test-lowest-alone test-newest dist lint docs bench bench-all mutation clean
 
 help:
 	@echo "make demo       the whole chain on real data; writes out/report.html"
@@ -43,9 +45,11 @@ demo: $(READY)
 
 test: $(READY)
 	$(call tests,$(BIN),)
+	$(call ray-tests,$(BIN),)
 
 test-fast: $(READY)
 	$(call tests,$(BIN),not slow and)
+	$(call ray-tests,$(BIN),not slow and)
 
 dist: $(READY)
 	rm -rf out/dist && mkdir -p out
@@ -64,7 +68,11 @@ test-wheel: dist
 
 # Old releases call what newer releases of their own dependencies deprecate, and Ray's leave its processes to be collected.
 LOWEST := -W ignore::DeprecationWarning -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
-test-lowest: .venv-lowest/.ready
+test-lowest: test-lowest-alone
+	$(call ray-tests,.venv-lowest/bin,not slow and,$(LOWEST) $(CORE_TESTS))
+
+# Without Ray, for CI, which has to end in half an hour.
+test-lowest-alone: .venv-lowest/.ready
 	$(call tests,.venv-lowest/bin,not slow and,$(LOWEST) $(CORE_TESTS))
 
 .venv-newest/.ready: pyproject.toml
@@ -74,6 +82,7 @@ test-lowest: .venv-lowest/.ready
 
 test-newest: .venv-newest/.ready
 	$(call tests,.venv-newest/bin,not slow and,$(CORE_TESTS))
+	$(call ray-tests,.venv-newest/bin,not slow and,$(CORE_TESTS))
 
 lint: $(READY)
 	$(BIN)/ruff check .
