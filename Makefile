@@ -18,21 +18,23 @@ endef
 # What needs neither torch nor the benchmarks' and demo's data.
 CORE_TESTS := tests/coreset tests/imputation_eval tests/analog_eval tests/test_packaging.py
 
-.PHONY: help demo test test-fast test-wheel test-lowest test-lowest-alone test-newest dist lint docs bench bench-all mutation clean
+.PHONY: help demo test test-fast test-wheel test-lowest test-lowest-ray test-newest dist lint docs bench bench-all mutation clean
 
 help:
-	@echo "make demo       the whole chain on real data; writes out/report.html"
-	@echo "make test       every test, the slow ones too"
-	@echo "make test-fast  the tests that take seconds"
-	@echo "make test-wheel   the built wheel alone, without extras, does its work"
-	@echo "make test-lowest  the fast tests with the lowest versions of dependencies, without torch"
-	@echo "make test-newest  the fast tests with the newest CPython of this machine and newest dependencies, without torch"
-	@echo "make dist       wheel and source distribution in out/dist"
-	@echo "make lint       ruff, import-linter, mypy"
-	@echo "make docs       the documentation site, half a minute; open out/docs/index.html"
-	@echo "make bench      every benchmark in its quick form, minutes; open out/bench/scoreboard.md"
-	@echo "make bench-all  every benchmark in full, hours: JSON and pictures in benchmarks/results, the page is docs/scoreboard.md"
-	@echo "make mutation   which small changes of four modules no test notices, half an hour"
+	@echo "make demo             the whole chain on real data; writes out/report.html"
+	@echo "make test             every test, the slow ones too"
+	@echo "make test-fast        the tests that take seconds"
+	@echo "make test-wheel       the built wheel, alone and without extras, does its work"
+	@echo "make test-lowest      the fast tests with the lowest versions of dependencies, without Ray and torch"
+	@echo "make test-lowest-ray  those of Ray with them"
+	@echo "make test-newest      the fast tests with the newest CPython of this machine and newest dependencies, without torch"
+	@echo "make dist             wheel and source distribution in out/dist"
+	@echo "make lint             ruff, import-linter, mypy"
+	@echo "make docs             the documentation site, half a minute; open out/docs/index.html"
+	@echo "make bench            every benchmark in its quick form, minutes; open out/bench/scoreboard.md"
+	@echo "make bench-all        every benchmark in full, hours: JSON and pictures in benchmarks/results, the page is docs/scoreboard.md"
+	@echo "make mutation         which small changes of four modules no test notices, half an hour"
+	@echo "make clean            removes environments and whatever was built"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coreset-eval needs Python >= 3.11; set PYTHON=... for make")'
@@ -68,12 +70,12 @@ test-wheel: dist
 
 # Old releases call what newer releases of their own dependencies deprecate, and Ray's leave its processes to be collected.
 LOWEST := -W ignore::DeprecationWarning -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
-test-lowest: test-lowest-alone
-	$(call ray-tests,.venv-lowest/bin,not slow and,$(LOWEST) $(CORE_TESTS))
-
-# Without Ray, for CI, which has to end in half an hour.
-test-lowest-alone: .venv-lowest/.ready
+test-lowest: .venv-lowest/.ready
 	$(call tests,.venv-lowest/bin,not slow and,$(LOWEST) $(CORE_TESTS))
+
+# Apart, since with them CI would not end in half an hour.
+test-lowest-ray: .venv-lowest/.ready
+	$(call ray-tests,.venv-lowest/bin,not slow and,$(LOWEST) $(CORE_TESTS))
 
 .venv-newest/.ready: pyproject.toml
 	test -x .venv-newest/bin/python || $(or $(NEWEST),$(shell .ci/newest-python)) -m venv .venv-newest
