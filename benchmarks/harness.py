@@ -129,11 +129,18 @@ class Run:
         loaded = {package: version(package) for module, package in PACKAGES.items() if module in sys.modules}
         return {
             "command": shlex.join(["python", f"benchmarks/{self.name}.py", *self._arguments]),
-            "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
+            "machine": ", ".join(filter(None, [platform.machine(), f"{os.cpu_count()} CPUs", _processor()])),
             "date": time.strftime("%Y-%m-%d"),
             "versions": {"python": platform.python_version(), **loaded},
             "quick": self.quick,
         }
+
+
+def _processor() -> str:
+    """What the processor calls itself, without which a time says little; nothing where that is not known."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def _tupled(value: Any) -> Any:

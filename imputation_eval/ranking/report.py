@@ -90,8 +90,11 @@ def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | Non
     tied = [str(name) for name in table.index[table["tied_best"]] if name != winner]
     if tied:
         which = " (not worse by every metric)" if len(names) > 1 else ""
-        those = ", ".join(map(repr, tied))
-        return f"{first} Statistically tied with it{which}: {those}.{_fastest(table, [winner, *tied])}"
+        those, likely = ", ".join(map(repr, tied)), [name for name in tied if table.loc[name, "rank_low"] == 1]
+        return (
+            f"{first} Statistically tied with it{which}: {those}."
+            f"{_only_just(table.loc[tied])}{_fastest(table, [winner, *likely])}"
+        )
     which = " by every metric" if len(names) > 1 else ""
     return (
         f"{first} Every other one of them is significantly worse{which} (corrected resampled t on paired differences, "
@@ -102,6 +105,13 @@ def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | Non
 def _chance(probability: Any) -> str:
     # The bootstrap can give 1, but no finite number of repeats makes anything certain.
     return "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+
+
+def _only_just(tied: pd.DataFrame) -> str:
+    """Name those that are tied only because all pairs are judged at once."""
+    behind = tied[tied["rank_low"] > 1]
+    told = [f"{name!r} ({row['rank_low']} to {row['rank_high']})" for name, row in behind.iterrows()]
+    return f" Only just, as the rank interval leaves out the first: {', '.join(told)}." if told else ""
 
 
 def _fastest(table: pd.DataFrame, tied: list[str]) -> str:

@@ -147,6 +147,17 @@ def test_the_fastest_of_the_tied_is_named():
     assert "Of these 'quick' is the fastest (0.1 s against 5 s)." in ranking.explain()
 
 
+def test_who_is_only_just_tied_is_named_and_not_recommended():
+    # The difference from "slow" has t = 2.7 with 7 degrees of freedom: p is 3 %, and 9 % as one of three pairs.
+    scores = {"slow": np.zeros(8), "quick": np.tile([-1.9, 2.1], 4), "unsure": 1.77 + np.tile([1.0, -1.0], 4)}
+    ranking = _explained(scores)
+    assert ranking.tied_best == ["slow", "quick", "unsure"]
+    assert ranking.table["rank_low"].tolist() == [1, 1, 2]
+    assert "Only just, as the rank interval leaves out the first: 'unsure' (2 to 3)." in ranking.explain()
+    ranking.table["seconds"] = [5.0, 4.0, 0.1]
+    assert "fastest" not in ranking.explain()
+
+
 def test_few_rows_are_a_caution():
     ranking = _explained({"truth": np.zeros(5), "a": np.arange(5.0), "b": np.arange(5.0) + 1})
     assert "Caution" not in ranking.explain()
