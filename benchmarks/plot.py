@@ -170,7 +170,7 @@ def robustness(path: Path) -> None:
     top, bottom = figure.subplots(2, 1, height_ratios=[1.25, 1])
     _regret_map(top, figure, standings)
     _gain_forest(bottom, gains)
-    save(figure, path.with_suffix(".png"), results)
+    save(figure, path.with_suffix(".png"), results, results["command"])
 
 
 def _regret_map(axes: Axes, figure: Figure, standings: pd.DataFrame) -> None:

@@ -30,7 +30,7 @@ def agreement(path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="CPU seconds")
         axes.grid(alpha=0.3)
     by_columns.legend(frameon=False, fontsize=8)
-    save(figure, path.with_name("imputation-agreement.png"), results)
+    save(figure, path.with_name("imputation-agreement.png"), results, results["command"])
 
 
 def _taus(axes: Axes, results: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ def calibration(path: Path) -> None:
     _shares(verdicts, judged, "share of runs with a false verdict", goal=MOST_FALSE)
     judged = [goal for goal in results["goals"] if goal["goal"].startswith("true")]
     _shares(best, judged, "share of runs, best or tied", goal=LEAST_RIGHT)
-    save(figure, path.with_name("imputation-calibration.png"), results)
+    save(figure, path.with_name("imputation-calibration.png"), results, results["command"])
 
 
 def _shares(axes: Axes, judged: list[dict[str, Any]], label: str, *, goal: float) -> None:
