@@ -25,8 +25,8 @@ help:
 	@echo "make test             every test, the slow ones too"
 	@echo "make test-fast        the tests that take seconds"
 	@echo "make test-wheel       the built wheel, alone and without extras, does its work"
-	@echo "make test-lowest      the fast tests with the lowest versions of dependencies, without Ray and torch"
-	@echo "make test-lowest-ray  those of Ray with them"
+	@echo "make test-lowest      the fast tests with the lowest versions of dependencies, but for those of Ray and torch"
+	@echo "make test-lowest-ray  the fast tests that start Ray, with the lowest versions, too"
 	@echo "make test-newest      the fast tests with the newest CPython of this machine and newest dependencies, without torch"
 	@echo "make dist             wheel and source distribution in out/dist"
 	@echo "make lint             ruff, import-linter, mypy"
@@ -73,7 +73,7 @@ LOWEST := -W ignore::DeprecationWarning -W ignore::ResourceWarning -W ignore::py
 test-lowest: .venv-lowest/.ready
 	$(call tests,.venv-lowest/bin,not slow and,$(LOWEST) $(CORE_TESTS))
 
-# Apart, since with them CI would not end in half an hour.
+# Apart, since CI has no time for them.
 test-lowest-ray: .venv-lowest/.ready
 	$(call ray-tests,.venv-lowest/bin,not slow and,$(LOWEST) $(CORE_TESTS))
 

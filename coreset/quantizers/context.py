@@ -98,9 +98,9 @@ class ContextQuantizer(ScopedQuantizer):
     1.4 and 10 times as much while the codes take more bytes.
 
     Rough centres save 15 to 47 % of the bytes with 5 bits, and 9 to 35 % with 7, on 200 to 2000 points of blobs and
-    Gaussian mixtures of 32 and 100 clusters in 10 to 50 columns; 1 to 18 % with 6 and 7 bits on unscaled image segments
-    and breast cancer, with levels for the table; nothing on images, where the codes around a code tell more. Encoding
-    takes up to 2.6 times as long where they pay, and up to 3.4 times where they turn out not to; where they plainly
+    Gaussian mixtures of 32 and 100 clusters in 10 to 50 columns; 1 to 17 % with 6 and 7 bits on unscaled image segments
+    and breast cancer; nothing on images, where the codes around a code tell more. Encoding takes up to 2.9 times as
+    long where they pay 2 % or more, and up to 3.7 times where they pay less or turn out not to; where they plainly
     pay nothing else is tried (``benchmarks/centers.py``). Levels fitted to what is left of values made bytes and errors
     jump with the number of points wherever centres begin to pay, by which planning went wrong.
 

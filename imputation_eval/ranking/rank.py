@@ -122,7 +122,7 @@ def rank_imputers(
     Where each repeat hides other cells, that adds to s^2 only, which makes verdicts cautious.
 
     An imputer is tied with the leader unless it is significantly worse at 5 % after Holm's correction over all pairs.
-    Its interval of ranks is for it alone, and may leave out the first rank all the same; `Ranking.explain` names such.
+    One that would be, were the two of them all there is, is tied only just, which `Ranking.explain` tells.
     With several metrics the largest of their p-values counts (intersection-union test: Berger, Technometrics 24, 1982):
     mean ranks give the order only, since they do not vary where few repeats put all imputers in one order. The interval
     of a mean rank is none of a test. Differences that are the same in every repeat count as one observation, and

@@ -39,7 +39,7 @@ def explain(ranking: Ranking) -> str:
     table, settings, winner = ranking.table, ranking.settings, ranking.winner
     metrics = [RANKING_METRICS[name] for name in settings["metrics"]]
     lines = [
-        _verdict(table, settings, winner),
+        _verdict(table, settings, winner, ranking.pairwise),
         *_disagreement(ranking),
         *_truth(table, metrics),
         *_against_references(ranking.against_references, winner),
@@ -69,7 +69,7 @@ def _integers(low: Any, high: Any) -> str:
     return "" if pd.isna(low) else f"{low}-{high}"
 
 
-def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | None) -> str:
+def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | None, pairwise: pd.DataFrame) -> str:
     if winner is None:
         return "There is no winner: every imputer failed in at least one repeat."
     n_contenders, n_imputers = int(_contends(table).sum()), int((~table["reference"]).sum())
@@ -90,11 +90,14 @@ def _verdict(table: pd.DataFrame, settings: Mapping[str, Any], winner: str | Non
     tied = [str(name) for name in table.index[table["tied_best"]] if name != winner]
     if tied:
         which = " (not worse by every metric)" if len(names) > 1 else ""
-        those, likely = ", ".join(map(repr, tied)), [name for name in tied if table.loc[name, "rank_low"] == 1]
-        return (
-            f"{first} Statistically tied with it{which}: {those}."
-            f"{_only_just(table.loc[tied])}{_fastest(table, [winner, *likely])}"
-        )
+        worse_alone = significantly_worse(pairwise, winner, p_value="p_value")
+        just = [name for name in tied if name in worse_alone]
+        clearly = [name for name in tied if name not in worse_alone]
+        if clearly:
+            first += f" Statistically tied with it{which}: {_listed(clearly)}.{_fastest(table, [winner, *clearly])}"
+        if just:
+            first += f" Tied with it only just{which}: {_listed(just)}, significantly worse before Holm's correction."
+        return first
     which = " by every metric" if len(names) > 1 else ""
     return (
         f"{first} Every other one of them is significantly worse{which} (corrected resampled t on paired differences, "
@@ -107,11 +110,8 @@ def _chance(probability: Any) -> str:
     return "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
-def _only_just(tied: pd.DataFrame) -> str:
-    """Name those that are tied only because all pairs are judged at once."""
-    behind = tied[tied["rank_low"] > 1]
-    told = [f"{name!r} ({row['rank_low']} to {row['rank_high']})" for name, row in behind.iterrows()]
-    return f" Only just, as the rank interval leaves out the first: {', '.join(told)}." if told else ""
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _fastest(table: pd.DataFrame, tied: list[str]) -> str:

@@ -161,9 +161,9 @@ def _rank(
     return table, pairwise, against, chances.reindex([name for name in table.index if name in chances.index])
 
 
-def significantly_worse(pairwise: pd.DataFrame, name: str) -> list[str]:
-    """Return those that are worse than ``name`` after Holm's correction."""
-    return list(pairwise[(pairwise["better"] == name) & (pairwise["p_holm"] < ALPHA)]["worse"])
+def significantly_worse(pairwise: pd.DataFrame, name: str, *, p_value: str = "p_holm") -> list[str]:
+    """Return those that are worse than ``name`` after Holm's correction, or before it, by ``p_value``."""
+    return list(pairwise[(pairwise["better"] == name) & (pairwise[p_value] < ALPHA)]["worse"])
 
 
 def _place_failed(table: pd.DataFrame, sign: int) -> pd.DataFrame:

@@ -152,10 +152,19 @@ def test_who_is_only_just_tied_is_named_and_not_recommended():
     scores = {"slow": np.zeros(8), "quick": np.tile([-1.9, 2.1], 4), "unsure": 1.77 + np.tile([1.0, -1.0], 4)}
     ranking = _explained(scores)
     assert ranking.tied_best == ["slow", "quick", "unsure"]
-    assert ranking.table["rank_low"].tolist() == [1, 1, 2]
-    assert "Only just, as the rank interval leaves out the first: 'unsure' (2 to 3)." in ranking.explain()
+    just = "Tied with it only just: 'unsure', significantly worse before Holm's correction."
+    assert f"Statistically tied with it: 'quick'. {just}" in ranking.explain()
     ranking.table["seconds"] = [5.0, 4.0, 0.1]
     assert "fastest" not in ranking.explain()
+    ranking.table["seconds"] = [5.0, 0.2, 0.1]
+    assert f"Of these 'quick' is the fastest (0.2 s against 5 s). {just}" in ranking.explain()
+
+
+def test_nothing_is_tied_only_just_where_nothing_can_be_tested():
+    """Differences that are the same in every repeat count as one observation."""
+    ranking = _explained({"truth": np.zeros(5), "a": np.arange(5.0), "b": np.arange(5.0) + 1})
+    assert "Statistically tied with it: 'b'." in ranking.explain()
+    assert "only just" not in ranking.explain()
 
 
 def test_few_rows_are_a_caution():
